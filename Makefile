@@ -1,0 +1,65 @@
+# `make demo` and `make test` work from a fresh clone: they need make, git, python3-venv and no root.
+#
+#   PYTHON       the Python that makes the environment (3.10 or newer)
+#   TORCH        what to ask pip for. A torch of your own choice, e.g. TORCH="torch==2.13.0"
+#   TORCH_INDEX  a package index to take torch from, e.g. the one with CPU builds that PyTorch's
+#                "Get started" page names. Without it, Linux on x86-64 gets the CUDA build: several GB.
+#   VENV_FLAGS   --system-site-packages reuses a torch that this Python already has
+#   PYTEST_ARGS  more arguments for pytest
+#   DEMO_ARGS    more arguments for `iris demo`
+PYTHON ?= python3
+VENV ?= .venv
+VENV_FLAGS ?=
+TORCH ?= torch>=2.4
+TORCH_INDEX ?=
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+PYTEST = $(VENV)/bin/python -m pytest
+
+.PHONY: help demo test test-hosts lint clean
+
+help:
+	@echo "make demo        install what it needs, then label sample studies from one example"
+	@echo "make test        install what it needs, then run the tests of the core"
+	@echo "make test-hosts  the slower tests with nnU-Net, MONAI Label and a browser"
+	@echo "make lint        ruff"
+	@echo "make clean       remove $(VENV)"
+
+demo: $(VENV)/core.stamp
+	$(VENV)/bin/iris demo $(DEMO_ARGS)
+
+test: $(VENV)/dev.stamp
+	$(PYTEST) -m "not hosts" $(PYTEST_ARGS)
+
+# pytest leaves with 5 when it selects no test: there are none yet, which is no failure.
+test-hosts: $(VENV)/dev.stamp
+	@found=0; $(PYTEST) -m hosts --collect-only -q >/dev/null || found=$$?; \
+	if [ $$found -eq 5 ]; then echo "test-hosts: no test is marked 'hosts' yet, so none was run"; \
+	else IRIS_REQUIRED_KINDS=hosts $(PYTEST) -m hosts $(PYTEST_ARGS); fi
+
+lint: $(VENV)/dev.stamp
+	$(VENV)/bin/ruff check .
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/venv.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo \
+	  "Python 3.10 or newer is needed; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Try make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV_FLAGS) $(VENV) || { rm -rf $(VENV); echo \
+	  "No virtual environment could be made. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/core.stamp: $(VENV)/venv.stamp setup.cfg pyproject.toml
+	@echo "Installing $(TORCH) into $(VENV) (minutes the first time) ..."
+	@$(PIP) $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") "$(TORCH)"
+	@echo "Installing Iris and the rest ..."
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/core.stamp
+	@echo "Installing what the tests need ..."
+	@$(PIP) --editable ".[dev]"
+	@touch $@

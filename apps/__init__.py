@@ -1,0 +1,1 @@
+"""Applications on top of iris_core, one folder each."""

@@ -1,0 +1,78 @@
+"""The peer that costs nothing: copy the reference's mask onto the query.
+
+A model that sees the query must beat this. The mask is copied in two ways, and the better one of each pair
+counts (decided with the truth at hand, so it is an upper bound that no user could reach).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from iris_core.orientation import canonical_affine, canonical_shape, from_canonical, to_canonical
+from iris_core.volume import LabelVolume, Volume, voxel_sizes
+
+
+@dataclass(frozen=True)
+class CopiedPrompt:
+    """A reference's mask on a query's grid, copied in two ways.
+
+    Attributes:
+        rescaled: the reference's field of view stretched to the query's.
+        centred: true size in mm, the centres of both fields of view on each other.
+    """
+
+    rescaled: LabelVolume
+    centred: LabelVolume
+
+
+def copy_prompt(label: LabelVolume, query: Volume, values: Sequence[int]) -> CopiedPrompt:
+    """Copies a reference's label map onto a query's grid.
+
+    Both are brought to canonical orientation first; every query voxel then takes the nearest reference voxel.
+    The intensities of neither image matter.
+
+    Args:
+        label: the reference's label map.
+        query: the image whose shape, orientation and spacing count.
+        values: label values to copy; all others become background.
+
+    Returns:
+        Both copies in the query's own voxel order, with the query's affine.
+    """
+    source = to_canonical(label.array, label.affine)
+    kept = np.where(np.isin(source, list(values)), source, 0)
+    shape = canonical_shape(query.affine, query.shape)
+    steps = np.divide(_canonical_spacing(query), _canonical_spacing(label))
+    copies = []
+    for mapping in (_stretched, _centred):
+        indices = [mapping(*axis) for axis in zip(shape, kept.shape, steps, strict=True)]
+        copy = np.ascontiguousarray(from_canonical(_take(kept, indices), query.affine))
+        copies.append(replace(label, array=copy, affine=query.affine, source=query.source, layers=()))
+    return CopiedPrompt(rescaled=copies[0], centred=copies[1])
+
+
+def _canonical_spacing(volume: Volume | LabelVolume) -> tuple[float, float, float]:
+    """Voxel size along the canonical axes, in mm."""
+    return voxel_sizes(canonical_affine(volume.affine, volume.shape))
+
+
+def _stretched(size: int, source_size: int, _step: float) -> np.ndarray:
+    """Nearest source index of each target voxel when both extents cover each other."""
+    return np.floor((np.arange(size) + 0.5) * source_size / size).astype(int)
+
+
+def _centred(size: int, source_size: int, step: float) -> np.ndarray:
+    """Nearest source index of each target voxel at true size, centre on centre; may lie outside."""
+    position = (np.arange(size) - (size - 1) / 2) * step + (source_size - 1) / 2
+    return np.floor(position + 0.5).astype(int)
+
+
+def _take(array: np.ndarray, indices: Sequence[np.ndarray]) -> np.ndarray:
+    """Takes array[i, j, k] for three index vectors; 0 where an index lies outside."""
+    inside = [(index >= 0) & (index < size) for index, size in zip(indices, array.shape, strict=True)]
+    clipped = [np.clip(index, 0, size - 1) for index, size in zip(indices, array.shape, strict=True)]
+    within = inside[0][:, None, None] & inside[1][:, None] & inside[2]
+    return np.where(within, array[np.ix_(*clipped)], 0)

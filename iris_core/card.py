@@ -1,0 +1,138 @@
+"""Task cards: a task as one safetensors file. No image is in it.
+
+Tokens, features and prototypes are float16, masks one byte per cell of 2^3 voxels; the embeddings were rounded
+alike when they were made, so a card gives the same mask as its references, bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from iris_core.embedding import TaskEmbedding
+from iris_core.errors import CardError, InputError
+from iris_core.model.reference_memory import ReferenceMemory
+from iris_core.task import ClassInfo, Task
+from iris_core.volume_io import atomic_path
+
+FORMAT = "iris-task-card-1"
+PLAIN_LIMIT = 100_000  # bytes per class and reference that the plain embedding may take
+MEMORY_FIELDS = ("features", "masks", "prototypes", "offset")
+
+
+def save_card(task: Task, path: str | Path) -> dict[str, int]:
+    """Writes a task card atomically.
+
+    Returns:
+        Bytes of the "plain" embeddings and of the "extras".
+    """
+    from safetensors.torch import save
+
+    tensors: dict[str, Tensor] = {}
+    entries = []
+    for n, embedding in enumerate([*task.pool, *([task.tuned] if task.tuned is not None else [])]):
+        entries.append({"names": list(embedding.names), "memories": len(embedding.memories)})
+        tensors |= _pack(f"{n}", embedding)
+    header = {
+        "classes": [asdict(c) for c in task.classes],
+        "modality": task.modality,
+        "spacing": list(task.spacing),
+        "strategy": task.strategy,
+        "provenance": task.provenance,
+        "seed": task.seed,
+        "entries": entries,
+        "tuned": task.tuned is not None,
+    }
+    data = save(tensors, metadata={"format": FORMAT, "fingerprint": task.fingerprint, "task": json.dumps(header)})
+    with atomic_path(Path(path)) as place:
+        place.write_bytes(data)
+    sizes = {key: value.numel() * value.element_size() for key, value in tensors.items()}
+    plain = sum(size for key, size in sizes.items() if key.endswith((".tokens", ".image", ".weights")))
+    return {"plain": plain, "extras": sum(sizes.values()) - plain}
+
+
+def load_card(path: str | Path, fingerprint: str) -> Task:
+    """Reads a task card.
+
+    Args:
+        path: the card.
+        fingerprint: of the network that will use it.
+
+    Raises:
+        InputError: no such file.
+        CardError: no card, a damaged one, or one of another network.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError("no such task card", where=path, remedy="make one with iris encode")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
+    except (SafetensorError, OSError) as error:
+        raise CardError(
+            "cannot be read as a task card", where=path, expected="a file that iris encode wrote", found=error
+        ) from error
+    if header.get("format") != FORMAT:
+        raise CardError(
+            "is no task card", where=path, expected=FORMAT, found=header.get("format", "no format entry"),
+            remedy="make one with iris encode",
+        )  # fmt: skip
+    if header.get("fingerprint") != fingerprint:
+        raise CardError(
+            "was made by another model", where=path, expected=f"weights {fingerprint}",
+            found=f"weights {header.get('fingerprint')}",
+            remedy="encode the references again with iris encode, or name the card's weights with --checkpoint",
+        )  # fmt: skip
+    try:
+        return _task(json.loads(header["task"]), tensors, fingerprint)
+    except (KeyError, ValueError, TypeError) as error:
+        raise CardError("is damaged", where=path, found=error, remedy="make it again with iris encode") from error
+
+
+def _pack(prefix: str, embedding: TaskEmbedding) -> dict[str, Tensor]:
+    tensors = {f"{prefix}.tokens": embedding.tokens.half()}
+    if embedding.weights is not None:
+        tensors[f"{prefix}.weights"] = embedding.weights
+    if embedding.image is not None:
+        tensors[f"{prefix}.image"] = embedding.image.half()
+    for m, memory in enumerate(embedding.memories):
+        tensors[f"{prefix}.{m}.features"] = memory.features.half()
+        tensors[f"{prefix}.{m}.masks"] = (memory.masks * 255).round().to(torch.uint8)
+        tensors[f"{prefix}.{m}.prototypes"] = memory.prototypes.half()
+        tensors[f"{prefix}.{m}.offset"] = memory.offset.half()
+    return {key: value.contiguous() for key, value in tensors.items()}
+
+
+def _unpack(prefix: str, entry: Mapping[str, object], tensors: Mapping[str, Tensor]) -> TaskEmbedding:
+    memories = []
+    for m in range(int(str(entry["memories"]))):
+        fields = {name: tensors[f"{prefix}.{m}.{name}"] for name in MEMORY_FIELDS}
+        memories.append(
+            ReferenceMemory(**{k: v.float() / 255 if k == "masks" else v.float() for k, v in fields.items()})
+        )
+    image = tensors.get(f"{prefix}.image")
+    return TaskEmbedding(
+        tuple(entry["names"]),  # type: ignore[arg-type]
+        tensors[f"{prefix}.tokens"].float(),
+        tuple(memories),
+        tensors.get(f"{prefix}.weights"),
+        None if image is None else image.float(),
+    )
+
+
+def _task(header: dict, tensors: Mapping[str, Tensor], fingerprint: str) -> Task:
+    embeddings = [_unpack(str(n), entry, tensors) for n, entry in enumerate(header["entries"])]
+    tuned = embeddings.pop() if header["tuned"] else None
+    classes = tuple(ClassInfo(c["name"], int(c["value"]), tuple(c["color"])) for c in header["classes"])
+    return Task(
+        classes, header["modality"], tuple(header["spacing"]), tuple(embeddings), header["strategy"], fingerprint,
+        header["provenance"], tuned, int(header["seed"]),
+    )  # fmt: skip

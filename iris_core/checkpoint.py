@@ -1,0 +1,138 @@
+"""Model files: safetensors with the config and a format version inside; never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from iris_core.config import ModelConfig
+from iris_core.errors import CheckpointError, InputError
+from iris_core.model.build import build
+from iris_core.model.iris import Iris
+
+FORMAT = "iris-checkpoint-1"
+SHIPPED = "iris.safetensors"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network in evaluation mode with what its file says of it.
+
+    Args:
+        model: on the device asked for, float32, in evaluation mode.
+        fingerprint: 16 hexadecimal digits of the weights and the config.
+        preset: name of the preset, or "custom".
+        meta: what the training wrote: steps, seconds, machine, figures.
+        path: the file.
+        state: tensors of the file that are not of the network (a memory bank, for one).
+    """
+
+    model: Iris
+    fingerprint: str
+    preset: str
+    meta: dict[str, object]
+    path: Path
+    state: dict[str, Tensor]
+
+
+def shipped_weights() -> Path:
+    """The default checkpoint of this installation."""
+    return Path(str(resources.files("iris_core"))) / "weights" / SHIPPED
+
+
+def fingerprint(config: ModelConfig, tensors: Mapping[str, Tensor]) -> str:
+    """16 hexadecimal digits that name a network: its config and the float16 bytes of its weights."""
+    digest = hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].detach().cpu().half().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def save_model(
+    path: str | Path, model: Iris, meta: Mapping[str, object], *, extra: Mapping[str, Tensor] | None = None
+) -> str:
+    """Writes float16 weights atomically.
+
+    Args:
+        path: .safetensors file.
+        model: the network.
+        meta: JSON-able facts of the training; "preset" names the preset.
+        extra: further tensors, kept in their own type.
+
+    Returns:
+        The fingerprint.
+    """
+    from safetensors.torch import save
+
+    path = Path(path)
+    weights = {f"model.{k}": v.detach().cpu().half().contiguous() for k, v in model.state_dict().items()}
+    name = fingerprint(model.config, {k.removeprefix("model."): v for k, v in weights.items()})
+    header = {
+        "format": FORMAT,
+        "config": json.dumps(model.config.to_dict()),
+        "meta": json.dumps(dict(meta)),
+        "fingerprint": name,
+    }
+    others = {f"extra.{k}": v.detach().cpu().contiguous() for k, v in (extra or {}).items()}
+    data = save({**weights, **others}, metadata=header)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        file.write(data)
+    os.replace(file.name, path)
+    return name
+
+
+def load_model(path: str | Path | None = None, device: str | torch.device = "cpu") -> LoadedModel:
+    """The network of a file; None loads the shipped weights.
+
+    Raises:
+        InputError: no such file.
+        CheckpointError: the file is no checkpoint of this model, or is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = shipped_weights() if path is None else Path(path)
+    if not path.is_file():
+        raise InputError("no such checkpoint", where=path, remedy="name a .safetensors file that iris wrote")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            "cannot be read as a checkpoint", where=path, expected="a safetensors file", found=error
+        ) from error
+    if header.get("format") != FORMAT:
+        raise CheckpointError(
+            "is no Iris checkpoint",
+            where=path,
+            expected=FORMAT,
+            found=header.get("format", "no format entry"),
+            remedy="name a file that iris pretrain or iris export wrote",
+        )
+    config = ModelConfig.from_dict(json.loads(header["config"]))
+    weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    found = fingerprint(config, weights)
+    if found != header.get("fingerprint"):
+        raise CheckpointError(
+            "is damaged", where=path, expected=f"fingerprint {header.get('fingerprint')}", found=found
+        )
+    model = build(config)
+    try:
+        model.load_state_dict({k: v.float() for k, v in weights.items()})
+    except RuntimeError as error:
+        raise CheckpointError("does not fit its own config", where=path, found=error) from error
+    model = model.to(device).eval().requires_grad_(False).to(memory_format=torch.channels_last_3d)
+    meta = json.loads(header["meta"])
+    state = {k.removeprefix("extra."): v for k, v in tensors.items() if k.startswith("extra.")}
+    return LoadedModel(model, found, str(meta.get("preset", "custom")), meta, path, state)

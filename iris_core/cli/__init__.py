@@ -1,0 +1,1 @@
+"""The command line `iris`: one module a command, imported when that command runs."""

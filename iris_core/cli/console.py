@@ -1,0 +1,60 @@
+"""What a command says: notes and progress bars on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+
+class Console:
+    """Speaks to the person at the terminal.
+
+    Args:
+        quiet: no notes and no bars.
+
+    Attributes:
+        warnings: what was worth knowing, for the report.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.warnings: list[str] = []
+
+    def note(self, message: str) -> None:
+        """Says something on stderr, unless quiet; a bar that is shown moves down."""
+        if self.quiet:
+            return
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            tqdm.write(message, file=sys.stderr)
+        else:
+            print(message, file=sys.stderr, flush=True)
+
+    def warn(self, message: str) -> None:
+        """Says once what is worth knowing, and keeps it for the report."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+            self.note(f"note: {message}")
+
+    def bar(self, total: int, unit: str, title: str | None = None):
+        """A progress bar on stderr; shown only on a terminal."""
+        from tqdm import tqdm
+
+        hidden = self.quiet or not sys.stderr.isatty() or total < 1
+        look = {"file": sys.stderr, "leave": False, "dynamic_ncols": True}
+        return tqdm(total=total, unit=unit, desc=title, disable=hidden, **look)
+
+    def steps(self, title: str, unit: str) -> Callable[[int, int], None]:
+        """A bar for work that reports (done, total), for instance the windows of one volume."""
+        bar = None
+
+        def step(done: int, total: int) -> None:
+            nonlocal bar
+            bar = self.bar(total, unit, title) if bar is None else bar
+            bar.update(done - bar.n)
+            if done >= total:
+                bar.close()
+                bar = None
+
+        return step

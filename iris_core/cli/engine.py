@@ -1,0 +1,119 @@
+"""The one place where the command line meets the network: weights in, tasks and predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iris_core.cli.console import Console
+from iris_core.errors import InputError
+from iris_core.volume import LabelVolume, Volume
+
+if TYPE_CHECKING:
+    from iris_core.task import Prediction, Task
+
+
+class Engine:
+    """Loaded weights on a device.
+
+    Args:
+        checkpoint: weights file; the shipped weights when None.
+        device: "auto", "cpu" or "cuda".
+        console: where notes and progress go.
+
+    Raises:
+        CheckpointError: the file holds no weights of this model.
+        InputError: the device is not there.
+    """
+
+    def __init__(self, checkpoint: Path | None, device: str, console: Console) -> None:
+        from iris_core.checkpoint import load_model
+        from iris_core.segmenter import Segmenter
+
+        self.device = choose_device(device)
+        self.console = console
+        self.loaded = load_model(checkpoint, self.device)
+        self.segmenter = Segmenter(self.loaded.model, self.device)
+        self.checkpoint = checkpoint
+
+    @property
+    def weights(self) -> dict:
+        """Preset, fingerprint and origin of the weights, for reports."""
+        origin = "shipped" if self.checkpoint is None else str(self.checkpoint)
+        return {"preset": self.loaded.preset, "fingerprint": self.loaded.fingerprint, "file": origin}
+
+    def encode(
+        self,
+        references: Sequence[tuple[Volume, LabelVolume]],
+        *,
+        classes: Sequence[str] | None = None,
+        strategy: str | None = None,
+        modality: str | None = None,
+        spacing: str | float | tuple[float, ...] | None = None,
+        seed: int = 0,
+    ) -> Task:
+        """Makes a task from references; an option that is None is left to the task to decide."""
+        from iris_core.task import Reference, encode_task
+
+        return encode_task(
+            self.segmenter,
+            [Reference(image, label) for image, label in references],
+            classes=classes,
+            modality=modality or "auto",
+            spacing="auto" if spacing is None else spacing,
+            strategy=strategy or "auto",
+            fingerprint=self.loaded.fingerprint,
+            seed=seed,
+            progress=self.console.steps("references", "step"),
+        )
+
+    def load(self, card: Path) -> Task:
+        """Reads a task card that these weights wrote."""
+        from iris_core.card import load_card
+
+        return load_card(card, self.loaded.fingerprint)
+
+    def save(self, task: Task, card: Path) -> None:
+        """Writes a task card."""
+        from iris_core.card import save_card
+
+        save_card(task, card)
+
+    def apply(self, task: Task, image: Volume, title: str = "query") -> Prediction:
+        """Segments one image."""
+        from iris_core.task import apply_task
+
+        return apply_task(self.segmenter, task, image, progress=self.console.steps(title, "window"))
+
+
+def choose_device(wanted: str) -> str:
+    """Gives "cuda" or "cpu"; "auto" takes a GPU where torch sees one.
+
+    Raises:
+        InputError: cuda is asked for and torch sees none.
+    """
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "no CUDA device is usable",
+            where="--device",
+            expected="a GPU that torch sees",
+            found=f"torch {torch.__version__}",
+            remedy="use --device cpu",
+        )
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return wanted
+
+
+def describe_task(task: Task) -> dict:
+    """A task in plain JSON types, for reports."""
+    return {
+        "classes": [{"name": entry.name, "value": int(entry.value)} for entry in task.classes],
+        "modality": task.modality,
+        "spacing_mm": [round(float(size), 4) for size in task.spacing],
+        "strategy": task.strategy,
+        "provenance": task.provenance,
+    }

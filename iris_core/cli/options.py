@@ -1,0 +1,98 @@
+"""Options that several commands share, and how their words are read."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+STRATEGIES = ("one-shot", "ensemble", "retrieval", "tuning")
+
+
+def add_references(parser: argparse.ArgumentParser | argparse._ArgumentGroup, **kwargs) -> None:
+    """--reference IMAGE LABEL, once for each labelled study."""
+    parser.add_argument(
+        "--reference",
+        nargs=2,
+        action="append",
+        type=Path,
+        metavar=("IMAGE", "LABEL"),
+        **kwargs,
+        help="a labelled study to learn the task from; repeat for several",
+    )
+
+
+def add_task_options(parser: argparse.ArgumentParser) -> None:
+    """What may be said about a task when it is made from references."""
+    task = parser.add_argument_group("task")
+    task.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help='names of the label values: {"liver": 1}, {"1": "liver"} or a dataset.json',
+    )
+    task.add_argument("--classes", type=names, metavar="A,B", help="only these classes (default: all)")
+    task.add_argument(
+        "--strategy",
+        choices=STRATEGIES,
+        default=None,
+        help="how references become one task (default: ensemble for several)",
+    )
+    task.add_argument(
+        "--modality",
+        choices=("auto", "ct", "mr", "pet"),
+        default=None,
+        help="decides how intensities are normalised (default: auto, and said)",
+    )
+    task.add_argument(
+        "--spacing",
+        type=spacing,
+        default=None,
+        metavar="auto|paper|MM",
+        help="voxel size to work at: chosen from the reference, 1.5 mm, or given as 1 or 1,1,3 "
+        "(default: auto)",
+    )
+    task.add_argument("--seed", type=int, default=0, help="seed of whatever a strategy draws (default: 0)")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Which weights, and where they run."""
+    model = parser.add_argument_group("model")
+    model.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    model.add_argument("--checkpoint", type=Path, metavar="FILE", help="other weights than the shipped ones")
+
+
+def add_channel(parser: argparse.ArgumentParser) -> None:
+    """--channel N, for images with several channels."""
+    parser.add_argument(
+        "--channel", type=int, metavar="N", help="channel to take of images with several, from 0"
+    )
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Reads "a,b"."""
+    found = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if not found:
+        raise argparse.ArgumentTypeError("expected names separated by commas")
+    return found
+
+
+def spacing(text: str) -> str | float | tuple[float, ...]:
+    """Reads "auto", "paper", one size in mm, or three."""
+    if text in ("auto", "paper"):
+        return text
+    try:
+        sizes = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        sizes = ()
+    if len(sizes) not in (1, 3) or not all(0.01 <= size <= 50 for size in sizes):
+        raise argparse.ArgumentTypeError(
+            f"expected auto, paper, or 1 or 3 sizes within 0.01-50 mm, found {text!r}"
+        )
+    return sizes[0] if len(sizes) == 1 else sizes
+
+
+def count(text: str) -> int:
+    """Reads a whole number of 1 or more."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, found {text!r}")
+    return int(text)

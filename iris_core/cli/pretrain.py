@@ -1,0 +1,62 @@
+"""`iris pretrain`: synthetic tasks in, weights out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from iris_core.cli import options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options; those left out are decided by `iris_core.pretraining.Settings`."""
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("iris-pretrain"),
+        metavar="FOLDER",
+        help="folder for weights, log and curve (default: iris-pretrain)",
+    )
+    parser.add_argument("--preset", help="size of the network: paper, small or tiny")
+    parser.add_argument("--minutes", type=float, metavar="N", help="wall time of this segment")
+    parser.add_argument(
+        "--total-minutes",
+        type=float,
+        metavar="N",
+        help="wall time of the whole run, when it comes in segments",
+    )
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="weights to go on from")
+    parser.add_argument("--batch", type=options.count, metavar="N", help="episodes in a step and worker")
+    parser.add_argument("--workers", type=options.count, metavar="N", help="CPU processes that share a step")
+    parser.add_argument("--seed", type=int, help="seed of weights and tasks")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command.
+
+    Returns:
+        0.
+
+    Raises:
+        IrisError: wrong use or bad input.
+    """
+    import logging
+
+    from iris_core.cli.engine import choose_device
+    from iris_core.folder_run import require_writable
+    from iris_core.pretraining import Settings
+    from iris_core.pretraining import run as pretrain
+    from iris_core.pretraining.settings import GPU_SHAPES
+
+    names = ("preset", "minutes", "total_minutes", "resume", "batch", "workers", "seed")
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    device = choose_device(arguments.device)
+    if device == "cuda":
+        given["shapes"] = GPU_SHAPES
+    settings = Settings(output=arguments.output, device=device, **given)
+    require_writable(arguments.output)
+    if not arguments.quiet:
+        logging.getLogger("iris_core.pretraining").setLevel(logging.INFO)
+    print(pretrain(settings))
+    return 0

@@ -1,0 +1,195 @@
+"""`iris segment`: references or a task card in, a label for every query out."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from iris_core.cli import options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    options.add_references(source)
+    source.add_argument("--task", type=Path, metavar="CARD", help="task card from `iris encode`")
+    source.add_argument("--bank", action="store_true", help="the classes that the weights were trained on")
+    parser.add_argument(
+        "--query",
+        type=Path,
+        required=True,
+        metavar="FILE_OR_FOLDER",
+        help="image, DICOM series folder, or folder of either",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE_OR_FOLDER",
+        help="label file, or folder for labels under the queries' names",
+    )
+    options.add_task_options(parser)
+    options.add_model_options(parser)
+    options.add_channel(parser)
+    parser.add_argument("--preview", action="store_true", help="write a picture of each result")
+    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write a record of the run")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    parser.add_argument("--json", action="store_true", help="print the record of the run on stdout")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command.
+
+    Returns:
+        0, or 1 when some cases of a folder failed.
+
+    Raises:
+        IrisError: wrong use or bad input.
+    """
+    from iris_core.cli.console import Console
+    from iris_core.folder_run import Outcome, Plan, plan_run, run_jobs
+    from iris_core.report import RunReport
+
+    started = time.perf_counter()
+    console = Console(quiet=arguments.quiet)
+    _refuse_what_does_not_fit(arguments)
+    pairs = arguments.reference or []
+    plan: Plan = plan_run(
+        arguments.query,
+        arguments.output,
+        inputs=[label for _, label in pairs] + [path for path in (arguments.task, arguments.labels) if path],
+        references=[image for image, _ in pairs],
+        overwrite=arguments.overwrite,
+        channel=arguments.channel,
+    )
+    _announce(plan, console)
+    report = RunReport(command=arguments.words, plan=plan, warnings=console.warnings)
+    outcomes: list[Outcome] = []
+    if plan.jobs:
+        work = _prepare(arguments, report, console)
+        if plan.folder:
+            bar = console.bar(len(plan.jobs), "case")
+            outcomes = run_jobs(plan.jobs, work, done=lambda outcome: _tell(outcome, bar, console))
+            bar.close()
+        else:
+            before = time.perf_counter()
+            details = work(plan.jobs[0])
+            outcomes = [Outcome(plan.jobs[0], time.perf_counter() - before, details=details)]
+            _tell(outcomes[0], None, console)
+    report.outcomes, report.seconds = outcomes, time.perf_counter() - started
+    return _finish(report, arguments, console)
+
+
+def _refuse_what_does_not_fit(arguments: argparse.Namespace) -> None:
+    from iris_core.errors import InputError
+    from iris_core.folder_run import require_writable
+
+    if arguments.bank:
+        raise InputError(
+            "no memory bank to segment with",
+            where="--bank",
+            expected="weights trained on datasets, which bring their classes along",
+            remedy="give --reference IMAGE LABEL or --task CARD",
+        )
+    if arguments.task:
+        for name in ("labels", "classes", "strategy", "modality", "spacing"):
+            if getattr(arguments, name) is not None:
+                raise InputError(
+                    "a task card has decided this already",
+                    where=f"--{name}",
+                    remedy="leave it out, or make another card with iris encode",
+                )
+    if arguments.report:
+        from iris_core.report import refuse_as_record
+
+        inputs = [arguments.query, arguments.task, arguments.labels, *sum(arguments.reference or [], [])]
+        refuse_as_record(arguments.report, [path for path in inputs if path])
+        require_writable(arguments.report.parent)
+
+
+def _prepare(arguments: argparse.Namespace, report, console):
+    """Reads the references, loads the weights, makes the task; gives the function that does one job."""
+    from iris_core.cli.engine import Engine, describe_task
+    from iris_core.cli.references import check_classes, read_references
+    from iris_core.volume_io import read_image, write_label
+
+    references = read_references(
+        arguments.reference or [], labels=arguments.labels, channel=arguments.channel
+    )
+    if references:
+        check_classes(references, arguments.classes)
+    engine = Engine(arguments.checkpoint, arguments.device, console)
+    if arguments.task:
+        task = engine.load(arguments.task)
+    else:
+        task = engine.encode(
+            references,
+            classes=arguments.classes,
+            strategy=arguments.strategy,
+            modality=arguments.modality,
+            spacing=arguments.spacing,
+            seed=arguments.seed,
+        )
+    report.device, report.weights, report.task = engine.device, engine.weights, describe_task(task)
+
+    def work(job) -> dict:
+        image = read_image(job.query, channel=arguments.channel)
+        prediction = engine.apply(task, image, job.name)
+        write_label(prediction.label, job.output)
+        details = {
+            "segment_seconds": round(prediction.seconds, 3),
+            "references_used": {name: list(used) for name, used in prediction.references_used.items()},
+            "quality": {name: round(float(value), 4) for name, value in prediction.quality.items()},
+            "warnings": list(prediction.warnings),
+        }
+        if arguments.preview:
+            details["preview"] = str(_picture(image, prediction.label, job))
+        return details
+
+    return work
+
+
+def _picture(image, label, job) -> Path:
+    from iris_core.preview import overlay, save_picture
+
+    path = job.output.parent / "previews" / f"{job.name}.png"
+    save_picture(overlay(image, label, title=job.name), path)
+    return path
+
+
+def _announce(plan, console) -> None:
+    if plan.kept:
+        console.warn(f"{len(plan.kept)} results exist and are kept; --overwrite replaces them")
+    for job in plan.references:
+        console.warn(f"{job.query}: is a reference and is not segmented again")
+
+
+def _tell(outcome, bar, console) -> None:
+    if bar is not None:
+        bar.update()
+    if outcome.failure:
+        console.note(f"{outcome.job.name}: failed: {outcome.failure}")
+        return
+    console.note(f"{outcome.job.output}  {outcome.seconds:.1f} s")
+    for warning in outcome.details["warnings"]:
+        console.note(f"  {outcome.job.name}: {warning}")
+
+
+def _finish(report, arguments: argparse.Namespace, console) -> int:
+    import sys
+
+    from iris_core.report import to_json, write_json
+
+    if arguments.report:
+        write_json(report.as_dict(), arguments.report)
+    if arguments.json:
+        print(to_json(report.as_dict()))
+    if not report.failures:
+        return 0
+    names = ", ".join(outcome.job.name for outcome in report.failures)
+    print(
+        f"iris segment: {len(report.failures)} of {len(report.outcomes)} cases failed: {names}",
+        file=sys.stderr,
+    )
+    return 1

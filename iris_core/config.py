@@ -1,0 +1,127 @@
+"""Every number of the model, with its source; presets share one code path.
+
+Paper: 3.2, 4.1 and supplement 7. Numbers that the paper does not give are marked "ours" and stand in
+docs/decisions.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+
+from iris_core.errors import InputError
+
+DOWNSAMPLE_RATIO = 16  # supplement 7: "four downsampling stages"
+PAPER_SPACING = (1.5, 1.5, 1.5)  # mm, supplement 7
+CT_CLIP = (-990.0, 500.0)  # HU, supplement 7
+PERCENTILE_CLIP = (2.0, 98.0)  # per cent, MR and PET, supplement 7
+PAPER_WINDOW = (128, 128, 128)  # voxels, 4.1
+WINDOW_OVERLAP = 0.5  # supplement 7
+MEMORY_MOMENTUM = 0.999  # Eq. 7
+CONTEXT_TOKENS = 10  # 4.3, Fig. 6 right
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes and switches of one Iris network.
+
+    Args:
+        channels: feature channels at strides 1, 2, 4, 8, 16 (paper: base 32, four down-samplings).
+        encoder_blocks: residual blocks per encoder stage (ours: the paper gives the parameter count only).
+        decoder_blocks: residual blocks per decoder stage (ours).
+        context_tokens: m, learnable query tokens (paper: 10).
+        attention_heads: heads of every attention layer (ours).
+        decoder_layers: bidirectional cross-attention blocks at the bottleneck (ours: 2).
+        similarity: extension, foreground/background prototype maps at every level.
+        correspondence: extension, attention to reference features with relative position, and the
+            displacement that follows from it.
+        place: extension, the blurred reference mask at the same place of the field of view.
+        matching_channels: width of the features that extensions compare (ours).
+        evidence_channels: width of the per-class head at half resolution (ours).
+        guidance_channels: full-resolution channels that sharpen the per-class head (ours).
+    """
+
+    channels: tuple[int, ...] = (32, 64, 128, 256, 512)
+    encoder_blocks: tuple[int, ...] = (1, 2, 2, 2, 3)
+    decoder_blocks: tuple[int, ...] = (1, 1, 1, 1)
+    context_tokens: int = CONTEXT_TOKENS
+    attention_heads: int = 8
+    decoder_layers: int = 2
+    similarity: bool = False
+    correspondence: bool = False
+    place: bool = False
+    matching_channels: int = 32
+    evidence_channels: int = 8
+    guidance_channels: int = 4
+
+    def __post_init__(self) -> None:
+        if len(self.channels) != 5:
+            raise InputError("wrong number of stages", where="channels", expected=5, found=len(self.channels))
+        if self.channels[-1] % self.attention_heads:
+            raise InputError(
+                "attention heads must divide the deepest channels",
+                where="attention_heads",
+                expected=f"a divisor of {self.channels[-1]}",
+                found=self.attention_heads,
+            )
+
+    @property
+    def extended(self) -> bool:
+        """True when any extension to the paper is switched on."""
+        return self.similarity or self.correspondence or self.place
+
+    def to_dict(self) -> dict[str, object]:
+        """The config as plain JSON types."""
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> ModelConfig:
+        """The config of a mapping; an unknown key is refused with the nearest known one.
+
+        Raises:
+            InputError: a key is unknown.
+        """
+        known = [f.name for f in fields(cls)]
+        for key in values:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                raise InputError(
+                    "unknown setting",
+                    where=key,
+                    expected=near[0] if near else f"one of {', '.join(known)}",
+                    remedy="correct the name or remove it",
+                )
+        return cls(**{k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()})
+
+
+_EXTENSIONS = {"similarity": True, "correspondence": True, "place": True}
+
+PRESETS: dict[str, ModelConfig] = {
+    # The paper's network with nothing added: within 5 % of 69.4 M parameters (Table 3).
+    "paper": ModelConfig(),
+    # For shipped weights trained on a GPU: base width 32, at most 19 M parameters.
+    "small": ModelConfig(
+        channels=(32, 64, 128, 160, 256),
+        encoder_blocks=(1, 1, 1, 2, 2),
+        **_EXTENSIONS,
+    ),
+    # For training on two CPU cores.
+    "tiny": ModelConfig(
+        channels=(8, 24, 48, 96, 128),
+        encoder_blocks=(1, 1, 1, 1, 1),
+        attention_heads=4,
+        **_EXTENSIONS,
+    ),
+}
+
+
+def preset(name: str, **changes: object) -> ModelConfig:
+    """The named preset, with single settings changed.
+
+    Raises:
+        InputError: no preset has that name.
+    """
+    if name not in PRESETS:
+        raise InputError("unknown preset", where=name, expected=f"one of {', '.join(PRESETS)}")
+    return replace(PRESETS[name], **changes)

@@ -1,0 +1,48 @@
+"""The errors that a user can meet: what happened, where, what was expected, what was found, what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class IrisError(Exception):
+    """A user's mistake or a broken input, told in one line.
+
+    Args:
+        what: the fact, as a short sentence without a full stop.
+        where: file, folder, argument or case that it concerns.
+        expected: what would have been right.
+        found: what was there instead.
+        remedy: what the user can do.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | Path | None = None,
+        expected: object = None,
+        found: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.what, self.where, self.expected, self.found, self.remedy = what, where, expected, found, remedy
+        parts = [what if where is None else f"{where}: {what}"]
+        if expected is not None:
+            parts.append(f"expected {expected}")
+        if found is not None:
+            parts.append(f"found {found}")
+        if remedy is not None:
+            parts.append(remedy)
+        super().__init__("; ".join(" ".join(str(part).split()) for part in parts))
+
+
+class InputError(IrisError):
+    """A file, folder or argument that cannot be used as given."""
+
+
+class CheckpointError(IrisError):
+    """A file that is no checkpoint of this model, or one of another version."""
+
+
+class CardError(IrisError):
+    """A task card that cannot be read, or that another model wrote."""

@@ -1,0 +1,180 @@
+"""Runs reference sets over their queries and compares each result with the truth in the query's own grid."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from iris_core.baselines import copy_prompt
+from iris_core.errors import IrisError
+from iris_core.evaluation.pairs import ReferenceSet, group_of
+from iris_core.lattice import fit_label
+from iris_core.metrics import ClassScore, dice_per_class, mean_dice
+from iris_core.raw_dataset import LabelledCase
+from iris_core.volume import LabelVolume, Volume
+from iris_core.volume_io import read_image, read_label
+
+if TYPE_CHECKING:
+    from iris_core.task import Prediction, Task
+
+LOG = logging.getLogger(__name__)
+
+Encode = Callable[[Sequence[tuple[Volume, LabelVolume]], Sequence[str]], "Task"]
+Apply = Callable[["Task", Volume], "Prediction"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One query segmented with one reference set.
+
+    Attributes:
+        set_index: number of the reference set, from 0.
+        references: case names of the references.
+        query: case name of the query.
+        group: the query's patient.
+        scores: value -> score of the model; a failed case scores as an empty result; nothing when
+            the case cannot be measured.
+        copied: value -> score of copy-prompt, from the first reference.
+        copied_how: "rescaled" or "centred", the better of the two for this pair.
+        seconds: time to segment the query, without reading files.
+        failure: why there is no result, or None.
+        warnings: what the model had to say about the case.
+    """
+
+    set_index: int
+    references: tuple[str, ...]
+    query: str
+    group: str
+    scores: Mapping[int, ClassScore] = field(default_factory=dict)
+    copied: Mapping[int, ClassScore] = field(default_factory=dict)
+    copied_how: str = ""
+    seconds: float = 0.0
+    failure: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def dice(self) -> float | None:
+        """Mean Dice over the classes that the truth holds."""
+        return mean_dice(self.scores)
+
+    @property
+    def copied_dice(self) -> float | None:
+        """The same mean for copy-prompt."""
+        return mean_dice(self.copied)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """All pairs of a run, and the time each reference set took to encode, in seconds."""
+
+    pairs: tuple[Pair, ...]
+    encode_seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What stays the same over a run.
+
+    Attributes:
+        names: value -> class name.
+        groups: case name -> patient.
+        encode: makes a task from references and the names of the classes wanted.
+        apply: segments one image with a task.
+        channel: channel to take of images with several.
+    """
+
+    names: Mapping[int, str]
+    groups: Mapping[str, str]
+    encode: Encode
+    apply: Apply
+    channel: int | None = None
+
+    def measure(
+        self, sets: Sequence[ReferenceSet], step: Callable[[str], None] = lambda _: None
+    ) -> Measurement:
+        """Measures every set on its queries. References are encoded once a set.
+
+        A case that fails does not end the run: its classes count as Dice 0 and the pair says why. A case
+        whose files cannot be read counts for nothing, since there is no truth to compare with.
+
+        Args:
+            sets: what to run, from `draw_sets` or `ordered_pairs`.
+            step: called with the query's name after each pair.
+        """
+        pairs, encode_seconds = [], []
+        for index, chosen in enumerate(sets):
+            found, seconds = self._measure_set(index, chosen, step)
+            pairs += found
+            encode_seconds += [] if seconds is None else [seconds]
+        return Measurement(tuple(pairs), tuple(encode_seconds))
+
+    def _measure_set(
+        self, index: int, chosen: ReferenceSet, step: Callable[[str], None]
+    ) -> tuple[list[Pair], float | None]:
+        names = tuple(case.name for case in chosen.references)
+        blanks = [Pair(index, names, query.name, group_of(query, self.groups)) for query in chosen.queries]
+        try:
+            references = [self._read(case) for case in chosen.references]
+        except IrisError as error:
+            return [replace(blank, failure=str(error)) for blank in blanks], None
+        task, failure, started = None, None, time.perf_counter()
+        try:
+            task = self.encode(references, [self.names[value] for value in chosen.values])
+        except Exception as error:
+            failure = _say(error, ", ".join(names))
+        seconds = time.perf_counter() - started
+        pairs = []
+        for blank, query in zip(blanks, chosen.queries, strict=True):
+            pair = self._measure_pair(blank, query, references[0][1], chosen.values, task)
+            pairs.append(replace(pair, failure=pair.failure or failure))
+            step(query.name)
+        return pairs, seconds
+
+    def _measure_pair(
+        self,
+        blank: Pair,
+        query: LabelledCase,
+        reference: LabelVolume,
+        values: Sequence[int],
+        task: Task | None,
+    ) -> Pair:
+        try:
+            image, truth = self._read(query)
+        except IrisError as error:
+            return replace(blank, failure=str(error))
+        how, copied = _better_copy(reference, image, truth, values)
+        nothing = {value: ClassScore(score.truth_voxels, 0, 0) for value, score in copied.items()}
+        pair = replace(blank, scores=nothing, copied=copied, copied_how=how)
+        if task is None:
+            return pair
+        try:
+            prediction = self.apply(task, image)
+            scores = dice_per_class(truth.array, prediction.label.array, values)
+        except Exception as error:
+            return replace(pair, failure=_say(error, query.name))
+        return replace(pair, scores=scores, seconds=prediction.seconds, warnings=tuple(prediction.warnings))
+
+    def _read(self, case: LabelledCase) -> tuple[Volume, LabelVolume]:
+        image = read_image(case.image, channel=self.channel)
+        return image, fit_label(read_label(case.label, labels=self.names), image)
+
+
+def _better_copy(
+    reference: LabelVolume, image: Volume, truth: LabelVolume, values: Sequence[int]
+) -> tuple[str, dict[int, ClassScore]]:
+    copied = copy_prompt(reference, image, values)
+    candidates = [
+        (how, dice_per_class(truth.array, label.array, values))
+        for how, label in (("rescaled", copied.rescaled), ("centred", copied.centred))
+    ]
+    return max(candidates, key=lambda candidate: mean_dice(candidate[1]) or 0.0)
+
+
+def _say(error: Exception, case: str) -> str:
+    LOG.debug("case %s failed", case, exc_info=error)
+    if isinstance(error, IrisError):
+        return str(error)
+    return f"{case}: unexpected {type(error).__name__}: " + " ".join(str(error).split())

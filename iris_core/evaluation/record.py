@@ -1,0 +1,68 @@
+"""The whole run as plain JSON types: settings, every pair with every class, and the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from iris_core.evaluation.measurement import Measurement, Pair
+from iris_core.evaluation.summary import Summary
+from iris_core.report import versions
+
+
+def as_record(
+    dataset: Path,
+    command: Sequence[str],
+    weights: Mapping[str, str],
+    device: str,
+    measurement: Measurement,
+    summary: Summary,
+    names: Mapping[int, str],
+) -> dict:
+    """Gives everything that is needed to check or redo the figures.
+
+    Args:
+        dataset: the dataset's folder; only its name is recorded.
+        command: the words of the command line.
+        weights: preset, fingerprint and origin of the weights.
+        device: where the network ran.
+        measurement: all pairs.
+        summary: their means.
+        names: value -> class name.
+    """
+    return {
+        "dataset": dataset.resolve().name,
+        "command": list(command),
+        "versions": versions(),
+        "device": device,
+        "weights": dict(weights),
+        "summary": asdict(summary),
+        "encode_seconds": [round(seconds, 3) for seconds in measurement.encode_seconds],
+        "pairs": [_pair_entry(pair, names) for pair in measurement.pairs],
+    }
+
+
+def _pair_entry(pair: Pair, names: Mapping[int, str]) -> dict:
+    classes = {}
+    for value, score in pair.scores.items():
+        classes[names[value]] = {
+            "dice": score.dice,
+            "copy_dice": pair.copied[value].dice,
+            "truth_voxels": score.truth_voxels,
+            "result_voxels": score.result_voxels,
+            "false_positive_voxels": score.false_positive_voxels,
+        }
+    return {
+        "set": pair.set_index,
+        "references": list(pair.references),
+        "query": pair.query,
+        "patient": pair.group,
+        "dice": pair.dice,
+        "copy_dice": pair.copied_dice,
+        "copied": pair.copied_how,
+        "seconds": round(pair.seconds, 3),
+        "failure": pair.failure,
+        "warnings": list(pair.warnings),
+        "classes": classes,
+    }

@@ -1,0 +1,194 @@
+"""A batch over the images of a folder: what goes where, what stays, and going on after a bad case."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from iris_core.errors import InputError, IrisError
+from iris_core.volume_io import Case, case_name, list_cases
+from iris_core.volume_io.suffix import WRITABLE, suffix_of
+
+LOG = logging.getLogger(__name__)
+
+#: Formats that are read but not written, and what is written in their stead.
+WRITTEN_AS = {".mhd": ".mha", ".nhdr": ".nrrd"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to segment and the file that its result goes to."""
+
+    name: str
+    query: Path
+    output: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        jobs: images to segment, in name order.
+        kept: jobs left alone because their result is there already.
+        references: jobs left alone because their image is a reference: a person has labelled it.
+        folder: True for a batch, False for one file.
+    """
+
+    jobs: tuple[Job, ...]
+    kept: tuple[Job, ...] = ()
+    references: tuple[Job, ...] = ()
+    folder: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one job.
+
+    Attributes:
+        job: the job.
+        seconds: wall time, reading and writing included.
+        failure: why there is no result, or None.
+        details: what the case's own work returned, for the report.
+    """
+
+    job: Job
+    seconds: float
+    failure: str | None = None
+    details: dict = field(default_factory=dict)
+
+
+def plan_run(
+    query: str | Path,
+    output: str | Path,
+    *,
+    inputs: Iterable[str | Path] = (),
+    references: Iterable[str | Path] = (),
+    overwrite: bool = False,
+    channel: int | None = None,
+) -> Plan:
+    """Decides which image becomes which file, and proves that the place can be written to.
+
+    A folder of images gives a folder of results under the same names (CASE_0000.nii.gz gives CASE.nii.gz);
+    one image gives one file, or a file in `output` when that is a folder or has no known suffix.
+
+    Args:
+        query: an image, a folder with one DICOM series, or a folder of either.
+        output: file or folder.
+        inputs: files that must not be overwritten, beside the queries themselves.
+        references: images that are references; in a folder they are not segmented again.
+        overwrite: replace results that exist.
+        channel: channel to take of cases with several.
+
+    Raises:
+        InputError: no such query, no place to write, or an output that is one of the inputs.
+    """
+    query, output = Path(query), Path(output)
+    if not query.exists():
+        raise InputError("no such file or folder", where=query, remedy="check --query")
+    cases = list_cases(query, channel=channel) if query.is_dir() else [Case(case_name(query), query)]
+    one = len(cases) == 1 and (cases[0].path == query)
+    into_folder = not one or output.is_dir() or not suffix_of(output)
+    _refuse_unfit_output(output, query, folder=not one)
+    jobs = [
+        Job(case.name, case.path, output / _result_name(case) if into_folder else output) for case in cases
+    ]
+    _refuse_overwriting_inputs(jobs, [*inputs, *references, *(case.path for case in cases)])
+    labelled = {Path(path).resolve() for path in references} if not one else set()
+    skipped = [job for job in jobs if job.query.resolve() in labelled]
+    others = [job for job in jobs if job not in skipped]
+    kept = [job for job in others if job.output.exists() and not overwrite]
+    require_writable(output if into_folder else output.parent)
+    return Plan(tuple(job for job in others if job not in kept), tuple(kept), tuple(skipped), folder=not one)
+
+
+def run_jobs(
+    jobs: Sequence[Job], work: Callable[[Job], dict], *, done: Callable[[Outcome], None] = lambda _: None
+) -> list[Outcome]:
+    """Works through the jobs one by one; a job that raises is named in its outcome and the next one starts.
+
+    Args:
+        jobs: what to do.
+        work: does one job and returns details for the report.
+        done: told about each outcome as it comes.
+    """
+    outcomes = []
+    for job in jobs:
+        started, failure, details = time.perf_counter(), None, {}
+        try:
+            details = work(job)
+        except IrisError as error:
+            failure = str(error)
+        except Exception as error:
+            LOG.debug("case %s failed", job.name, exc_info=error)
+            failure = f"{job.query}: unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+        outcomes.append(Outcome(job, time.perf_counter() - started, failure, details))
+        done(outcomes[-1])
+    return outcomes
+
+
+def require_writable(folder: str | Path) -> None:
+    """Makes a folder where it is missing and proves that a file can be written there.
+
+    Raises:
+        InputError: a file stands in the way, or the folder cannot be written to.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(
+            "a file stands where a folder should be", where=folder, remedy="choose another --output"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            "cannot be written to", where=folder, found=error.strerror, remedy="choose another --output"
+        ) from None
+
+
+def _refuse_unfit_output(output: Path, query: Path, *, folder: bool) -> None:
+    if folder and suffix_of(output) and not output.is_dir():
+        raise InputError(
+            "one file cannot hold a folder's results",
+            where=output,
+            expected="a folder",
+            remedy="give a folder as --output",
+        )
+    if folder and output.resolve() == query.resolve():
+        raise InputError(
+            "results would lie among the queries", where=output, remedy="choose another --output"
+        )
+    if not folder and output.suffix and not output.is_dir() and suffix_of(output) not in WRITABLE:
+        raise InputError(
+            "a label cannot be written in this format",
+            where=output,
+            expected=", ".join(WRITABLE),
+            found=output.suffix,
+        )
+
+
+def _result_name(case: Case) -> str:
+    suffix = ".nii.gz" if case.path.is_dir() else suffix_of(case.path)
+    suffix = WRITTEN_AS.get(suffix, suffix)
+    return case.name + (suffix if suffix in WRITABLE else ".nii.gz")
+
+
+def _refuse_overwriting_inputs(jobs: Sequence[Job], inputs: Iterable[str | Path]) -> None:
+    taken = {Path(path).resolve() for path in inputs}
+    for job in jobs:
+        if job.output.resolve() in taken:
+            raise InputError(
+                "the output is one of the inputs", where=job.output, remedy="choose another --output"
+            )
+        if job.output.is_dir():
+            raise InputError(
+                "a folder stands where the result should be",
+                where=job.output,
+                remedy="choose another --output",
+            )

@@ -1,0 +1,105 @@
+"""Names of label values: from a labels file, or from the dataset.json beside a label."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from iris_core.errors import InputError
+
+FORMS = '{"liver": 1}, {"1": "liver"} or a dataset.json with "labels"'
+
+
+def read_label_names(path: str | Path) -> dict[int, str]:
+    """Reads a labels file.
+
+    Args:
+        path: JSON in one of the forms {"liver": 1}, {"1": "liver"}, or nnU-Net's dataset.json.
+
+    Returns:
+        value -> name, without the background, ascending by value.
+
+    Raises:
+        InputError: the file is missing, is not JSON, or is in no known form.
+    """
+    path = Path(path)
+    return parse_label_names(read_json(path), where=path)
+
+
+def parse_label_names(data: object, *, where: str | Path) -> dict[int, str]:
+    """Brings any of the known forms to value -> name; `where` is named in errors."""
+    if isinstance(data, dict) and isinstance(data.get("labels"), dict):
+        data = {name: value for name, value in data["labels"].items() if name != "ignore"}
+    if not isinstance(data, dict) or not data:
+        raise InputError("no label names", where=where, expected=FORMS, found=type(data).__name__)
+    names: dict[int, str] = {}
+    for key, entry in data.items():
+        name, value = _name_and_value(str(key), entry, where)
+        if value == 0:
+            continue
+        if value in names or name in names.values():
+            raise InputError(
+                "a label name or value stands twice",
+                where=where,
+                expected="one name a value",
+                found=f"{name} = {value}",
+            )
+        names[value] = name
+    if not names:
+        raise InputError("only the background is named", where=where, expected=FORMS)
+    return dict(sorted(names.items()))
+
+
+def dataset_label_names(label: str | Path) -> dict[int, str] | None:
+    """Gives the names for a label that lies in an nnU-Net raw dataset.
+
+    Args:
+        label: path of a label file.
+
+    Returns:
+        value -> name from the dataset.json beside labelsTr (or labelsTs); None when the label lies elsewhere.
+    """
+    folder = Path(label).absolute().parent
+    description = folder.parent / "dataset.json"
+    if not folder.name.startswith("labels") or not description.is_file():
+        return None
+    return read_label_names(description)
+
+
+def read_json(path: Path) -> object:
+    """Reads a JSON file; every way it can fail is an InputError that names the file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("no such file", where=path, remedy="check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("cannot be read as text", where=path, found=error) from None
+    except json.JSONDecodeError as error:
+        raise InputError("is not valid JSON", where=path, found=error) from None
+
+
+def _name_and_value(key: str, entry: object, where: str | Path) -> tuple[str, int]:
+    if isinstance(entry, list):
+        raise InputError(
+            "a class made of several values is not read",
+            where=where,
+            expected="one value a class",
+            found=f"{key}: {entry}",
+            remedy="give the classes one by one with --labels",
+        )
+    if isinstance(entry, int) and not isinstance(entry, bool):
+        name, value = key, entry
+    elif isinstance(entry, str) and key.lstrip("-").isdigit():
+        name, value = entry, int(key)
+    else:
+        raise InputError(
+            "a label entry is not understood", where=where, expected=FORMS, found=f"{key}: {entry}"
+        )
+    if value < 0 or not name.strip():
+        raise InputError(
+            "a label entry is not understood",
+            where=where,
+            expected="a name and a value of 0 or more",
+            found=f"{key}: {entry}",
+        )
+    return name.strip(), value

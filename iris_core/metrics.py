@@ -1,0 +1,152 @@
+"""How well a label map agrees with the truth: Dice per class, false positives, bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from iris_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class in one volume, compared voxel by voxel.
+
+    Attributes:
+        truth_voxels: voxels of the class in the truth.
+        result_voxels: voxels of the class in the result.
+        shared_voxels: voxels where both agree.
+    """
+
+    truth_voxels: int
+    result_voxels: int
+    shared_voxels: int
+
+    @property
+    def dice(self) -> float | None:
+        """Dice in [0, 1]; None where the truth lacks the class, because then Dice says nothing."""
+        if self.truth_voxels == 0:
+            return None
+        return 2.0 * self.shared_voxels / (self.truth_voxels + self.result_voxels)
+
+    @property
+    def false_positive_voxels(self) -> int:
+        """Voxels given to a class that the truth lacks; 0 where the truth has the class."""
+        return self.result_voxels if self.truth_voxels == 0 else 0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its percentile bootstrap interval.
+
+    Attributes:
+        mean: mean over the units.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        units: number of units that were resampled.
+    """
+
+    mean: float
+    low: float
+    high: float
+    units: int
+
+
+def dice(truth: np.ndarray, result: np.ndarray) -> float:
+    """Gives the Dice overlap of two binary masks.
+
+    Args:
+        truth: mask of any shape, non-zero inside.
+        result: mask of the same shape.
+
+    Returns:
+        2 |A and B| / (|A| + |B|) in [0, 1]; nan when both are empty.
+
+    Raises:
+        InputError: the shapes differ.
+    """
+    _require_same_shape(truth, result)
+    truth, result = truth != 0, result != 0
+    total = int(np.count_nonzero(truth)) + int(np.count_nonzero(result))
+    return float("nan") if total == 0 else 2.0 * int(np.count_nonzero(truth & result)) / total
+
+
+def dice_per_class(truth: np.ndarray, result: np.ndarray, values: Sequence[int]) -> dict[int, ClassScore]:
+    """Compares two label maps class by class.
+
+    Args:
+        truth: integer label map of any shape.
+        result: integer label map of the same shape.
+        values: the label values to compare.
+
+    Returns:
+        One score a value, in the order given.
+
+    Raises:
+        InputError: the shapes differ.
+    """
+    _require_same_shape(truth, result)
+    scores = {}
+    for value in values:
+        in_truth, in_result = truth == value, result == value
+        scores[int(value)] = ClassScore(
+            truth_voxels=int(np.count_nonzero(in_truth)),
+            result_voxels=int(np.count_nonzero(in_result)),
+            shared_voxels=int(np.count_nonzero(in_truth & in_result)),
+        )
+    return scores
+
+
+def mean_dice(scores: Mapping[int, ClassScore]) -> float | None:
+    """Gives the mean Dice over the classes that the truth holds; None when it holds none of them."""
+    counted = [score.dice for score in scores.values() if score.dice is not None]
+    return float(np.mean(counted)) if counted else None
+
+
+def bootstrap_interval(
+    values: Sequence[float],
+    *,
+    seed: int,
+    units: Sequence[Hashable] | None = None,
+    level: float = 0.95,
+    resamples: int = 10_000,
+) -> Interval:
+    """Gives the mean and its percentile bootstrap interval.
+
+    Values of one unit (a query that several references were tried on, a patient with several scans) are
+    not independent: they are averaged first, and units are what is resampled.
+
+    Args:
+        values: one number a measurement.
+        seed: makes the interval repeatable.
+        units: the unit of each measurement; each measurement its own unit when not given.
+        level: coverage in (0, 1).
+        resamples: number of bootstrap draws.
+
+    Returns:
+        Mean over the units and the ends of the interval; one unit gives an interval of no width.
+
+    Raises:
+        InputError: there are no values, or not one unit a value.
+    """
+    units = list(range(len(values))) if units is None else list(units)
+    if len(values) == 0 or len(units) != len(values):
+        raise InputError(
+            "no bootstrap without one unit a value",
+            expected="at least one value",
+            found=f"{len(values)} values, {len(units)} units",
+        )
+    members: dict[Hashable, list[float]] = {}
+    for unit, value in zip(units, values, strict=True):
+        members.setdefault(unit, []).append(float(value))
+    means = np.array([np.mean(member) for member in members.values()])
+    draws = np.random.default_rng(seed).integers(0, len(means), size=(resamples, len(means)))
+    low, high = np.quantile(means[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(mean=float(means.mean()), low=float(low), high=float(high), units=len(means))
+
+
+def _require_same_shape(truth: np.ndarray, result: np.ndarray) -> None:
+    if truth.shape != result.shape:
+        raise InputError("two masks to compare differ in shape", expected=truth.shape, found=result.shape)

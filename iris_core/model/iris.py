@@ -1,0 +1,181 @@
+"""Iris: encode an image once, encode a task once, decode all classes of a query in one pass.
+
+Paper: 3.2, Fig. 2. With every extension off this is the paper's network; the extensions add evidence maps
+per class that join the decoder's logits (docs/decisions/0005-0007). What they need of a reference travels in
+a ReferenceMemory beside the tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from iris_core.config import ModelConfig
+from iris_core.model.correspondence import Correspondence, cell_positions, sample
+from iris_core.model.encoder import Encoder
+from iris_core.model.fusion import EvidenceHead, soft_logit
+from iris_core.model.layers import upsample
+from iris_core.model.mask_decoder import MaskDecoder, class_logits
+from iris_core.model.matching import STRIDES, MatchingPyramid
+from iris_core.model.reference_memory import MASK_STRIDE, ReferenceMemory
+from iris_core.model.similarity import prototypes, similarity_maps
+from iris_core.model.task_encoder import TaskEncoder
+
+CORRESPONDENCE_HEADS = 2
+PLACE_BLUR = 5  # cells of 2 voxels, side of the box that blurs the reference mask twice
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """What the encoder knows of one image. Args: maps: strides 1-16; pyramid: matching features, or empty."""
+
+    maps: tuple[Tensor, ...]
+    pyramid: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Logits (B, K, D, H, W) and, by name, the evidence maps (B, K, d, h, w) that training supervises."""
+
+    logits: Tensor
+    evidence: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Iris(nn.Module):
+    """The network.
+
+    Args:
+        config: sizes and switches.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.task_encoder = TaskEncoder(config)
+        self.mask_decoder = MaskDecoder(config)
+        if config.extended:
+            self.matching = MatchingPyramid(config)
+            maps = 2  # the decoder's own coarse logit; whether a memory is there
+            if config.similarity:
+                maps += len(STRIDES)
+                self.similarity_scale = nn.Parameter(torch.full((len(STRIDES),), 3.0))
+                self.similarity_bias = nn.Parameter(torch.full((len(STRIDES),), -1.0))
+            if config.correspondence:
+                self.correspondence = Correspondence(config.matching_channels, CORRESPONDENCE_HEADS)
+                maps += CORRESPONDENCE_HEADS + 1
+            if config.place:
+                maps += 1
+            self.prior_gain = nn.Parameter(torch.tensor(0.5))
+            self.evidence_head = EvidenceHead(config, maps)
+
+    def encode_image(self, image: Tensor) -> ImageFeatures:
+        """Args: image (B, 1, D, H, W), z-scored, sides multiples of 16. Returns: features for any task."""
+        maps = self.encoder(image)
+        return ImageFeatures(maps, self.matching(maps) if self.config.extended else ())
+
+    def encode_tokens(self, features: ImageFeatures, masks: Tensor) -> Tensor:
+        """The paper's task embedding. Args: masks (B, K, D, H, W). Returns: (B, K, m + 1, C)."""
+        return self.task_encoder(features.maps[-1], masks)
+
+    def encode_memory(self, features: ImageFeatures, masks: Tensor, offset: Tensor) -> ReferenceMemory | None:
+        """The extensions' part of the task embedding; None when all are off.
+
+        Args:
+            features: of the reference.
+            masks: (B, K, D, H, W).
+            offset: (B, 3), centre of the window minus centre of the field of view, voxels.
+        """
+        if not self.config.extended:
+            return None
+        cells = F.avg_pool3d(masks, MASK_STRIDE)
+        return ReferenceMemory(features.pyramid[1], cells, prototypes(features.pyramid, cells), offset)
+
+    def decode(
+        self,
+        features: ImageFeatures,
+        tokens: Tensor,
+        memories: Sequence[ReferenceMemory] = (),
+        weights: Tensor | None = None,
+        offset: Tensor | None = None,
+    ) -> Decoded:
+        """All classes of a query in one pass. Paper: Eq. 5-6.
+
+        Args:
+            features: of the query.
+            tokens: (B, K, m + 1, C).
+            memories: one per reference; may be empty.
+            weights: (B, K, N), how much each class listens to each memory; rows sum to 1. None: equally.
+            offset: (B, 3), of the query window, voxels; None: zeros.
+        """
+        full, half, full_vector, half_vector = self.mask_decoder(features.maps, tokens)
+        logits = class_logits(full, full_vector[..., :-1]) + full_vector[..., -1, None, None, None]
+        if not self.config.extended:
+            return Decoded(logits)
+        half_full = upsample(half, features.pyramid[0].shape[2:])
+        own = class_logits(half_full, half_vector)
+        maps, prior = self._evidence(features, memories, weights, offset, tokens.shape[:2])
+        evidence = torch.cat([own[:, :, None], *maps.values()], dim=2) if maps else own[:, :, None]
+        indicator = torch.full_like(own, 1.0 if memories else 0.0)[:, :, None]
+        evidence = F.pad(torch.cat([indicator, evidence], 2), (0,) * 7 + (self._missing(evidence),))
+        logits = logits + self.evidence_head(evidence, half_full, full)
+        if prior is not None:
+            logits = logits + self.prior_gain * upsample(prior, logits.shape[2:])
+        return Decoded(logits, {name: m for name, m in maps.items()})
+
+    def _missing(self, evidence: Tensor) -> int:
+        """Evidence maps that no memory provides and zeros stand for."""
+        return self.evidence_head.from_evidence.in_channels - 1 - evidence.shape[2]
+
+    def _evidence(
+        self,
+        features: ImageFeatures,
+        memories: Sequence[ReferenceMemory],
+        weights: Tensor | None,
+        offset: Tensor | None,
+        batch_classes: tuple[int, int],
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Evidence by name, each (B, K, E, d, h, w) averaged over memories, and the prior logit (B, K, d, h, w)."""
+        if not memories:
+            return {}, None
+        b, _ = batch_classes
+        pyramid = features.pyramid
+        offset = pyramid[1].new_zeros(b, 3) if offset is None else offset
+        totals: dict[str, Tensor] = {}
+        for index, memory in enumerate(memories):
+            share = 1 / len(memories) if weights is None else weights[..., index, None, None, None, None]
+            for name, value in self._one_memory(pyramid, memory, offset).items():
+                totals[name] = totals.get(name, 0) + share * value
+        probabilities = [totals[n] for n in ("warped", "place") if n in totals]
+        prior = soft_logit(torch.cat(probabilities, 2).mean(2)) if probabilities else None
+        return totals, prior
+
+    def _one_memory(self, pyramid: tuple[Tensor, ...], memory: ReferenceMemory, offset: Tensor) -> dict[str, Tensor]:
+        size = pyramid[0].shape[2:]
+        maps: dict[str, Tensor] = {}
+        if self.config.similarity:
+            scores = similarity_maps(pyramid, memory.prototypes, tuple(size))
+            scale, bias = (p[:, None, None, None] for p in (self.similarity_scale, self.similarity_bias))
+            maps["similarity"] = scores * scale + bias
+        if self.config.correspondence:
+            propagated, warped, _ = self.correspondence(pyramid[1], offset, memory)
+            fine = upsample(propagated.flatten(1, 2), size).unflatten(1, propagated.shape[1:3])
+            maps["propagated"] = fine
+            maps["warped"] = warped[:, :, None]
+        if self.config.place:
+            maps["place"] = self._place(pyramid[1], memory, offset)[:, :, None]
+        return maps
+
+    def _place(self, query: Tensor, memory: ReferenceMemory, offset: Tensor) -> Tensor:
+        """The blurred reference masks at the same place of the field of view: (B, K, 2d, 2h, 2w)."""
+        blurred = memory.masks
+        for _ in range(2):
+            blurred = F.avg_pool3d(blurred, PLACE_BLUR, stride=1, padding=PLACE_BLUR // 2)
+        size = query.shape[2:]
+        own = cell_positions(size, offset).transpose(1, 2).unflatten(2, size)
+        fine = upsample(own, tuple(2 * n for n in size))
+        return sample(blurred, fine, memory.offset, memory.features.shape[2:])

@@ -1,0 +1,40 @@
+"""What is stored of one reference beside its tokens, so that a query can be compared with it; no image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+MASK_STRIDE = 2  # voxels per side of a stored mask cell
+FEATURE_STRIDE = 4  # voxels per side of a stored feature cell
+
+
+@dataclass(frozen=True)
+class ReferenceMemory:
+    """Extras of a task embedding that belong to one reference. All tensors carry the batch axis B first.
+
+    Args:
+        features: (B, F, d, h, w), matching features at stride 4.
+        masks: (B, K, 2d, 2h, 2w), mean of each class mask in cells of 2^3 voxels.
+        prototypes: (B, K, L, 2, F), unit vectors of foreground and background at strides 2, 4, 8, 16; the
+            finest level fills half of F.
+        offset: (B, 3), centre of this grid minus the centre of the reference's field of view, in voxels.
+    """
+
+    features: Tensor
+    masks: Tensor
+    prototypes: Tensor
+    offset: Tensor
+
+    def map(self, function) -> ReferenceMemory:
+        """The same memory with a function applied to each tensor."""
+        return ReferenceMemory(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
+
+    def select(self, classes: list[int]) -> ReferenceMemory:
+        """Only the classes at these positions."""
+        index = torch.as_tensor(classes, device=self.masks.device)
+        return ReferenceMemory(
+            self.features, self.masks.index_select(1, index), self.prototypes.index_select(1, index), self.offset
+        )

@@ -1,0 +1,98 @@
+"""Task encoding module: reference features + one binary mask per class -> (m + 1) tokens per class.
+
+Paper: 3.2.1, Eq. 2-4. Both equations are implemented in forms that are equal to the printed ones and never
+build a full-resolution feature map (docs/decisions/0002, 0003); tests hold the literal forms as oracles.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from iris_core.config import DOWNSAMPLE_RATIO, ModelConfig
+from iris_core.model.layers import Attention, FeedForward
+
+
+@lru_cache(maxsize=64)
+def _interpolation_matrix(coarse: int, fine: int) -> Tensor:
+    """(coarse, fine): linear upsampling of one axis as a matrix, half-voxel aligned."""
+    return F.interpolate(torch.eye(coarse)[None], size=fine, mode="linear", align_corners=False)[0]
+
+
+def adjoint_upsample(mask: Tensor, size: tuple[int, int, int]) -> Tensor:
+    """The transpose of trilinear upsampling, applied to a full-resolution mask.
+
+    For every feature map F: sum(Upsample(F) * mask) == sum(F * adjoint_upsample(mask)).
+
+    Args:
+        mask: (B, K, D, H, W).
+        size: coarse (d, h, w).
+
+    Returns:
+        (B, K, d, h, w).
+    """
+    matrices = [_interpolation_matrix(c, f).to(mask) for c, f in zip(size, mask.shape[2:], strict=True)]
+    mask = torch.einsum("bkxyz,cz->bkxyc", mask, matrices[2])
+    mask = torch.einsum("bkxyz,cy->bkxcz", mask, matrices[1])
+    return torch.einsum("bkxyz,cx->bkcyz", mask, matrices[0])
+
+
+def foreground_embedding(features: Tensor, mask: Tensor) -> Tensor:
+    """T_f, the mean of the upsampled features over the mask. Paper: Eq. 2.
+
+    Args:
+        features: (B, C, d, h, w).
+        mask: (B, K, D, H, W) in [0, 1].
+
+    Returns:
+        (B, K, C); zeros for an empty mask.
+    """
+    weight = adjoint_upsample(mask, tuple(features.shape[2:])).flatten(2)  # (B, K, dhw)
+    total = weight.sum(-1, keepdim=True)
+    return torch.einsum("bks,bcs->bkc", weight / total.clamp_min(1e-6), features.flatten(2))
+
+
+def unshuffle(mask: Tensor, ratio: int = DOWNSAMPLE_RATIO) -> Tensor:
+    """PixelUnshuffle in 3D: (B, D, H, W) -> (B, ratio^3, D/ratio, H/ratio, W/ratio)."""
+    b, d, h, w = mask.shape
+    blocks = mask.reshape(b, d // ratio, ratio, h // ratio, ratio, w // ratio, ratio)
+    return blocks.permute(0, 2, 4, 6, 1, 3, 5).reshape(b, ratio**3, d // ratio, h // ratio, w // ratio)
+
+
+class TaskEncoder(nn.Module):
+    """Both streams of the task encoding module.
+
+    Departs: Eq. 3 needs C / r^3 channels, fewer than one at r = 16; a 1x1x1 lift comes first. The chain lift,
+    shuffle, join mask, 1x1x1, unshuffle, 1x1x1 is linear, so it equals `feature_mix` + `mask_mix` below
+    (docs/decisions/0003).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        channels = config.channels[-1]
+        self.feature_mix = nn.Conv3d(channels, channels, 1)
+        self.mask_mix = nn.Linear(DOWNSAMPLE_RATIO**3, channels, bias=False)
+        self.context_tokens = nn.Parameter(torch.randn(config.context_tokens, channels) * 0.02)
+        self.cross = Attention(channels, config.attention_heads)
+        self.self_attention = Attention(channels, config.attention_heads)
+        self.feed_forward = FeedForward(channels)
+        nn.init.normal_(self.mask_mix.weight, std=DOWNSAMPLE_RATIO**-1.5)
+
+    def merged_features(self, features: Tensor, mask: Tensor) -> Tensor:
+        """F-hat of Eq. 4. Args: features (B, C, d, h, w); mask (B, K, D, H, W). Returns: (B, K, dhw, C)."""
+        b, k = mask.shape[:2]
+        blocks = unshuffle(mask.flatten(0, 1)).flatten(2).transpose(1, 2)  # (BK, dhw, r^3)
+        mixed = self.feature_mix(features).flatten(2).transpose(1, 2)  # (B, dhw, C)
+        return mixed[:, None] + self.mask_mix(blocks).unflatten(0, (b, k))
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """T = [T_f; T_c]. Args: features (B, C, d, h, w); mask (B, K, D, H, W). Returns: (B, K, m + 1, C)."""
+        b, k = mask.shape[:2]
+        foreground = foreground_embedding(features, mask)[:, :, None]  # (B, K, 1, C)
+        merged = self.merged_features(features, mask).flatten(0, 1)  # (BK, dhw, C)
+        tokens = self.context_tokens.expand(b * k, -1, -1)
+        tokens = self.feed_forward(self.self_attention(self.cross(tokens, merged)))
+        return torch.cat([foreground, tokens.unflatten(0, (b, k))], dim=2)

@@ -1,0 +1,102 @@
+"""From a file's voxels to the model's: the one preprocessing of training, command line and server.
+
+RAS+ order -> crop to the nonzero box -> clip and z-score on the native voxels -> trilinear to the working
+grid. This is nnU-Net's order and its target shape, so that training through nnU-Net sees the same numbers.
+Padding comes later, with 0, which is the mean.
+
+Paper: supplement 7, data preprocessing. Departs: the paper resamples before it clips; see docs/decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from iris_core.errors import InputError
+from iris_core.grid import Grid, Spacing, label_map, make_grid, resample, restore, restore_labels
+from iris_core.intensity import normalise
+from iris_core.modality import detect_modality
+from iris_core.orientation import to_canonical
+from iris_core.spacing import choose_spacing
+from iris_core.volume import LabelVolume, Volume
+
+__all__ = [
+    "Grid",
+    "Prepared",
+    "choose_spacing",
+    "detect_modality",
+    "label_map",
+    "prepare_image",
+    "prepare_masks",
+    "restore",
+    "restore_labels",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image as the model sees it.
+
+    Attributes:
+        image: (1, D, H, W) float32, RAS+, mean 0 and standard deviation 1 before resampling.
+        grid: where it lies in the native volume.
+    """
+
+    image: torch.Tensor
+    grid: Grid
+
+
+def prepare_image(volume: Volume, *, modality: str, spacing: Spacing) -> Prepared:
+    """Prepares an image, reference or query alike.
+
+    Args:
+        volume: the image in its native order.
+        modality: "ct", "mr" or "pet".
+        spacing: working voxel size along the RAS+ axes, mm.
+
+    Raises:
+        InputError: unknown modality, or a spacing that is not positive.
+    """
+    if len(spacing) != 3 or not all(np.isfinite(size) and size > 0 for size in spacing):
+        raise InputError(
+            "unusable spacing", where=volume.source, expected="3 positive sizes in mm", found=spacing
+        )
+    grid = make_grid(volume, spacing)
+    array = normalise(_cropped(volume.array, grid), modality)
+    return Prepared(resample(torch.from_numpy(array)[None], grid.shape), grid)
+
+
+def prepare_masks(label: LabelVolume, values: Sequence[int], grid: Grid) -> torch.Tensor:
+    """Brings the masks of some classes onto an image's working grid.
+
+    Args:
+        label: the segmentation, in the image's own grid (see `iris_core.lattice.fit_label`).
+        values: the K label values wanted.
+        grid: the prepared image's grid.
+
+    Returns:
+        (K, D, H, W) float32 in [0, 1]: the binary masks, trilinearly resampled.
+
+    Raises:
+        InputError: the label's shape is not the image's.
+    """
+    if label.shape != tuple(grid.native_shape):
+        raise InputError(
+            "the label's grid is not the image's",
+            where=label.source,
+            expected=f"shape {tuple(grid.native_shape)}",
+            found=f"shape {label.shape}",
+        )
+    masks = torch.empty((len(values), *grid.shape), dtype=torch.float32)
+    for index, value in enumerate(values):
+        mask = np.ascontiguousarray(_cropped(label.masks([value])[0], grid), dtype=np.float32)
+        masks[index] = resample(torch.from_numpy(mask)[None], grid.shape)[0]
+    return masks
+
+
+def _cropped(array: np.ndarray, grid: Grid) -> np.ndarray:
+    turned = to_canonical(array, grid.native_affine)
+    return turned[tuple(slice(start, stop) for start, stop in grid.crop)]

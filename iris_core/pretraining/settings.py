@@ -1,0 +1,69 @@
+"""What a pretraining run is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from iris_core.errors import InputError
+
+Shape = tuple[int, int, int]
+
+# Windows of a step, drawn evenly; few, so that every kernel is compiled once.
+CPU_SHAPES: tuple[Shape, ...] = ((48, 48, 32), (32, 48, 48), (48, 32, 48), (48, 48, 48), (32, 32, 32))
+GPU_SHAPES: tuple[Shape, ...] = ((64, 64, 64), (64, 64, 64), (96, 96, 64), (96, 96, 96))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One segment of a run.
+
+    Args:
+        output: folder for last.safetensors, log.jsonl and curve.png.
+        preset: of the network.
+        minutes: wall time of this segment.
+        total_minutes: wall time of the whole run, over all segments; drives learning rate and curriculum.
+            None: this segment is the whole.
+        resume: checkpoint to go on from; moments of the optimiser start anew and warm up again.
+        batch: episodes per step and worker.
+        classes: most tasks per episode; each step draws between half and all of them.
+        shapes: windows in voxels.
+        rate: peak learning rate of AdamW.
+        decay: weight decay.
+        warmup: steps.
+        ema: decay of the averaged weights that are saved.
+        workers: CPU processes that share a step; 1 on a GPU.
+        device: "cpu" or "cuda".
+        seed: of weights and tasks.
+        log_every, save_minutes: steps between control figures, minutes between checkpoints.
+    """
+
+    output: Path
+    preset: str = "tiny"
+    minutes: float = 10.0
+    total_minutes: float | None = None
+    resume: Path | None = None
+    batch: int = 2
+    classes: int = 5
+    shapes: tuple[Shape, ...] = CPU_SHAPES
+    rate: float = 1e-3
+    decay: float = 1e-2
+    warmup: int = 100
+    ema: float = 0.995
+    workers: int = 1
+    device: str = "cpu"
+    seed: int = 0
+    log_every: int = 200
+    save_minutes: float = 4.0
+
+    def __post_init__(self) -> None:
+        for name in ("minutes", "batch", "classes", "workers", "rate"):
+            if getattr(self, name) <= 0:
+                raise InputError("must be positive", where=name, found=getattr(self, name))
+        if self.workers > 1 and self.device != "cpu":
+            raise InputError("several workers share a step on the CPU only", where="workers", found=self.workers)
+
+    @property
+    def whole(self) -> float:
+        """Minutes of the whole run."""
+        return max(self.minutes, self.total_minutes or self.minutes)

@@ -1,0 +1,201 @@
+"""Segmenter: the only place where the network meets whole volumes. Flow A of docs/architecture.
+
+    reference image + masks -> windows [encode_image -> encode_task] -> TaskEmbedding      (encode, once)
+    query image + TaskEmbedding -> windows [encode_image -> decode] -> K logit maps        (segment)
+
+Decoding is the same for every strategy. Volumes here are prepared: RAS+, working spacing, z-scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from iris_core.config import WINDOW_OVERLAP
+from iris_core.embedding import TaskEmbedding, stored_precision
+from iris_core.errors import InputError
+from iris_core.model.iris import ImageFeatures, Iris
+from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
+from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, starts
+
+Progress = Callable[[int, int], None]
+
+CONTEXT_MARGIN = 16  # voxels around the foreground that a cropped reference keeps (ours)
+
+
+class Segmenter:
+    """Runs a network over volumes of any size.
+
+    Args:
+        model: in evaluation mode.
+        device: where it lies.
+        window: most voxels per side that the network sees at once; multiples of 16.
+        overlap: share of a window that the next one covers again (paper: 0.5).
+
+    Attributes:
+        encode_calls: references encoded so far.
+    """
+
+    def __init__(
+        self,
+        model: Iris,
+        device: str | torch.device = "cpu",
+        window: Shape = (96, 96, 96),
+        overlap: float = WINDOW_OVERLAP,
+    ) -> None:
+        self.model, self.device, self.window, self.overlap = model, torch.device(device), window, overlap
+        self.encode_calls = 0
+
+    @torch.no_grad()
+    def encode(self, image: Tensor, masks: Tensor, names: Sequence[str]) -> TaskEmbedding:
+        """The task embedding of one reference.
+
+        A reference larger than the window is cut to its labelled region; where that is larger still, windows
+        that hold a class are averaged by its volume in them.
+
+        Args:
+            image: (1, D, H, W), prepared.
+            masks: (K, D, H, W) in [0, 1].
+            names: K class names.
+
+        Raises:
+            InputError: a mask is empty.
+        """
+        self.encode_calls += 1
+        volumes = masks.flatten(1).sum(-1)
+        for name, volume in zip(names, volumes.tolist(), strict=True):
+            if volume <= 0:
+                raise InputError(
+                    "no voxel of the class is left at the working spacing", where=name, remedy="use a finer --spacing"
+                )
+        cut = tuple(slice(0, n) for n in image.shape[1:])
+        if any(fitting(n) > w for n, w in zip(image.shape[1:], self.window, strict=True)):
+            cut = region_of(masks, CONTEXT_MARGIN, self.window)
+        shift = torch.tensor([s.start + (s.stop - s.start) / 2 - n / 2 for s, n in zip(cut, image.shape[1:], strict=True)])
+        part, padding = pad(image[(slice(None), *cut)])
+        part_masks, _ = pad(masks[(slice(None), *cut)])
+        window = tuple(min(w, n) for w, n in zip(self.window, part.shape[1:], strict=True))
+        return stored_precision(self._encode_windows(part, part_masks, tuple(names), window, padding, shift).to("cpu"))
+
+    def _encode_windows(
+        self, image: Tensor, masks: Tensor, names: tuple[str, ...], window: Shape, padding: Padding, shift: Tensor
+    ) -> TaskEmbedding:
+        tokens, pooled, weight = 0, 0, 0
+        canvas: _Canvas | None = None
+        places = self._places(tuple(image.shape[1:]), window)
+        for start in places:
+            cut = (slice(None), *(slice(s, s + w) for s, w in zip(start, window, strict=True)))
+            held = masks[cut].to(self.device)[None]
+            share = held.flatten(2).sum(-1)[0]  # (K,) voxels of each class in this window
+            if not bool((share > 0).any()) and len(places) > 1 and not self.model.config.extended:
+                continue
+            features = self._features(image[cut])
+            tokens = tokens + share[:, None, None] * self.model.encode_tokens(features, held)[0]
+            pooled = pooled + features.maps[-1].mean((0, 2, 3, 4))
+            weight = weight + share
+            memory = self.model.encode_memory(features, held, torch.zeros(1, 3, device=self.device))
+            if memory is not None:
+                canvas = canvas or _Canvas(memory, tuple(image.shape[1:]))
+                canvas.add(memory, start, share)
+        memories: tuple[ReferenceMemory, ...] = ()
+        weights = None
+        if canvas is not None:
+            offset = offset_of((0, 0, 0), tuple(image.shape[1:]), padding) + shift
+            memories = (canvas.finish(offset.to(self.device)[None]),)
+            weights = torch.ones(len(names), 1)
+        return TaskEmbedding(names, tokens / weight[:, None, None], memories, weights, pooled / len(places))
+
+    @torch.no_grad()
+    def segment(self, image: Tensor, embedding: TaskEmbedding, progress: Progress | None = None) -> Tensor:
+        """Logits of all classes on the working grid.
+
+        Args:
+            image: (1, D, H, W), prepared.
+            embedding: of K classes.
+            progress: called with (windows done, windows in all).
+
+        Returns:
+            (K, D, H, W) on the CPU; above 0 means foreground.
+        """
+        embedding = embedding.to(self.device)
+        window = tuple(min(w, fitting(n)) for w, n in zip(self.window, image.shape[1:], strict=True))
+        padded, padding = pad(image, tuple(max(w, n) for w, n in zip(window, image.shape[1:], strict=True)))
+        total = len(self._places(tuple(padded.shape[1:]), window))
+        done = 0
+
+        def logits(part: Tensor, start: Shape) -> Tensor:
+            nonlocal done
+            offset = offset_of(start, window, padding).to(self.device)[None]
+            decoded = self.decode(self._features(part), embedding, offset)
+            done += 1
+            if progress is not None:
+                progress(min(done, total), total)
+            return decoded.logits
+
+        if tuple(padded.shape[1:]) == window:
+            return padding.remove(logits(padded, (0, 0, 0))[0].float().cpu())
+        from monai.inferers import sliding_window_inference  # seconds to import, so only where it is needed
+
+        def predict(part: Tensor, slices: Sequence[Sequence[slice]]) -> Tensor:
+            return torch.cat([logits(p, tuple(s.start for s in c[-3:])) for p, c in zip(part, slices, strict=True)])
+
+        blended = sliding_window_inference(
+            padded[None].to(self.device), window, 1, predict, self.overlap, mode="gaussian", with_coord=True,
+            device=torch.device("cpu"),
+        )  # fmt: skip
+        return padding.remove(blended[0].float())
+
+    @torch.no_grad()
+    def image_vector(self, image: Tensor) -> Tensor:
+        """(C,): mean feature of a prepared image (1, D, H, W), for image-level retrieval."""
+        cut = []
+        for length, window in zip(image.shape[1:], self.window, strict=True):
+            first = max(0, (length - window) // 2)
+            cut.append(slice(first, first + min(length, window)))
+        part, _ = pad(image[(slice(None), *cut)])
+        return self._features(part).maps[-1].mean((0, 2, 3, 4)).cpu()
+
+    def decode(self, features: ImageFeatures, embedding: TaskEmbedding, offset: Tensor):
+        """One pass of the decoder for one window. Args: offset (1, 3), voxels. Returns: a Decoded, B = 1."""
+        weights = None if embedding.weights is None else embedding.weights[None]
+        return self.model.decode(features, embedding.tokens[None], embedding.memories, weights, offset)
+
+    def _features(self, part: Tensor) -> ImageFeatures:
+        batch = part[None].to(self.device, memory_format=torch.channels_last_3d)
+        return self.model.encode_image(batch)
+
+    def _places(self, shape: Shape, window: Shape) -> list[Shape]:
+        steps = [max(16, int(w * (1 - self.overlap)) // 16 * 16) for w in window]
+        axes = [starts(n, w, s) for n, w, s in zip(shape, window, steps, strict=True)]
+        return [(i, j, k) for i in axes[0] for j in axes[1] for k in axes[2]]
+
+
+class _Canvas:
+    """Joins the memories of overlapping windows into one memory of the whole region."""
+
+    def __init__(self, first: ReferenceMemory, shape: Shape) -> None:
+        cells = [n // FEATURE_STRIDE for n in shape]
+        self.features = first.features.new_zeros(1, first.features.shape[1], *cells)
+        self.count = first.features.new_zeros(1, 1, *cells)
+        self.masks = first.masks.new_zeros(1, first.masks.shape[1], *(n // MASK_STRIDE for n in shape))
+        self.prototypes = torch.zeros_like(first.prototypes)
+
+    def add(self, memory: ReferenceMemory, start: Shape, share: Tensor) -> None:
+        """Adds the memory of the window at `start`; prototypes count by the class's voxels in it."""
+        here = self._cut(start, FEATURE_STRIDE, memory.features.shape[2:])
+        self.features[here] += memory.features
+        self.count[here] += 1
+        self.masks[self._cut(start, MASK_STRIDE, memory.masks.shape[2:])] = memory.masks
+        self.prototypes += memory.prototypes * share[None, :, None, None, None]
+
+    def finish(self, offset: Tensor) -> ReferenceMemory:
+        """The joined memory. Args: offset (1, 3), of the region."""
+        features = self.features / self.count.clamp_min(1)
+        return ReferenceMemory(features, self.masks, F.normalize(self.prototypes, dim=-1), offset)
+
+    @staticmethod
+    def _cut(start: Shape, stride: int, size: Sequence[int]) -> tuple[slice, ...]:
+        return (slice(None), slice(None), *(slice(s // stride, s // stride + n) for s, n in zip(start, size, strict=True)))

@@ -1,0 +1,119 @@
+"""The base layer: what fills the space behind the objects.
+
+A base layer gives every point of space a label: air, the rim of a body, a partition into regions, or nested
+shells. It is a function of anatomy coordinates, so it never needs resampling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+AIR, RIM = 0, 1
+
+
+@dataclass(frozen=True)
+class Ripple:
+    """A smooth random scalar field, a sum of J cosines with standard deviation about 1."""
+
+    frequency: np.ndarray  # (3, J) radians per voxel
+    phase: np.ndarray  # (J,)
+
+    @staticmethod
+    def draw(rng: np.random.Generator, wavelength: float, terms: int = 5) -> Ripple:
+        """A field whose waves are about `wavelength` voxels long."""
+        direction = rng.normal(size=(3, terms))
+        direction /= np.linalg.norm(direction, axis=0)
+        speed = 2 * np.pi / wavelength * rng.uniform(0.6, 1.4, terms)
+        return Ripple(direction * speed, rng.uniform(0, 2 * np.pi, terms))
+
+    def __call__(self, points: torch.Tensor) -> torch.Tensor:
+        """Values (P,) at points (P, 3)."""
+        return self.features(points).sum(-1) * (2.0 / self.phase.size) ** 0.5
+
+    def features(self, points: torch.Tensor) -> torch.Tensor:
+        """The single cosines (P, J) at points (P, 3)."""
+        frequency = torch.as_tensor(self.frequency, dtype=points.dtype, device=points.device)
+        phase = torch.as_tensor(self.phase, dtype=points.dtype, device=points.device)
+        return torch.addmm(phase, points, frequency).cos_()
+
+
+@dataclass(frozen=True)
+class BaseLayer:
+    """Labels for all of space.
+
+    Attributes:
+        body: (3,) half axes of the body in voxels, or None for a window without air.
+        rim: thickness of the rim in body radii; 0 for none.
+        surface: ripple of the body's surface and of the shells.
+        rough: amplitude of that ripple in body radii.
+        scores: (3 + 1 + J, n) weights of x, y, z, 1 and the cosines of `regions`; the highest score wins.
+        regions: ripple whose cosines feed `scores`.
+        first: label of region 0.
+        shells: inner radii (falling) where the shells `first`, `first + 1`, ... end, in body radii.
+        folds: ripple that folds the shells; `fold_depth` says how much, one number a shell border.
+        sided: the shells from this index on have a right half with its own label; None for no halves.
+    """
+
+    body: np.ndarray | None = None
+    rim: float = 0.0
+    surface: Ripple | None = None
+    rough: float = 0.0
+    scores: np.ndarray | None = None
+    regions: Ripple | None = None
+    first: int = 2
+    shells: tuple[float, ...] = ()
+    folds: Ripple | None = None
+    fold_depth: tuple[float, ...] = ()
+    sided: int | None = None
+
+    def labels(self, points: torch.Tensor) -> torch.Tensor:
+        """Labels (P,) uint8 at anatomy coordinates (P, 3)."""
+        label = torch.full(points.shape[:1], self.first, dtype=torch.uint8, device=points.device)
+        if self.scores is not None:
+            weights = torch.as_tensor(self.scores, dtype=points.dtype, device=points.device)
+            scores = torch.addmm(weights[3], points, weights[:3]).addmm_(self.regions.features(points), weights[4:])
+            label = scores.argmax(1).to(torch.uint8) + self.first
+        if self.body is None:
+            return label
+        radii = torch.as_tensor(self.body, dtype=points.dtype, device=points.device)
+        radius = (points / radii).square().sum(1).sqrt()
+        if self.surface is not None and self.rough > 0:
+            radius = radius + self.rough * self.surface(points)
+        if self.shells:
+            label = self._shell_labels(points, radius)
+        if self.rim > 0:
+            label = torch.where(radius > 1 - self.rim, RIM, label)
+        return torch.where(radius > 1, AIR, label)
+
+    def _shell_labels(self, points: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
+        fold = self.folds(points)
+        depth = torch.zeros(points.shape[0], dtype=torch.uint8, device=points.device)
+        for border, amount in zip(self.shells, self.fold_depth, strict=True):
+            depth += (radius + amount * fold < border).byte()
+        label = self.first + depth
+        if self.sided is not None:
+            halves = (depth >= self.sided) & (points[:, 0] > 0)
+            label = torch.where(halves, label + len(self.shells) + 1 - self.sided, label)
+        return label
+
+
+def draw_partition(
+    rng: np.random.Generator, shape: tuple[int, int, int], regions: int, scale: float
+) -> tuple[np.ndarray, Ripple]:
+    """Weights that split space into regions of about `scale` voxels.
+
+    Half of the score is the distance to a seed point (a Voronoi cell), half a smooth random field.
+
+    Returns:
+        `scores` (3 + 1 + J, regions) and the ripple `regions` of a `BaseLayer`.
+    """
+    ripple = Ripple.draw(rng, 2.5 * scale, terms=10)
+    half = np.asarray(shape) * 0.75
+    seeds = rng.uniform(-1, 1, (regions, 3)) * half
+    voronoi = np.concatenate([2 * seeds.T, -(seeds**2).sum(1)[None]]) / scale**2  # |x|^2 is common to all
+    waves = rng.normal(size=(10, regions)) * rng.choice([0.4, 1.0, 2.0])
+    voronoi[3] += rng.normal(0, 0.4, regions)
+    return np.concatenate([voronoi, waves]).astype(np.float32), ripple

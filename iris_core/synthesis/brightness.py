@@ -1,0 +1,118 @@
+"""Brightness: the mean and texture of every label, and how they change between two images of a pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .anatomy import FIRST_OBJECT, LABELS, Anatomy
+
+CT_RANGES = {  # Hounsfield units
+    "lung": (-850.0, -600.0),
+    "fat": (-110.0, -80.0),
+    "soft": (20.0, 70.0),
+    "blood": (40.0, 350.0),
+    "bone": (150.0, 1500.0),
+}
+CT_SHARES = (0.1, 0.2, 0.4, 0.15, 0.15)
+AIR_HU = -1000.0
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Brightness of every label.
+
+    Attributes:
+        mean: (LABELS,) mean, about 0 to 1, or Hounsfield units.
+        texture: (LABELS,) standard deviation of the coarse texture.
+        grain: (LABELS,) standard deviation of the fine texture.
+        ct: Hounsfield units.
+    """
+
+    mean: np.ndarray
+    texture: np.ndarray
+    grain: np.ndarray
+    ct: bool
+
+
+def draw_palettes(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> tuple[Palette, Palette]:
+    """Two palettes: CT in 10 %; else the same look in 60, a monotone remap in 20, unrelated in 10 of 90.
+
+    Changes of contrast begin at progress .3 and have their full share at .5.
+    """
+    if rng.random() < 0.1:
+        first = _ct(rng, anatomy)
+        return first, replace(first, mean=first.mean + rng.normal(0, 6, LABELS) * (first.mean > AIR_HU))
+    first = _mr(rng, anatomy)
+    change = float(np.clip((progress - 0.3) / 0.2, 0, 1))
+    draw = rng.random()
+    if draw < 0.11 * change:
+        return first, _mr(rng, anatomy)
+    if draw < 0.33 * change:
+        return first, replace(first, mean=_remap(rng, first.mean))
+    jitter = rng.uniform(-0.05, 0.05, LABELS) * rng.choice([0.2, 0.6, 1.0])
+    mean = np.clip(first.mean, 0, 1) ** np.exp(rng.uniform(np.log(0.7), np.log(1.5)))
+    return first, replace(first, mean=mean + _keep_shared(first.mean, jitter))
+
+
+def _keep_shared(mean: np.ndarray, jitter: np.ndarray) -> np.ndarray:
+    """Labels of one brightness stay of one brightness."""
+    _, group = np.unique(np.round(mean, 6), return_inverse=True)
+    return jitter[group.ravel()]
+
+
+def _share(rng: np.random.Generator, mean: np.ndarray, anatomy: Anatomy, free: float) -> np.ndarray:
+    """Makes 40 % of the labels as bright as another one, and kinds alike."""
+    used = _used(anatomy)
+    for label in used:
+        if rng.random() < 0.4:
+            mean[label] = mean[rng.choice(used)]
+    for kind in anatomy.kinds:
+        if rng.random() < 0.85:
+            mean[kind] = mean[kind[0]]
+    around = mean[[v for v in used if v not in anatomy.contrast]] if anatomy.contrast else mean
+    for label in anatomy.contrast:  # the brightness furthest from the others of a few draws
+        tries = mean[label] + rng.uniform(-1, 1, 8) * free
+        mean[label] = tries[np.argmax([np.sort(np.abs(around - t))[: max(1, around.size // 2)].mean() for t in tries])]
+    return mean
+
+
+def _used(anatomy: Anatomy) -> list[int]:
+    objects = sorted({o.label + i for o in anatomy.objects for i in range(1 + sum(c < 5 for c in o.cuts))})
+    regions = anatomy.base.scores.shape[1] if anatomy.base.scores is not None else 8
+    return [*range(1, min(2 + regions, FIRST_OBJECT)), *objects]
+
+
+def _mr(rng: np.random.Generator, anatomy: Anatomy) -> Palette:
+    mean = _share(rng, rng.uniform(0.05, 1, LABELS), anatomy, 0.5)
+    mean[0] = rng.uniform(0, 0.08)
+    rough = np.exp(rng.uniform(np.log(0.005), np.log(0.1)))
+    texture = rough * rng.uniform(0.3, 1.2, LABELS)
+    grain = rng.uniform(0.0, 0.06) * rng.uniform(0.3, 1.5, LABELS)
+    texture[0] = grain[0] = 0.0
+    return Palette(mean, texture, grain, ct=False)
+
+
+def _ct(rng: np.random.Generator, anatomy: Anatomy) -> Palette:
+    tissue = rng.choice(len(CT_RANGES), LABELS, p=CT_SHARES)
+    low, high = np.array(list(CT_RANGES.values())).T
+    mean = rng.uniform(low[tissue], high[tissue])
+    mean = _share(rng, mean, anatomy, 80.0)
+    mean[0] = AIR_HU
+    texture = rng.uniform(2, 15, LABELS)
+    grain = rng.uniform(0, 10, LABELS)
+    texture[0] = grain[0] = 0.0
+    return Palette(mean, texture, grain, ct=True)
+
+
+def _remap(rng: np.random.Generator, mean: np.ndarray) -> np.ndarray:
+    """A monotone map of brightness, rising or (one in three) falling."""
+    knots = np.cumsum(rng.gamma(0.8, size=6) + 0.05)
+    knots = (knots - knots[0]) / (knots[-1] - knots[0])
+    mapped = np.interp(mean, np.linspace(0, 1, 6), knots)
+    if rng.random() < 1 / 3:
+        air = mapped[0]
+        mapped = 1 - mapped
+        mapped[0] = air
+    return mapped

@@ -1,0 +1,34 @@
+"""The batch of synthetic episodes that training reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass
+class EpisodeBatch:
+    """B pairs of images with K tasks each.
+
+    Attributes:
+        reference_image: (B, 1, D, H, W) float32, z-scored, 0 where padded.
+        reference_mask: (B, K, D, H, W) float32 of 0 and 1, in 30 % of the tasks a little wrong.
+        query_image: (B, 1, D, H, W) float32.
+        query_mask: (B, K, D, H, W) float32 of 0 and 1, exact.
+        valid: (B, K) bool, the reference mask is not empty.
+        present: (B, K) bool, the query mask has at least 8 voxels.
+        reference_offset: (B, 3) float32, window centre minus centre of the field of view, voxels; 0 when unknown.
+        query_offset: (B, 3) float32.
+        family: B names of the families of anatomies.
+    """
+
+    reference_image: torch.Tensor
+    reference_mask: torch.Tensor
+    query_image: torch.Tensor
+    query_mask: torch.Tensor
+    valid: torch.Tensor
+    present: torch.Tensor
+    reference_offset: torch.Tensor
+    query_offset: torch.Tensor
+    family: list[str]

@@ -1,0 +1,29 @@
+"""Families of anatomies: each module draws one kind of synthetic person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..anatomy import Anatomy
+from . import brain, chain, cropped, heart, lesions, organs, partition
+
+Family = Callable[[np.random.Generator, tuple[int, int, int]], Anatomy]
+
+FAMILIES: dict[str, tuple[Family, float]] = {
+    "partition": (partition.draw, 0.18),
+    "organs": (organs.draw, 0.24),
+    "chain": (chain.draw, 0.12),
+    "brain": (brain.draw, 0.15),
+    "heart": (heart.draw, 0.11),
+    "cropped": (cropped.draw, 0.14),
+    "lesions": (lesions.draw, 0.06),
+}
+
+
+def draw_family(rng: np.random.Generator) -> str:
+    """The name of a family, drawn by its share."""
+    names = list(FAMILIES)
+    share = np.array([FAMILIES[name][1] for name in names])
+    return names[rng.choice(len(names), p=share / share.sum())]

@@ -1,0 +1,320 @@
+"""Task: what labelled references say, ready for any number of queries.
+
+    references -> encode_task -> Task (storable as a card) -> apply_task(query) -> Prediction
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iris_core.embedding import TaskEmbedding
+from iris_core.errors import InputError
+from iris_core.lattice import fit_label
+from iris_core.preprocess import Prepared, choose_spacing, detect_modality, prepare_image, prepare_masks, restore_labels
+from iris_core.segmenter import Progress, Segmenter
+from iris_core.strategies import STRATEGIES, ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
+from iris_core.strategies.tuning import Example
+from iris_core.volume import Color, LabelVolume, Volume, label_from_masks
+
+MODALITIES = ("ct", "mr", "pet")
+MOST_VOXELS = 320**3  # of a query's working grid; a larger one is a mistake in the spacing
+
+
+@dataclass(frozen=True)
+class ClassInfo:
+    """A class of a task. Args: name; value: in label maps; color: (R, G, B), 0-255."""
+
+    name: str
+    value: int
+    color: Color
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A labelled study. Args: image; label: in the image's grid, or a reorder of it; name: for reports."""
+
+    image: Volume
+    label: LabelVolume
+    name: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Everything that segmenting needs of the references.
+
+    Args:
+        classes: K classes, ascending by value.
+        modality: "ct", "mr" or "pet", of references and queries.
+        spacing: working voxel size along RAS+ axes, mm.
+        pool: one embedding per reference.
+        strategy: one of STRATEGIES.
+        fingerprint: of the network that made the embeddings.
+        provenance: references, reasons and warnings, in JSON types.
+        tuned: the tuned embedding, for strategy "tuning".
+        seed: of retrieval's first reference.
+    """
+
+    classes: tuple[ClassInfo, ...]
+    modality: str
+    spacing: tuple[float, float, float]
+    pool: tuple[TaskEmbedding, ...]
+    strategy: str
+    fingerprint: str
+    provenance: dict[str, object] = field(default_factory=dict)
+    tuned: TaskEmbedding | None = None
+    seed: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names, in the order of the classes."""
+        return tuple(c.name for c in self.classes)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A segmented query.
+
+    Args:
+        label: label map in the query's own grid, with names and colours.
+        masks: (K, I, J, K) bool, each class before the classes compete.
+        quality: per class the Dice that the network expects of its own mask; an estimate, 0 where empty.
+        references_used: per class the names of its references.
+        seconds: of preparation, network and restoring.
+        warnings: what a person should know.
+    """
+
+    label: LabelVolume
+    masks: np.ndarray
+    quality: dict[str, float]
+    references_used: dict[str, list[str]]
+    seconds: float
+    warnings: list[str]
+
+    def overlapping_label(self) -> LabelVolume:
+        """The label with masks that overlap kept in layers, for formats that can hold them."""
+        values = sorted(self.label.names)
+        return label_from_masks(
+            self.masks, values, self.label.affine, names=self.label.names, colors=self.label.colors
+        )
+
+
+def encode_task(
+    segmenter: Segmenter,
+    references: Sequence[Reference],
+    *,
+    classes: Sequence[str] | None = None,
+    modality: str = "auto",
+    spacing: str | float | Sequence[float] = "auto",
+    strategy: str = "auto",
+    seed: int = 0,
+    progress: Progress | None = None,
+    fingerprint: str = "",
+) -> Task:
+    """Encodes labelled references, each once.
+
+    Args:
+        segmenter: the network.
+        references: at least one; classes are joined by name, numbered as where a name first occurs.
+        classes: names wanted; None: all that any reference holds.
+        modality: "auto" asks each reference and takes the majority.
+        spacing: "auto", "paper", or millimetres.
+        strategy: "auto": one-shot for one reference, ensemble for several.
+        seed: of retrieval and tuning.
+        progress: called with (references done, references in all).
+        fingerprint: of the network, kept in cards.
+
+    Raises:
+        InputError: no reference, an empty label, a class that no reference holds, two classes with one value.
+    """
+    if not references:
+        raise InputError("no reference given", expected="at least one labelled study")
+    references = [Reference(r.image, fit_label(r.label, r.image), r.name or _name(r, n)) for n, r in enumerate(references)]
+    infos = _classes(references, classes)
+    chosen, reason = _modality(references, modality)
+    first = references[0]
+    size = choose_spacing(first.image, _only(first.label, infos), spacing)
+    strategy = _strategy(strategy, len(references))
+    pool, examples = [], []
+    for number, reference in enumerate(references):
+        prepared = prepare_image(reference.image, modality=chosen, spacing=size)
+        held = [(c, v) for c in infos if (v := _value(reference.label, c.name)) in reference.label.values]
+        if not held:
+            continue
+        masks = prepare_masks(reference.label, [v for _, v in held], prepared.grid)
+        names = [c.name for c, _ in held]
+        pool.append(_named(segmenter, prepared, masks, names, reference))
+        examples.append(Example(prepared.image, masks, tuple(names)))
+        if progress is not None:
+            progress(number + 1, len(references))
+    provenance: dict[str, object] = {
+        "references": [r.name for r in references if _holds(r, infos)],
+        "modality_reason": reason,
+        "spacing_policy": str(spacing),
+    }
+    tuned = None
+    if strategy == "tuning":
+        result = tune(segmenter, pool, examples, [c.name for c in infos], seed=seed)
+        tuned = result.embedding
+        provenance["tuning"] = {"before": result.before, "after": result.after, "steps": result.steps}
+    return Task(tuple(infos), chosen, size, tuple(pool), strategy, fingerprint, provenance, tuned, seed)
+
+
+def apply_task(segmenter: Segmenter, task: Task, image: Volume, progress: Progress | None = None) -> Prediction:
+    """Segments a query.
+
+    Args:
+        segmenter: the network that made the task.
+        task: of K classes.
+        image: the query, in its own order.
+        progress: called with (windows done, windows in all).
+
+    Raises:
+        InputError: the query would be too large at the task's spacing.
+    """
+    started = time.perf_counter()
+    warnings = _doubts(task, image)
+    prepared = prepare_image(image, modality=task.modality, spacing=task.spacing)
+    if int(np.prod(prepared.grid.shape)) > MOST_VOXELS:
+        raise InputError(
+            "is too large at the working spacing",
+            where=image.source,
+            expected=f"at most {MOST_VOXELS} voxels",
+            found=f"{tuple(prepared.grid.shape)} at {task.spacing} mm",
+            remedy="use a coarser --spacing",
+        )
+    embedding, chosen = _embedding(segmenter, task, prepared.image)
+    logits = segmenter.segment(prepared.image, embedding, progress)
+    values = [c.value for c in task.classes]
+    array, masks = restore_labels(logits, prepared.grid, values)
+    label = LabelVolume(
+        array, image.affine, {c.value: c.name for c in task.classes}, {c.value: c.color for c in task.classes}
+    )
+    sources = list(task.provenance.get("references", []))
+    used = {name: [str(sources[n]) if n < len(sources) else str(n) for n in where] for name, where in chosen.items()}
+    quality = expected_dice(logits, task.names)
+    for info, mask in zip(task.classes, masks, strict=True):
+        if not mask.any():
+            warnings.append(f"{info.name}: nothing found")
+    return Prediction(label, masks, quality, used, time.perf_counter() - started, warnings)
+
+
+def expected_dice(logits: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """Dice between a mask and the probabilities that it was cut from, per class; 0 for an empty mask.
+
+    Args:
+        logits: (K, D, H, W).
+        names: K names.
+    """
+    quality = {}
+    for name, one in zip(names, logits, strict=True):
+        probability = one.sigmoid()
+        mask = one > 0
+        total = probability.sum() + mask.sum()
+        quality[name] = round(float(2 * probability[mask].sum() / total), 4) if bool(mask.any()) else 0.0
+    return quality
+
+
+def _embedding(segmenter: Segmenter, task: Task, image: Tensor) -> tuple[TaskEmbedding, dict[str, list[int]]]:
+    if task.strategy == "tuning" and task.tuned is not None:
+        return task.tuned, ensemble(task.pool, task.names)[1]
+    if task.strategy == "retrieval":
+        return retrieve_by_object(segmenter, task.pool, task.names, image, seed=task.seed)
+    if task.strategy == "image-retrieval":
+        return retrieve_by_image(segmenter, task.pool, task.names, image)
+    return (one_shot if task.strategy == "one-shot" else ensemble)(task.pool, task.names)
+
+
+def _name(reference: Reference, number: int) -> str:
+    source = reference.label.source or reference.image.source
+    return source.name if source is not None else f"reference {number + 1}"
+
+
+def _value(label: LabelVolume, name: str) -> int:
+    """The value of a name in a label; -1 where it is not there."""
+    return next((v for v in label.values if label.name_of(v) == name), -1)
+
+
+def _holds(reference: Reference, infos: Sequence[ClassInfo]) -> bool:
+    return any(_value(reference.label, c.name) >= 0 for c in infos)
+
+
+def _only(label: LabelVolume, infos: Sequence[ClassInfo]) -> LabelVolume:
+    """The label with the wanted classes alone, so that the spacing suits them."""
+    wanted = [v for c in infos if (v := _value(label, c.name)) >= 0]
+    if len(wanted) == len(label.values) or not wanted:
+        return label
+    masks = label.masks(wanted)
+    return label_from_masks(masks, wanted, label.affine, names=label.names, colors=label.colors)
+
+
+def _classes(references: Sequence[Reference], wanted: Sequence[str] | None) -> list[ClassInfo]:
+    found: dict[str, ClassInfo] = {}
+    for reference in references:
+        if not reference.label.values:
+            raise InputError(
+                "the label is empty", where=reference.label.source or reference.name, remedy="label at least one class"
+            )
+        for value in reference.label.values:
+            name = reference.label.name_of(value)
+            found.setdefault(name, ClassInfo(name, value, reference.label.color_of(value)))
+    for name in wanted or ():
+        if name not in found:
+            raise InputError(
+                "no reference holds the class", where=name, expected=f"one of {', '.join(found)}",
+                remedy="check --classes and --labels",
+            )  # fmt: skip
+    infos = [found[name] for name in dict.fromkeys(wanted)] if wanted else list(found.values())
+    twice = [value for value, count in Counter(c.value for c in infos).items() if count > 1]
+    if twice:
+        names = [c.name for c in infos if c.value == twice[0]]
+        raise InputError(
+            "two classes share one label value", where=", ".join(names), found=f"value {twice[0]}",
+            remedy="give one of them another value in the first reference",
+        )  # fmt: skip
+    return sorted(infos, key=lambda c: c.value)
+
+
+def _modality(references: Sequence[Reference], wanted: str) -> tuple[str, str]:
+    if wanted != "auto":
+        if wanted not in MODALITIES:
+            raise InputError("unknown modality", where=wanted, expected=f"auto or one of {', '.join(MODALITIES)}")
+        return wanted, "given"
+    guesses = [detect_modality(r.image) for r in references]
+    name = Counter(g.name for g in guesses).most_common(1)[0][0]
+    return name, next(g.reason for g in guesses if g.name == name)
+
+
+def _strategy(wanted: str, references: int) -> str:
+    if wanted == "auto":
+        return "one-shot" if references == 1 else "ensemble"
+    if wanted not in STRATEGIES:
+        raise InputError("unknown strategy", where=wanted, expected=f"auto or one of {', '.join(STRATEGIES)}")
+    return wanted
+
+
+def _doubts(task: Task, image: Volume) -> list[str]:
+    guess = detect_modality(image)
+    if "ct" in (guess.name, task.modality) and guess.name != task.modality:
+        return [f"looks like {guess.name} ({guess.reason}), the references are {task.modality}"]
+    return []
+
+
+def _named(
+    segmenter: Segmenter, prepared: Prepared, masks: Tensor, names: Sequence[str], reference: Reference
+) -> TaskEmbedding:
+    """Encodes one reference; an error says which file it was."""
+    try:
+        with torch.no_grad():
+            return segmenter.encode(prepared.image, masks, names)
+    except InputError as error:
+        raise InputError(
+            f"{error.where}: {error.what}", where=reference.name, expected=error.expected, found=error.found,
+            remedy=error.remedy,
+        ) from error  # fmt: skip

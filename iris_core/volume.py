@@ -1,0 +1,188 @@
+"""Volume and LabelVolume: a voxel array with its place in the patient, in the file's own voxel order.
+
+Reading and writing live in `iris_core.volume_io`; the label's fit to an image in `iris_core.lattice`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from iris_core.errors import InputError
+from iris_core.label_values import label_dtype, values_in
+from iris_core.orientation import canonical_affine, from_canonical, to_canonical
+
+Color = tuple[int, int, int]
+
+#: Colours of values that come without one: distinct, readable over grey. (R, G, B), 0-255.
+PALETTE: tuple[Color, ...] = (
+    (230, 75, 53), (77, 187, 213), (0, 160, 135), (244, 205, 64), (132, 94, 194), (243, 155, 127),
+    (84, 130, 53), (63, 101, 204), (214, 92, 160), (145, 209, 194), (190, 140, 90), (120, 200, 80),
+)  # fmt: skip
+
+MIN_DETERMINANT = 1e-3  # of the affine's axes scaled to length 1; below it the axes lie in one plane
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A scalar 3D image.
+
+    Attributes:
+        array: (I, J, K) float32, in the file's own voxel order.
+        affine: (4, 4) float64, voxel -> RAS+ mm.
+        source: the file or folder that it was read from.
+
+    Raises:
+        InputError: the array is not 3D, or the affine has no inverse.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    source: Path | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.array, self.affine, self.source)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along (i, j, k)."""
+        return self.array.shape  # type: ignore[return-value]
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size along (i, j, k) in mm."""
+        return voxel_sizes(self.affine)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelVolume:
+    """A segmentation: one value a voxel, or several layers where structures overlap.
+
+    Attributes:
+        array: (I, J, K) integer, 0 is background. Where layers overlap, the later layer shows.
+        affine: (4, 4) float64, voxel -> RAS+ mm.
+        names: value -> name, for the values that have one.
+        colors: value -> (R, G, B), 0-255, for the values that have one.
+        source: the file that it was read from.
+        layers: every layer, (I, J, K) integer, values unique over all layers; empty for a plain label map.
+        partial: the format may hold just the painted part of the image's grid (.nrrd, DICOM SEG).
+
+    Raises:
+        InputError: the array is not 3D, or the affine has no inverse.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    names: Mapping[int, str] = field(default_factory=dict)
+    colors: Mapping[int, Color] = field(default_factory=dict)
+    source: Path | None = None
+    layers: tuple[np.ndarray, ...] = ()
+    partial: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self.array, self.affine, self.source)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along (i, j, k)."""
+        return self.array.shape  # type: ignore[return-value]
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size along (i, j, k) in mm."""
+        return voxel_sizes(self.affine)
+
+    @cached_property
+    def values(self) -> tuple[int, ...]:
+        """The values that occur in the array or a layer, ascending, without 0."""
+        found = {value for layer in self.layers or (self.array,) for value in values_in(layer)}
+        return tuple(sorted(found - {0}))
+
+    def masks(self, values: Sequence[int]) -> np.ndarray:
+        """The voxels of each value, also where another layer covers them.
+
+        Returns:
+            (K, I, J, K) bool in the order of `values`; all False for a value that does not occur.
+        """
+        layers = self.layers or (self.array,)
+        masks = np.zeros((len(values), *self.shape), dtype=bool)
+        for index, value in enumerate(values):
+            for layer in layers:
+                masks[index] |= layer == value
+        return masks
+
+    def name_of(self, value: int) -> str:
+        """The value's name, or `label_<value>` where none is known."""
+        return self.names.get(value, f"label_{value}")
+
+    def color_of(self, value: int) -> Color:
+        """The value's colour, or one of the palette where none is known."""
+        return self.colors.get(value, PALETTE[(value - 1) % len(PALETTE)])
+
+
+def label_from_masks(
+    masks: np.ndarray,
+    values: Sequence[int],
+    affine: np.ndarray,
+    *,
+    names: Mapping[int, str] | None = None,
+    colors: Mapping[int, Color] | None = None,
+) -> LabelVolume:
+    """A label that keeps overlapping masks, in as few layers as the masks need when taken in order.
+
+    Args:
+        masks: (K, I, J, K) bool.
+        values: the K label values, positive and different.
+        affine: (4, 4), voxel -> RAS+ mm.
+        names: value -> name.
+        colors: value -> (R, G, B).
+    """
+    dtype = label_dtype(max(values, default=0))
+    layers: list[np.ndarray] = []
+    array = np.zeros(masks.shape[1:], dtype=dtype)
+    for mask, value in zip(masks, values, strict=True):
+        array[mask] = value
+        home = next((layer for layer in layers if not layer[mask].any()), None)
+        if home is None:
+            home = np.zeros(masks.shape[1:], dtype=dtype)
+            layers.append(home)
+        home[mask] = value
+    overlapping = tuple(layers) if len(layers) > 1 else ()
+    return LabelVolume(array, affine, dict(names or {}), dict(colors or {}), layers=overlapping)
+
+
+def voxel_sizes(affine: np.ndarray) -> tuple[float, float, float]:
+    """Voxel size along (i, j, k) in mm: the lengths of the affine's columns."""
+    sizes = np.linalg.norm(np.asarray(affine, dtype=np.float64)[:3, :3], axis=0)
+    return float(sizes[0]), float(sizes[1]), float(sizes[2])
+
+
+def canonical(volume: Volume) -> Volume:
+    """The volume reordered to the closest RAS+ arrangement; only flips and permutations."""
+    array = np.ascontiguousarray(to_canonical(volume.array, volume.affine))
+    return replace(volume, array=array, affine=canonical_affine(volume.affine, volume.shape))
+
+
+def uncanonical(array: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Exact inverse of `canonical` for an array (..., I, J, K); `affine` is the original volume's own."""
+    return np.ascontiguousarray(from_canonical(array, affine))
+
+
+def _check(array: np.ndarray, affine: np.ndarray, source: Path | None) -> None:
+    if array.ndim != 3:
+        raise InputError("not a 3D volume", where=source, expected="3 axes", found=f"shape {array.shape}")
+    linear = np.asarray(affine, dtype=np.float64)[:3, :3]
+    lengths = np.linalg.norm(linear, axis=0)
+    usable = affine.shape == (4, 4) and np.isfinite(affine).all() and bool((lengths > 0).all())
+    if not usable or abs(np.linalg.det(linear / lengths)) < MIN_DETERMINANT:
+        raise InputError(
+            "the affine does not place the voxels in space",
+            where=source,
+            expected="a 4x4 matrix with an inverse",
+            found=np.array2string(np.asarray(affine), precision=4, suppress_small=True),
+            remedy="repair the file's header (sform or qform, or space directions)",
+        )

@@ -1,0 +1,12 @@
+"""Files in, files out: images, labels and folders of cases.
+
+NIfTI goes through nibabel; NRRD, MHA and DICOM series through SimpleITK, with LPS turned to RAS. Whatever the
+format, arrays come in the file's own voxel order (i, j, k) and affines lead to RAS+ mm.
+"""
+
+from iris_core.volume_io.atomic import atomic_path
+from iris_core.volume_io.cases import Case, case_name, list_cases
+from iris_core.volume_io.read import read_image, read_label
+from iris_core.volume_io.write import write_label
+
+__all__ = ["Case", "atomic_path", "case_name", "list_cases", "read_image", "read_label", "write_label"]

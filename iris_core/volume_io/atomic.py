@@ -1,0 +1,50 @@
+"""Writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from iris_core.errors import InputError
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Gives a hidden path beside `path` to write to, and moves it into place when the block ends well.
+
+    The hidden name ends like `path`, so a writer that looks at the suffix sees the right one. Missing parent
+    folders are made. When the block raises, the hidden file is removed and `path` stays as it was.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    path = Path(path)
+    hidden = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(hidden, "xb"):
+            pass
+        yield hidden
+        with open(hidden, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(hidden, path)
+    except OSError as error:
+        raise InputError(
+            "cannot be written",
+            where=path,
+            found=error.strerror or str(error),
+            remedy="choose an output folder that exists or can be made, is writable and has space left",
+        ) from error
+    finally:
+        # a no-op after the move
+        _discard(hidden)
+
+
+def _discard(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # e.g. the parent is a file: then there is nothing to remove
+        return

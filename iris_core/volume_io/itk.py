@@ -1,0 +1,120 @@
+"""NRRD and MHA through SimpleITK; its LPS mm become RAS mm here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iris_core.errors import InputError
+from iris_core.volume_io.atomic import atomic_path
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Reads an image file.
+
+    Returns:
+        (I, J, K) or (I, J, K, channels) array in the file's type; affine (4, 4) float64, voxel -> RAS+ mm.
+
+    Raises:
+        InputError: the file cannot be read, or is 2D.
+    """
+    return to_array(read(path), path)
+
+
+def read(path: Path) -> sitk.Image:
+    """Reads an image file with its header fields.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    import SimpleITK as sitk
+
+    try:
+        with quiet():
+            return sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise InputError(
+            "cannot be read",
+            where=path,
+            found=reason(error),
+            remedy="the file is damaged, cut short or of another kind; copy or convert it again",
+        ) from error
+
+
+def to_array(image: sitk.Image, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A SimpleITK image as array (I, J, K) or (I, J, K, channels), and affine (4, 4), voxel -> RAS+ mm."""
+    import SimpleITK as sitk
+
+    dimension = image.GetDimension()
+    if dimension < 3:
+        raise InputError("is a 2D image", where=path, expected="a volume", found=f"size {image.GetSize()}")
+    array = sitk.GetArrayFromImage(image)  # (..., k, j, i) or (..., k, j, i, channels)
+    array = array.transpose(*reversed(range(dimension)), *range(dimension, array.ndim))
+    affine = np.eye(4)
+    direction = np.reshape(image.GetDirection(), (dimension, dimension))[:3, :3]
+    affine[:3, :3] = direction * np.asarray(image.GetSpacing()[:3])
+    affine[:3, 3] = image.GetOrigin()[:3]
+    return array, LPS_TO_RAS @ affine
+
+
+def from_array(array: np.ndarray, affine: np.ndarray) -> sitk.Image:
+    """A SimpleITK image from an array (I, J, K) or (I, J, K, channels) and its affine, voxel -> RAS+ mm."""
+    import SimpleITK as sitk
+
+    layered = array.ndim == 4
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.swapaxes(0, 2)), isVector=layered)
+    lps = LPS_TO_RAS @ affine
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    return image
+
+
+def save(array: np.ndarray, affine: np.ndarray, path: Path) -> None:
+    """Writes (I, J, K), compressed, whole or not at all."""
+    with atomic_path(path) as hidden:
+        write(from_array(array, affine), hidden)
+
+
+def write(image: sitk.Image, path: Path) -> None:
+    """Writes an image, compressed.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    import SimpleITK as sitk
+
+    try:
+        sitk.WriteImage(image, str(path), useCompression=True)
+    except RuntimeError as error:
+        raise OSError(reason(error)) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps ITK's warnings off the terminal; what matters is raised as an error."""
+    import SimpleITK as sitk
+
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+def reason(error: RuntimeError) -> str:
+    """The telling line of SimpleITK's many-line message."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith("Reason:")]  # errno, often a stale one
+    return telling[-1] if telling else type(error).__name__

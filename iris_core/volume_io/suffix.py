@@ -1,0 +1,18 @@
+"""The file formats by their suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+NIFTI = (".nii.gz", ".nii")
+SEGMENTATION = (".seg.nrrd",)
+NRRD = (".nrrd", ".nhdr")
+META = (".mha", ".mhd")
+READABLE = (*NIFTI, *SEGMENTATION, *NRRD, *META)
+WRITABLE = (*NIFTI, *SEGMENTATION, ".nrrd", ".mha")
+
+
+def suffix_of(path: Path) -> str:
+    """The longest known suffix of a file name, lower case; "" where none is known."""
+    name = path.name.lower()
+    return next((suffix for suffix in READABLE if name.endswith(suffix)), "")

@@ -1,0 +1,43 @@
+"""Writing a label: whole or not at all, in the format that the suffix says."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from iris_core.errors import InputError
+from iris_core.label_values import whole_numbers
+from iris_core.volume import LabelVolume
+from iris_core.volume_io import itk, nifti, seg_nrrd
+from iris_core.volume_io.suffix import NIFTI, SEGMENTATION, WRITABLE, suffix_of
+
+log = logging.getLogger(__name__)
+
+
+def write_label(label: LabelVolume, path: str | Path) -> None:
+    """Writes a segmentation in its own grid, with the smallest of uint8, uint16 and int32 that holds it.
+
+    Names, colours and overlapping layers are kept in .seg.nrrd; the other formats hold the array alone.
+
+    Args:
+        label: what to write.
+        path: .nii, .nii.gz, .nrrd, .seg.nrrd or .mha; missing folders are made.
+
+    Raises:
+        InputError: another suffix, label values that are no whole numbers from 0 on, or a folder that cannot
+            be written to. Whatever stood at `path` is then still there.
+    """
+    path = Path(path)
+    suffix = suffix_of(path)
+    if suffix not in WRITABLE:
+        raise InputError("a label cannot be written in this format", where=path, expected=", ".join(WRITABLE))
+    if suffix in SEGMENTATION:
+        seg_nrrd.save(label, path)
+        return
+    if label.layers:
+        log.warning("%s: overlapping structures cover each other here; .seg.nrrd keeps them apart", path)
+    array = whole_numbers(label.array, path)
+    if suffix in NIFTI:
+        nifti.save(array, label.affine, path)
+    else:
+        itk.save(array, label.affine, path)

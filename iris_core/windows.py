@@ -1,0 +1,93 @@
+"""Padding and windows: which parts of a volume the network sees at once, and where they lie.
+
+Padding is 0, the mean of a z-scored image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from iris_core.config import DOWNSAMPLE_RATIO
+
+SHORTEST = 32  # voxels per side that the network sees at least
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Padding:
+    """How much was added before each axis, and the shape before.
+
+    Args:
+        before: voxels added in front, per axis.
+        shape: of the volume without padding.
+    """
+
+    before: Shape
+    shape: Shape
+
+    def remove(self, maps: Tensor) -> Tensor:
+        """(..., D', H', W') -> (..., D, H, W)."""
+        cut = tuple(slice(b, b + n) for b, n in zip(self.before, self.shape, strict=True))
+        return maps[(..., *cut)]
+
+
+def fitting(length: int) -> int:
+    """The next length that the network can take."""
+    return max(SHORTEST, -(-length // DOWNSAMPLE_RATIO) * DOWNSAMPLE_RATIO)
+
+
+def pad(volume: Tensor, shape: Shape | None = None) -> tuple[Tensor, Padding]:
+    """Pads both ends of every axis with 0 to lengths that the network can take, or to a shape.
+
+    Args:
+        volume: (C, D, H, W).
+        shape: wanted shape, not smaller than the volume.
+    """
+    old = tuple(volume.shape[1:])
+    new = tuple(fitting(n) for n in old) if shape is None else shape
+    before = tuple((n - o) // 2 for n, o in zip(new, old, strict=True))
+    widths: list[int] = []
+    for n, o, b in zip(reversed(new), reversed(old), reversed(before), strict=True):
+        widths += [b, n - o - b]
+    return F.pad(volume, widths), Padding(before, old)  # type: ignore[arg-type]
+
+
+def starts(length: int, window: int, step: int) -> list[int]:
+    """First voxels of windows that cover an axis; the last one ends with the axis."""
+    if length <= window:
+        return [0]
+    positions = list(range(0, length - window, step))
+    return [*positions, length - window]
+
+
+def offset_of(start: Shape, window: Shape, padding: Padding) -> Tensor:
+    """(3,): centre of a window of the padded volume minus the centre of the volume, voxels."""
+    return torch.tensor(
+        [s + w / 2 - b - n / 2 for s, w, b, n in zip(start, window, padding.before, padding.shape, strict=True)]
+    )
+
+
+def region_of(masks: Tensor, margin: int, least: Shape) -> tuple[slice, slice, slice]:
+    """The box around all foreground, widened.
+
+    Args:
+        masks: (K, D, H, W).
+        margin: voxels added on every side where the volume allows.
+        least: sides that the box has at least, where the volume allows.
+    """
+    occupied = (masks > 0).any(0)
+    box = []
+    for axis, length in enumerate(occupied.shape):
+        others = tuple(a for a in range(3) if a != axis)
+        hits = torch.nonzero(occupied.any(dim=others[1]).any(dim=others[0])).flatten()
+        first, last = int(hits[0]) - margin, int(hits[-1]) + 1 + margin
+        short = least[axis] - (last - first)
+        if short > 0:
+            first, last = first - short // 2, last + short - short // 2
+        first = max(0, min(first, length - min(length, last - first)))
+        box.append(slice(first, min(length, max(last, first + min(length, least[axis])))))
+    return box[0], box[1], box[2]

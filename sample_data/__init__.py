@@ -1,0 +1,1 @@
+"""Sample studies made by a script: phantoms for the demonstration and for quick tests."""

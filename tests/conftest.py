@@ -1,0 +1,68 @@
+"""Kinds of tests: which run here, how many ran, and which must not have run zero times.
+
+Kinds are `core`, `real_data` (marked, needs IRIS_REAL_DATA) and `hosts` (marked).
+IRIS_REQUIRED_KINDS="core real_data" makes a run fail in which one of them ran no test.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+KINDS = ("core", "real_data", "hosts")
+_ran: pytest.StashKey[Counter[str]] = pytest.StashKey()
+
+
+def kind_of(item: pytest.Item) -> str:
+    """The kind of a test: its marker `hosts` or `real_data`, else `core`."""
+    return next((kind for kind in ("hosts", "real_data") if item.get_closest_marker(kind)), "core")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real studies in nnU-Net raw layout; a test that asks for it is marked `real_data`."""
+    return Path(os.environ["IRIS_REAL_DATA"])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_ran] = Counter()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not os.environ.get("IRIS_REAL_DATA"):
+        for item in items:
+            if kind_of(item) == "real_data":
+                item.add_marker(pytest.mark.skip(reason="IRIS_REAL_DATA names no folder of real studies"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call" and not report.skipped:
+        item.config.stash[_ran][kind_of(item)] += 1
+    return report
+
+
+def missing_kinds(config: pytest.Config) -> list[str]:
+    """The kinds that IRIS_REQUIRED_KINDS asks for and that ran no test."""
+    required = os.environ.get("IRIS_REQUIRED_KINDS", "").split()
+    return [kind for kind in required if not config.stash[_ran][kind]]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus == 0 and not session.config.option.collectonly and missing_kinds(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.option.collectonly:
+        return
+    ran = config.stash[_ran]
+    terminalreporter.write_line("tests run: " + ", ".join(f"{kind} {ran[kind]}" for kind in KINDS))
+    for kind in missing_kinds(config):
+        terminalreporter.write_line(f"FAILED: no test of the kind '{kind}' ran; one must", red=True)
