@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from iris_core.volume_io import atomic_path
 
 FORMAT = "iris-task-card-1"
 PLAIN_LIMIT = 100_000  # bytes per class and reference that the plain embedding may take
-MEMORY_FIELDS = ("features", "masks", "prototypes", "offset")
+MEMORY_FIELDS = tuple(f.name for f in fields(ReferenceMemory))
 
 
 def save_card(task: Task, path: str | Path) -> dict[str, int]:
@@ -104,10 +104,9 @@ def _pack(prefix: str, embedding: TaskEmbedding) -> dict[str, Tensor]:
     if embedding.image is not None:
         tensors[f"{prefix}.image"] = embedding.image.half()
     for m, memory in enumerate(embedding.memories):
-        tensors[f"{prefix}.{m}.features"] = memory.features.half()
-        tensors[f"{prefix}.{m}.masks"] = (memory.masks * 255).round().to(torch.uint8)
-        tensors[f"{prefix}.{m}.prototypes"] = memory.prototypes.half()
-        tensors[f"{prefix}.{m}.offset"] = memory.offset.half()
+        for name in MEMORY_FIELDS:
+            value = getattr(memory, name)
+            tensors[f"{prefix}.{m}.{name}"] = (value * 255).round().byte() if name == "masks" else value.half()
     return {key: value.contiguous() for key, value in tensors.items()}
 
 

@@ -130,7 +130,7 @@ def stored_precision(embedding: TaskEmbedding) -> TaskEmbedding:
 
     memories = tuple(
         ReferenceMemory(
-            half(m.features), (m.masks * 255).round() / 255, half(m.prototypes), half(m.offset)
+            half(m.features), half(m.fine), (m.masks * 255).round() / 255, half(m.prototypes), half(m.offset)
         )
         for m in embedding.memories
     )

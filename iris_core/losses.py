@@ -13,6 +13,7 @@ from torch.nn import functional as F
 SMOOTH = 1.0  # voxels, keeps the Dice of tiny classes finite
 ABSENT_WEIGHT = 0.5  # of the mean probability of an absent class (ours)
 EVIDENCE_WEIGHTS = {"similarity": 0.1, "propagated": 0.2, "warped": 0.5}  # per map (ours)
+SMOOTHNESS = 0.02  # of the squared step between neighbours in the displacement field, cells of 4 voxels (ours)
 EPSILON = 1e-4
 
 
@@ -48,11 +49,16 @@ def evidence_loss(evidence: dict[str, Tensor], target: Tensor, valid: Tensor, pr
     """Weighted losses of the evidence maps against the target at half resolution.
 
     Args:
-        evidence: maps (B, K, E, d, h, w): "similarity" holds logits, "propagated" and "warped" probabilities.
+        evidence: maps (B, K, E, d, h, w): "similarity" holds logits, "propagated" and "warped" probabilities,
+            "displacement" (B, 1, 3, d, h, w) a field in cells of 4 voxels.
         target: (B, K, D, H, W).
         valid, present: as in :func:`segmentation_loss`.
     """
     total = target.new_zeros(())
+    if "displacement" in evidence:
+        field = evidence["displacement"][:, 0].float()
+        steps = [(field.diff(dim=axis) ** 2).mean() for axis in (2, 3, 4)]
+        total = total + SMOOTHNESS * sum(steps)
     coarse = F.avg_pool3d(target, 2)
     for name, weight in EVIDENCE_WEIGHTS.items():
         if name not in evidence:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iris_core.config import WINDOW_OVERLAP
+from iris_core.config import PAPER_WINDOW, WINDOW_OVERLAP
 from iris_core.embedding import TaskEmbedding, stored_precision
 from iris_core.errors import InputError
 from iris_core.model.iris import ImageFeatures, Iris
@@ -43,7 +43,7 @@ class Segmenter:
         self,
         model: Iris,
         device: str | torch.device = "cpu",
-        window: Shape = (96, 96, 96),
+        window: Shape = PAPER_WINDOW,
         overlap: float = WINDOW_OVERLAP,
     ) -> None:
         self.model, self.device, self.window, self.overlap = model, torch.device(device), window, overlap
@@ -179,6 +179,7 @@ class _Canvas:
     def __init__(self, first: ReferenceMemory, shape: Shape) -> None:
         cells = [n // FEATURE_STRIDE for n in shape]
         self.features = first.features.new_zeros(1, first.features.shape[1], *cells)
+        self.fine = first.fine.new_zeros(1, first.fine.shape[1], *(n // MASK_STRIDE for n in shape))
         self.count = first.features.new_zeros(1, 1, *cells)
         self.masks = first.masks.new_zeros(1, first.masks.shape[1], *(n // MASK_STRIDE for n in shape))
         self.prototypes = torch.zeros_like(first.prototypes)
@@ -188,13 +189,18 @@ class _Canvas:
         here = self._cut(start, FEATURE_STRIDE, memory.features.shape[2:])
         self.features[here] += memory.features
         self.count[here] += 1
-        self.masks[self._cut(start, MASK_STRIDE, memory.masks.shape[2:])] = memory.masks
+        fine = self._cut(start, MASK_STRIDE, memory.masks.shape[2:])
+        self.fine[fine] += memory.fine
+        self.masks[fine] = memory.masks
         self.prototypes += memory.prototypes * share[None, :, None, None, None]
 
     def finish(self, offset: Tensor) -> ReferenceMemory:
         """The joined memory. Args: offset (1, 3), of the region."""
-        features = self.features / self.count.clamp_min(1)
-        return ReferenceMemory(features, self.masks, F.normalize(self.prototypes, dim=-1), offset)
+        count = self.count.clamp_min(1)
+        fine = self.fine / F.interpolate(count, scale_factor=FEATURE_STRIDE // MASK_STRIDE, mode="nearest")
+        return ReferenceMemory(
+            self.features / count, fine, self.masks, F.normalize(self.prototypes, dim=-1), offset
+        )
 
     @staticmethod
     def _cut(start: Shape, stride: int, size: Sequence[int]) -> tuple[slice, ...]:

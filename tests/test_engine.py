@@ -119,3 +119,24 @@ def test_info_describes_a_checkpoint(place, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["weights"]["parameters"] > 1000
     assert set(found["checks"].values()) == {"ok"}
+
+
+def test_the_help_offers_the_strategies_that_there_are():
+    from iris_core import strategies
+    from iris_core.cli import options
+
+    assert options.STRATEGIES == strategies.STRATEGIES
+
+
+def test_a_pool_for_retrieval_gives_the_same_mask_from_its_card(place, tmp_path):
+    dataset, card = place / "Dataset001_Boxes", tmp_path / "card.safetensors"
+    second = [
+        "--reference",
+        str(dataset / "imagesTr/case_3_0000.nii.gz"),
+        str(dataset / "labelsTr/case_3.nii.gz"),
+    ]
+    source = [*reference(place), *second, "--strategy", "retrieval"]
+    assert segment(place, source, tmp_path / "a.nii.gz") == 0
+    assert main(["encode", *source, "--output", str(card), *weights(place)]) == 0
+    assert segment(place, ["--task", str(card)], tmp_path / "b.nii.gz") == 0
+    assert (tmp_path / "a.nii.gz").read_bytes()[10:] == (tmp_path / "b.nii.gz").read_bytes()[10:]

@@ -13,7 +13,7 @@ from iris_core.synthesis.anatomy import FIRST_OBJECT, LABELS
 from iris_core.synthesis.deformation import draw_displacement, voxel_grid
 from iris_core.synthesis.imperfect_mask import grown
 from iris_core.synthesis.painting import paint
-from iris_core.synthesis.primitive import Primitive
+from iris_core.synthesis.primitive import Primitive, inside
 from iris_core.synthesis.rendering import blur, thick_slices
 
 SHAPE = (32, 32, 32)
@@ -142,9 +142,7 @@ def test_told_offsets_bring_the_two_masks_together():
                 continue
             for k in range(CLASSES):
                 if batch.present[i, k] and batch.valid[i, k]:
-                    places = [
-                        grid[m[i, k] > 0].mean(0) for m in (batch.reference_mask, batch.query_mask)
-                    ]
+                    places = [grid[m[i, k] > 0].mean(0) for m in (batch.reference_mask, batch.query_mask)]
                     apart.append((places[0] - places[1]).norm())
                     aligned.append((places[0] - places[1] + gap).norm())
     assert len(apart) > 20
@@ -197,7 +195,6 @@ def test_a_mirrored_object_is_the_mirror_image():
 
 def test_every_painted_voxel_of_a_bent_object_is_found_by_the_block_search():
     """The literal way: the formula at every voxel."""
-    from iris_core.synthesis.primitive import inside
 
     rng = np.random.default_rng(5)
     grid = voxel_grid(SHAPE)
@@ -205,7 +202,13 @@ def test_every_painted_voxel_of_a_bent_object_is_found_by_the_block_search():
     for _ in range(20):
         radii = rng.uniform(1, 12, 3)
         thing = Primitive(
-            FIRST_OBJECT, rng.uniform(-10, 10, 3), radii, bend=tuple(rng.normal(0, 4, 3)), boxy=rng.random(), swing=2.0
+            FIRST_OBJECT,
+            rng.uniform(-10, 10, 3),
+            radii,
+            bend=tuple(rng.normal(0, 4, 3)),
+            boxy=rng.random(),
+            swing=2.0,
+            taper=rng.uniform(-0.7, 0.7),
         )
         cuts = torch.tensor([thing.cuts])
         literal, _ = inside(torch.from_numpy(thing.packed())[None], grid.view(1, -1, 3), cuts)

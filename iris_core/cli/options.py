@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-STRATEGIES = ("one-shot", "ensemble", "retrieval", "tuning")
+#: The names in `iris_core.strategies`, repeated so that the help needs no torch.
+STRATEGIES = ("one-shot", "ensemble", "retrieval", "image-retrieval", "tuning")
 
 
 def add_references(parser: argparse.ArgumentParser | argparse._ArgumentGroup, **kwargs) -> None:

@@ -2,7 +2,9 @@
 
 Extension to the paper (docs/decisions/0006). One attention matrix carries the masks of all classes, so the
 cost hardly grows with them. Position is measured in cells of 4 voxels from the centre of each volume's field
-of view; every head learns how much it trusts it.
+of view; every head learns how much it trusts it. Three guesses (a head that trusts position, one that hardly
+does, and the affine map fitted to the latter) compete by how well features agree there; small networks then
+refine the winner from local correlations, first in cells of 4 voxels, then of 2.
 """
 
 from __future__ import annotations
@@ -11,10 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from iris_core.model.displacement import Refinement, fit_affine
 from iris_core.model.layers import upsample
 from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
 
-REFINEMENTS = 2  # passes of the displacement network (ours)
+REFINEMENTS = (2, 1)  # passes of the displacement networks at strides 4 and 2 (ours)
+AGREEMENT_SIDE = 3  # cells, side of the box over which agreement of features is averaged (ours)
+RIDGE = 1e-2  # of the affine fit, towards the identity (ours)
 MAX_KEYS = 8192  # reference cells that take part in attention; more are pooled 2x2x2 (ours)
 
 
@@ -55,15 +60,9 @@ class Correspondence(nn.Module):
             layer.weight.data = torch.eye(width).repeat(heads, 1) + 0.02 * torch.randn(heads * width, width)
         self.log_scale = nn.Parameter(torch.full((heads,), 2.3))  # of the cosine
         self.log_stiffness = nn.Parameter(torch.linspace(-2.0, -6.0, heads))  # of the squared distance
-        self.refine = nn.Sequential(
-            nn.Conv3d(2 * width + 7, 48, 3, padding=1),
-            nn.LeakyReLU(0.01),
-            nn.Conv3d(48, 32, 3, padding=1),
-            nn.LeakyReLU(0.01),
-            nn.Conv3d(32, 3, 3, padding=1),
-        )
-        nn.init.normal_(self.refine[-1].weight, std=1e-3)
-        nn.init.zeros_(self.refine[-1].bias)
+        self.log_choice = nn.Parameter(torch.tensor(1.5))  # how sharply agreement chooses between guesses
+        self.coarse = Refinement(width, guesses=heads + 1)
+        self.fine = Refinement(width // 2, guesses=0)
 
     def attend(self, query: Tensor, query_position: Tensor, memory: ReferenceMemory) -> Tensor:
         """Propagates masks and positions.
@@ -98,32 +97,65 @@ class Correspondence(nn.Module):
         q, k, padded = (F.pad(t, (0, width - t.shape[-1])) for t in (q, k, value))
         return F.scaled_dot_product_attention(q, k, padded, scale=1.0)[..., : value.shape[-1]]
 
-    def forward(self, query: Tensor, offset: Tensor, memory: ReferenceMemory) -> tuple[Tensor, Tensor, Tensor]:
+    def guess(self, query: Tensor, own: Tensor, carried: Tensor, memory: ReferenceMemory) -> tuple[Tensor, Tensor]:
+        """Positions from attention and from an affine fit, mixed by how well features agree there.
+
+        Args:
+            query: (B, F, d, h, w).
+            own: (B, 3, d, h, w), positions of the query's cells.
+            carried: (B, heads, dhw, 3), positions that attention found.
+            memory: of the reference.
+
+        Returns:
+            the mixture (B, 3, d, h, w) and the guesses (B, 3 * guesses, d, h, w), relative to `own`.
+        """
+        size = query.shape[2:]
+        places = [p.transpose(1, 2).unflatten(2, size) for p in carried.unbind(1)]
+        trust = self._agreement(query, places[-1], memory)  # of the head that trusts position least
+        places.append(fit_affine(own, places[-1], trust.clamp_min(0) ** 2 + 1e-3, RIDGE))
+        scores = torch.stack([self._agreement(query, p, memory) for p in places], dim=1)  # (B, G, 1, d, h, w)
+        weights = (scores * self.log_choice.exp()).softmax(1)
+        stacked = torch.stack(places, dim=1)
+        return (weights * stacked).sum(1), (stacked - own[:, None]).flatten(1, 2)
+
+    def _agreement(self, query: Tensor, position: Tensor, memory: ReferenceMemory) -> Tensor:
+        """Cosine of the query's features and the reference's at a position, box-averaged: (B, 1, d, h, w)."""
+        there = sample(memory.features, position, memory.offset, memory.features.shape[2:])
+        score = F.cosine_similarity(query, there, dim=1)[:, None]
+        return F.avg_pool3d(score, AGREEMENT_SIDE, stride=1, padding=AGREEMENT_SIDE // 2)
+
+    def forward(
+        self, query: Tensor, fine: Tensor, offset: Tensor, memory: ReferenceMemory
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Maps every class of the reference onto the query.
 
         Args:
             query: (B, F, d, h, w), the query's matching features at stride 4.
+            fine: (B, F/2, 2d, 2h, 2w), the same at stride 2.
             offset: (B, 3) voxels, of the query window.
             memory: of the reference.
 
         Returns:
-            propagated masks (B, K, heads, d, h, w) and warped masks (B, K, 2d, 2h, 2w), both in [0, 1], and the
-            position in the reference (B, 3, d, h, w) in cells.
+            propagated masks (B, K, heads, d, h, w) and warped masks (B, K, 2d, 2h, 2w), both in [0, 1]; the
+            agreement of the features there (B, 1, 2d, 2h, 2w) in [-1, 1]; and the displacement in cells of 4
+            voxels (B, 3, 2d, 2h, 2w).
         """
-        size = query.shape[2:]
+        size, whole = query.shape[2:], memory.features.shape[2:]
         own = cell_positions(size, offset)
         carried = self.attend(query, own, memory)
         propagated = carried[..., :-3].permute(0, 3, 1, 2).unflatten(3, size)
-        position = carried[:, : self.heads - 1, :, -3:].mean(1).transpose(1, 2).unflatten(2, size)
         own = own.transpose(1, 2).unflatten(2, size)
-        free = carried[:, -1, :, -3:].transpose(1, 2).unflatten(2, size)  # the head that trusts position least
-        for _ in range(REFINEMENTS):
-            there = sample(memory.features, position, memory.offset, memory.features.shape[2:])
-            inside = sample(
-                torch.ones_like(memory.features[:, :1]), position, memory.offset, memory.features.shape[2:]
-            )
-            hint = torch.cat([query, there, (position - own) / 4, (free - own) / 4, inside], dim=1)
-            position = position + self.refine(hint)
-        fine = upsample(position, tuple(2 * n for n in size))
-        warped = sample(memory.masks, fine, memory.offset, memory.features.shape[2:])
-        return propagated, warped, position
+        position, guesses = self.guess(query, own, carried[..., -3:], memory)
+
+        def look(values: Tensor, at: Tensor) -> Tensor:
+            return sample(values, at, memory.offset, whole)
+
+        for _ in range(REFINEMENTS[0]):
+            position = position + self.coarse(query, look(memory.features, position), position - own, guesses)
+        position = upsample(position, fine.shape[2:])
+        own = upsample(own, fine.shape[2:])
+        for _ in range(REFINEMENTS[1]):
+            step = self.fine(fine, look(memory.fine, position), position - own)
+            position = position + step / 2  # in cells of 4 voxels, while the network thinks in cells of 2
+        agreement = F.cosine_similarity(fine, look(memory.fine, position), dim=1)[:, None]
+        return propagated, look(memory.masks, position), agreement, position - own

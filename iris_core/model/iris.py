@@ -26,7 +26,7 @@ from iris_core.model.similarity import prototypes, similarity_maps
 from iris_core.model.task_encoder import TaskEncoder
 
 CORRESPONDENCE_HEADS = 2
-PLACE_BLUR = 5  # cells of 2 voxels, side of the box that blurs the reference mask twice
+PLACE_BLUR = 3  # cells of 2 voxels, side of the box that blurs the reference mask twice
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Iris(nn.Module):
                 self.similarity_bias = nn.Parameter(torch.full((len(STRIDES),), -1.0))
             if config.correspondence:
                 self.correspondence = Correspondence(config.matching_channels, CORRESPONDENCE_HEADS)
-                maps += CORRESPONDENCE_HEADS + 1
+                maps += CORRESPONDENCE_HEADS + 2
             if config.place:
                 maps += 1
             self.prior_gain = nn.Parameter(torch.tensor(0.5))
@@ -93,7 +93,7 @@ class Iris(nn.Module):
         if not self.config.extended:
             return None
         cells = F.avg_pool3d(masks, MASK_STRIDE)
-        return ReferenceMemory(features.pyramid[1], cells, prototypes(features.pyramid, cells), offset)
+        return ReferenceMemory(features.pyramid[1], features.pyramid[0], cells, prototypes(features.pyramid, cells), offset)
 
     def decode(
         self,
@@ -119,7 +119,7 @@ class Iris(nn.Module):
         half_full = upsample(half, features.pyramid[0].shape[2:])
         own = class_logits(half_full, half_vector)
         maps, prior = self._evidence(features, memories, weights, offset, tokens.shape[:2])
-        evidence = torch.cat([own[:, :, None], *maps.values()], dim=2) if maps else own[:, :, None]
+        evidence = torch.cat([own[:, :, None], *(m for n, m in maps.items() if n != "displacement")], dim=2)
         indicator = torch.full_like(own, 1.0 if memories else 0.0)[:, :, None]
         evidence = F.pad(torch.cat([indicator, evidence], 2), (0,) * 7 + (self._missing(evidence),))
         logits = logits + self.evidence_head(evidence, half_full, full)
@@ -150,8 +150,8 @@ class Iris(nn.Module):
             share = 1 / len(memories) if weights is None else weights[..., index, None, None, None, None]
             for name, value in self._one_memory(pyramid, memory, offset).items():
                 totals[name] = totals.get(name, 0) + share * value
-        probabilities = [totals[n] for n in ("warped", "place") if n in totals]
-        prior = soft_logit(torch.cat(probabilities, 2).mean(2)) if probabilities else None
+        guess = totals.get("warped", totals.get("place"))
+        prior = None if guess is None else soft_logit(F.avg_pool3d(guess[:, :, 0], 3, stride=1, padding=1))
         return totals, prior
 
     def _one_memory(self, pyramid: tuple[Tensor, ...], memory: ReferenceMemory, offset: Tensor) -> dict[str, Tensor]:
@@ -162,10 +162,12 @@ class Iris(nn.Module):
             scale, bias = (p[:, None, None, None] for p in (self.similarity_scale, self.similarity_bias))
             maps["similarity"] = scores * scale + bias
         if self.config.correspondence:
-            propagated, warped, _ = self.correspondence(pyramid[1], offset, memory)
+            propagated, warped, agreement, field = self.correspondence(pyramid[1], pyramid[0], offset, memory)
             fine = upsample(propagated.flatten(1, 2), size).unflatten(1, propagated.shape[1:3])
             maps["propagated"] = fine
             maps["warped"] = warped[:, :, None]
+            maps["agreement"] = agreement[:, None].expand(-1, warped.shape[1], -1, -1, -1, -1)
+            maps["displacement"] = field[:, None]
         if self.config.place:
             maps["place"] = self._place(pyramid[1], memory, offset)[:, :, None]
         return maps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ class ReferenceMemory:
 
     Args:
         features: (B, F, d, h, w), matching features at stride 4.
+        fine: (B, F/2, 2d, 2h, 2w), matching features at stride 2.
         masks: (B, K, 2d, 2h, 2w), mean of each class mask in cells of 2^3 voxels.
         prototypes: (B, K, L, 2, F), unit vectors of foreground and background at strides 2, 4, 8, 16; the
             finest level fills half of F.
@@ -24,6 +25,7 @@ class ReferenceMemory:
     """
 
     features: Tensor
+    fine: Tensor
     masks: Tensor
     prototypes: Tensor
     offset: Tensor
@@ -35,6 +37,6 @@ class ReferenceMemory:
     def select(self, classes: list[int]) -> ReferenceMemory:
         """Only the classes at these positions."""
         index = torch.as_tensor(classes, device=self.masks.device)
-        return ReferenceMemory(
-            self.features, self.masks.index_select(1, index), self.prototypes.index_select(1, index), self.offset
+        return replace(
+            self, masks=self.masks.index_select(1, index), prototypes=self.prototypes.index_select(1, index)
         )

@@ -74,11 +74,12 @@ def _segment(settings: Settings, rank: int) -> None:
     controls = _control_batches(settings, device) if rank == 0 else []
 
     started, saved, losses, row = time.monotonic(), time.monotonic(), [], 0
-    base = float(done["seconds"])
+    base, parent = float(done["seconds"]), os.getppid()
     while True:
         elapsed = time.monotonic() - started
         progress = min(1.0, (base + elapsed) / (settings.whole * 60))
-        if _agree_to_stop(elapsed > settings.minutes * 60 or progress >= 1, settings):
+        orphan = settings.workers > 1 and os.getppid() != parent  # the command was ended from outside
+        if _agree_to_stop(elapsed > settings.minutes * 60 or progress >= 1 or orphan, settings):
             break
         steps_here = int(done["steps"]) - int(done.get("start", done["steps"]))
         done.setdefault("start", done["steps"])

@@ -74,7 +74,8 @@ class BaseLayer:
         label = torch.full(points.shape[:1], self.first, dtype=torch.uint8, device=points.device)
         if self.scores is not None:
             weights = torch.as_tensor(self.scores, dtype=points.dtype, device=points.device)
-            scores = torch.addmm(weights[3], points, weights[:3]).addmm_(self.regions.features(points), weights[4:])
+            scores = torch.addmm(weights[3], points, weights[:3])
+            scores.addmm_(self.regions.features(points), weights[4:])
             label = scores.argmax(1).to(torch.uint8) + self.first
         if self.body is None:
             return label

@@ -72,9 +72,12 @@ def _share(rng: np.random.Generator, mean: np.ndarray, anatomy: Anatomy, free: f
         if rng.random() < 0.85:
             mean[kind] = mean[kind[0]]
     around = mean[[v for v in used if v not in anatomy.contrast]] if anatomy.contrast else mean
-    for label in anatomy.contrast:  # the brightness furthest from the others of a few draws
+    for (
+        label
+    ) in anatomy.contrast:  # of a few draws, the brightness furthest from its nearest half of the others
         tries = mean[label] + rng.uniform(-1, 1, 8) * free
-        mean[label] = tries[np.argmax([np.sort(np.abs(around - t))[: max(1, around.size // 2)].mean() for t in tries])]
+        gaps = np.sort(np.abs(around - tries[:, None]), 1)[:, : max(1, around.size // 2)]
+        mean[label] = tries[gaps.mean(1).argmax()]
     return mean
 
 

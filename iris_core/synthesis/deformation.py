@@ -91,7 +91,8 @@ def draw_displacement(
         (B, 3, D, H, W) displacement in voxels of the full grid.
     """
     coarse = tuple(max(6, round(n / 3)) for n in shape)
-    nodes = [tuple(int(np.clip(round(n / s) + 1, 3, c)) for n, c in zip(shape, coarse, strict=True)) for s in spacings]
+    sides = list(zip(shape, coarse, strict=True))
+    nodes = [tuple(int(np.clip(round(n / s) + 1, 3, most)) for n, most in sides) for s in spacings]
     velocity = smooth_noise(nodes, 3, coarse, generator)
     device = velocity.device
     size = torch.tensor(np.asarray(amplitudes), dtype=torch.float32, device=device).view(-1, 1, 1, 1, 1)

@@ -18,7 +18,7 @@ class EpisodeBatch:
         query_mask: (B, K, D, H, W) float32 of 0 and 1, exact.
         valid: (B, K) bool, the reference mask is not empty.
         present: (B, K) bool, the query mask has at least 8 voxels.
-        reference_offset: (B, 3) float32, window centre minus centre of the field of view, voxels; 0 when unknown.
+        reference_offset: (B, 3) float32 voxels, window centre minus field of view's centre; 0 if unknown.
         query_offset: (B, 3) float32.
         family: B names of the families of anatomies.
     """

@@ -13,7 +13,7 @@ from .generator import synthesise
 
 
 def draw_gallery(path: Path, *, seed: int = 0, pairs: int = 3, side: int = 64) -> None:
-    """Writes a picture with a row for each family: reference and query of `pairs` pairs with the outlines of tasks.
+    """Writes a picture with a row for each family: `pairs` pairs with the outlines of their tasks.
 
     Args:
         path: PNG file to write.
@@ -27,7 +27,8 @@ def draw_gallery(path: Path, *, seed: int = 0, pairs: int = 3, side: int = 64) -
     from matplotlib import pyplot
 
     generator = torch.Generator().manual_seed(seed)
-    figure, axes = pyplot.subplots(len(FAMILIES), 2 * pairs, figsize=(4 * pairs, 2.05 * len(FAMILIES)), squeeze=False)
+    size = (4 * pairs, 2.05 * len(FAMILIES))
+    figure, axes = pyplot.subplots(len(FAMILIES), 2 * pairs, figsize=size, squeeze=False)
     for row, family in zip(axes, FAMILIES, strict=True):
         batch = synthesise(pairs, 5, (side, side, side), generator, families=[family] * pairs)
         for i in range(pairs):
@@ -44,8 +45,8 @@ def draw_gallery(path: Path, *, seed: int = 0, pairs: int = 3, side: int = 64) -
 def _draw_pair(left, right, batch: EpisodeBatch, i: int) -> None:
     """Each image in the slice that shows most of the masks."""
     colours = ("tab:red", "tab:green", "tab:blue", "tab:orange", "tab:purple")
-    sides = ((left, batch.reference_image, batch.reference_mask), (right, batch.query_image, batch.query_mask))
-    for axis, image, mask in sides:
+    reference = (left, batch.reference_image, batch.reference_mask)
+    for axis, image, mask in (reference, (right, batch.query_image, batch.query_mask)):
         shown = (mask[i].flatten(2).sum(-1) > 0).sum(0).argmax()  # (D,) classes in the slice
         middle = int(shown) if mask[i].any() else image.shape[2] // 2
         axis.imshow(image[i, 0, middle].cpu().T, cmap="gray", origin="lower", interpolation="nearest")

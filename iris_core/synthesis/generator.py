@@ -1,8 +1,8 @@
 """Synthetic episodes for training: no file is read, every pair is new.
 
-An anatomy is drawn from a family, seen by two people (pose, warp, proportions, window), painted into two label
-volumes, rendered into two images, and asked K questions. After SynthMorph (Hoffmann et al. 2022), SynthSeg (Billot
-et al. 2023) and anatomix (Dey et al. 2025), with shapes of our own.
+An anatomy is drawn from a family, given to two people (pose, warp, proportions, window), painted into two
+label volumes, rendered into two images, and asked K questions. After SynthMorph (Hoffmann et al. 2022),
+SynthSeg (Billot et al. 2023) and anatomix (Dey et al. 2025), with shapes of our own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .painting import paint
 from .person_pair import Person, draw_pair
 from .primitive import Primitive
 from .rendering import draw_looks, render
-from .task_sampling import PRESENT, Task, draw_tasks
+from .task_sampling import LEAST, PRESENT, Task, draw_tasks
 
 IMPERFECT_SHARE = 0.3
 
@@ -41,8 +41,8 @@ def synthesise(
         shape: (D, H, W), multiples of 16.
         generator: the only source of randomness, on any device.
         device: where the batch is made.
-        progress: of the training, 0 to 1: identical pairs and small warps first, full warps from .2, changes of
-            contrast from .3.
+        progress: of the training, 0 to 1: identical pairs and small warps first, full warps from .2, changes
+            of contrast from .3.
         families: B names of families instead of drawn ones.
 
     Returns:
@@ -129,7 +129,12 @@ def _count(labels: torch.Tensor) -> np.ndarray:
 
 
 def _tasks_of(
-    rng: np.random.Generator, anatomy: Anatomy, reference: Person, query: Person, counts: np.ndarray, classes: int
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    reference: Person,
+    query: Person,
+    counts: np.ndarray,
+    classes: int,
 ) -> list[Task]:
     def centres(objects: list[Primitive]) -> dict[int, np.ndarray]:
         return {} if anatomy.contrast else anatomy.centres(objects)
@@ -140,7 +145,12 @@ def _tasks_of(
 def _masks(tasks: list[list[Task]], labels: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     batch = len(tasks)
     masks = torch.empty((2 * batch, len(tasks[0]), *labels.shape[1:]), dtype=torch.bool, device=labels.device)
-    for image in range(2 * batch):
-        for task, mask in zip(tasks[image % batch], masks[image], strict=True):
-            mask.copy_(task.mask(labels[image], places[image], image >= batch))
+    for i, asked in enumerate(tasks):
+        for k, task in enumerate(asked):
+            reference = task.mask(labels[i], places[i], query=False)
+            if task.normal is not None and int(reference.sum()) < LEAST:  # the window shows the other half
+                task = Task(task.labels)
+                reference = task.mask(labels[i], places[i], query=False)
+            masks[i, k] = reference
+            masks[batch + i, k] = task.mask(labels[batch + i], places[batch + i], query=True)
     return masks

@@ -1,7 +1,7 @@
 """Painting: anatomies and voxel places in, label volumes out.
 
-Objects are implicit, so each is evaluated only in the 4^3 blocks it can reach: a ball test on the block centres,
-then the object's own formula with swollen radii, then the formula at the voxels.
+Objects are implicit, so each is evaluated only in the 4^3 blocks it can reach: a ball test on the block
+centres, then the object's own formula with swollen radii, then the formula at the voxels.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from .anatomy import Anatomy
-from .primitive import Primitive, inside, own_coordinates, size
+from .primitive import Primitive, inside, own_coordinates, size, swollen
 
 BLOCK = 4
 SLACK = 4.5  # voxels of anatomy between a block's centre and its corners, stretched
@@ -19,7 +19,10 @@ NOTHING = 255
 
 
 def paint(
-    anatomies: list[Anatomy], objects: list[list[Primitive]], merged: list[dict[int, int]], places: torch.Tensor
+    anatomies: list[Anatomy],
+    objects: list[list[Primitive]],
+    merged: list[dict[int, int]],
+    places: torch.Tensor,
 ) -> torch.Tensor:
     """Label volumes of B images.
 
@@ -93,8 +96,10 @@ def _reached(
         hits = (gap < (reach[some] + SLACK).square().unsqueeze(1)).nonzero()
         near.append(torch.stack([some[hits[:, 0]], hits[:, 1]], 1))
     which, block = torch.cat(near).unbind(1)
-    own = own_coordinates(rows[which], centres[image[which], block].unsqueeze(1))
-    radii = rows[which, 3:6]
-    shrunk = [t.squeeze(1) * r / (r + SLACK) for t, r in zip(own, radii.unbind(1), strict=True)]
+    even = rows.clone()
+    even[:, 20] = 0  # no taper
+    ratio = (rows[:, 3:6] / swollen(rows, SLACK))[which]
+    own = own_coordinates(even[which], centres[image[which], block].unsqueeze(1))
+    shrunk = [t.squeeze(1) * r for t, r in zip(own, ratio.unbind(1), strict=True)]
     keep = size(*shrunk, rows[which, 15]) < 1.2
     return which[keep], block[keep]

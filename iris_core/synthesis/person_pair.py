@@ -1,4 +1,4 @@
-"""A pair of people: the same anatomy seen twice, each time in another pose, window and with other proportions."""
+"""A pair of people: one anatomy seen twice, each time in another pose, window and proportions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from .rotation import small_rotation
 
 DROP_SHARE = 0.8  # pairs whose query lacks something, so that absent tasks can be asked
 EXTRA_SHARE = 0.1  # pairs whose reference lacks something
+SMALL_SHARE = 0.1  # pairs whose images are both smaller than the window
+PADDED_SHARE = 0.12  # other images with padding
 
 
 @dataclass
@@ -58,6 +60,7 @@ def draw_pair(
     lacking = lacking[: 1 + int(rng.integers(len(lacking)))] if lacking and rng.random() < DROP_SHARE else []
     extra = [v for v in anatomy.droppable if v not in lacking][:1] if rng.random() < EXTRA_SHARE else []
     nominal, zooms, told = _windows(rng, side, anatomy.window_shift * strength)
+    small = _box_of_a_crop(rng, shape) if rng.random() < SMALL_SHARE else None
     people = []
     for nth, without in enumerate((extra, lacking)):
         matrix = _pose(rng, strength) * zooms[nth]
@@ -67,8 +70,10 @@ def draw_pair(
         amplitude = float(np.exp(rng.uniform(np.log(0.5), np.log(4)))) * strength * (length / 64) ** 0.5
         spacing = length * 2.0 ** rng.uniform(-4, -2)
         amplitude = min(amplitude, spacing * 0.5)  # short waves stay shallow
-        merged = {v: _neighbour(rng, anatomy, v, without) for v in without if v not in _object_labels(anatomy)}
-        people.append(Person(matrix, shift, amplitude, spacing, objects, merged, offset, _box(rng, shape)))
+        regions = [v for v in without if v not in _object_labels(anatomy)]
+        merged = {v: _neighbour(rng, anatomy, v, without) for v in regions}
+        box = _box(rng, shape) if small is None else small
+        people.append(Person(matrix, shift, amplitude, spacing, objects, merged, offset, box))
     if identical:
         people[1] = people[0]
     return people[0], people[1], identical
@@ -94,7 +99,9 @@ def _pose(rng: np.random.Generator, strength: float) -> np.ndarray:
     return rotation @ shear * scale
 
 
-def _windows(rng: np.random.Generator, side: np.ndarray, freedom: float) -> tuple[np.ndarray, np.ndarray, bool]:
+def _windows(
+    rng: np.random.Generator, side: np.ndarray, freedom: float
+) -> tuple[np.ndarray, np.ndarray, bool]:
     """Nominal window centres (2, 3), zooms (2,), and whether the offsets are told to the model."""
     nominal, zooms = np.zeros((2, 3)), np.ones(2)
     draw = rng.random()
@@ -115,11 +122,17 @@ def _windows(rng: np.random.Generator, side: np.ndarray, freedom: float) -> tupl
 
 
 def _box(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-    """What the image covers of the window: all, or in 20 % less at one to three sides."""
+    """What the image covers of the window: all, or less at one to three sides."""
     box = np.array([[0, n] for n in shape])
-    if rng.random() < 0.2:
+    if rng.random() < PADDED_SHARE:
         for _ in range(int(rng.integers(1, 4))):
             axis, end = int(rng.integers(3)), int(rng.integers(2))
             depth = int(rng.uniform(0.03, 0.22) * shape[axis])
             box[axis, end] += depth if end == 0 else -depth
     return box
+
+
+def _box_of_a_crop(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
+    """What a small image covers: the middle of the window, at most a third less along each axis."""
+    lost = (rng.uniform(0.0, 0.17, 3) * shape).astype(int)
+    return np.stack([lost, np.array(shape) - lost], 1)

@@ -1,7 +1,7 @@
 """A primitive: one bent superellipsoid, the brick of every synthetic object.
 
-Bodies, tubes, sheets, discs and paired organs are all the same formula with other numbers, so a whole batch of
-them is evaluated at once. Coordinates are voxels from the centre of the anatomy, axis 0 from left to right.
+Bodies, tubes, sheets, discs and paired organs are all the same formula with other numbers, so a whole batch
+of them is evaluated at once. Coordinates are voxels from the centre of the anatomy, axis 0 left to right.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ class Primitive:
         return replace(self, centre=centre, radii=radii, rotation=rotation)
 
 
-def own_coordinates(rows: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def own_coordinates(
+    rows: torch.Tensor, points: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Points in the straightened axes of their object, in half axes.
 
     Args:
@@ -105,8 +107,9 @@ def own_coordinates(rows: torch.Tensor, points: torch.Tensor) -> tuple[torch.Ten
     a = (col[:, 6] * x + col[:, 7] * y + col[:, 8] * z) / col[:, 3]
     b = col[:, 9] * x + col[:, 10] * y + col[:, 11] * z
     c = col[:, 12] * x + col[:, 13] * y + col[:, 14] * z
-    square = a * a
-    b = b - col[:, 16] * square - col[:, 19] * 2.6 * a * (square - 1)
+    within = a.clamp(-1, 1)  # beyond its tips the object has no sag of its own
+    square = within * within
+    b = b - col[:, 16] * square - col[:, 19] * 2.6 * within * (square - 1)
     b_unit = b / col[:, 4]
     c = c - col[:, 17] * square - col[:, 18] * (b_unit * b_unit).clamp(max=4)
     thick = (1 + col[:, 20] * a).clamp(0.15, 1.9)
@@ -128,6 +131,22 @@ def inside(rows: torch.Tensor, points: torch.Tensor, cuts: torch.Tensor) -> tupl
     along = a + rows[:, 22:23] * (b * b + 0.5 * c)
     part = (along > cuts[:, 0:1]).byte() + (along > cuts[:, 1:2]).byte()
     return size(a, b, c, rows[:, 15:16]) < 1, part
+
+
+def swollen(rows: torch.Tensor, slack: float) -> torch.Tensor:
+    """Radii (N, 3) of untapered objects that hold every point within `slack` voxels of the given ones.
+
+    Args:
+        rows: (N, WIDTH) packed primitives.
+        slack: voxels; a sag that is steep over that distance asks for more along its axis.
+    """
+    radii, bend, swing = rows[:, 3:6], rows[:, 16:19].abs(), rows[:, 19].abs()
+    steep_b = (2 * bend[:, 0] + 5.2 * swing) / radii[:, 0]
+    steep_c = 2 * bend[:, 1] / radii[:, 0] + 4 * bend[:, 2] / radii[:, 1] * (1 + steep_b)
+    thick = 1 + rows[:, 20].abs()
+    b = radii[:, 1] * thick + slack * (1 + steep_b)
+    c = radii[:, 2] * thick + slack * (1 + steep_c)
+    return torch.stack([radii[:, 0] + slack, b, c], 1)
 
 
 def size(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor, boxy: torch.Tensor) -> torch.Tensor:

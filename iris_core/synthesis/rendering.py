@@ -55,7 +55,7 @@ def _draw_look(rng: np.random.Generator, palette: Palette, zero_air: bool) -> Lo
         palette=palette,
         texture_scale=float(np.exp(rng.uniform(np.log(4), np.log(32)))),
         bias=0.0 if palette.ct else float(abs(rng.normal(0, 0.3))),
-        noise=float(rng.uniform(8, 40) if palette.ct else np.exp(rng.uniform(np.log(0.01), np.log(0.08)))),
+        noise=float(rng.uniform(8, 40) if palette.ct else np.exp(rng.uniform(np.log(0.008), np.log(0.07)))),
         rician=bool(not palette.ct and rng.random() < 0.5),
         blur=rng.uniform(0.3, 1.0) * rng.uniform(0.8, 1.2, 3),
         low_axis=int(rng.integers(3)) if low else None,
@@ -64,7 +64,9 @@ def _draw_look(rng: np.random.Generator, palette: Palette, zero_air: bool) -> Lo
     )
 
 
-def render(labels: torch.Tensor, looks: list[Look], boxes: np.ndarray, generator: torch.Generator) -> torch.Tensor:
+def render(
+    labels: torch.Tensor, looks: list[Look], boxes: np.ndarray, generator: torch.Generator
+) -> torch.Tensor:
     """Images of label volumes, normalised as the shipped preprocessing does.
 
     Args:
@@ -92,7 +94,8 @@ def render(labels: torch.Tensor, looks: list[Look], boxes: np.ndarray, generator
     coarse = lookup([look.palette.texture for look in looks])
     fine = lookup([look.palette.grain for look in looks])
     image = lookup([look.palette.mean for look in looks]) + coarse * texture + fine * grain
-    image = blur(image, torch.tensor(np.stack([look.blur for look in looks]), dtype=torch.float32, device=device))
+    blurs = np.stack([look.blur for look in looks])
+    image = blur(image, torch.tensor(blurs, dtype=torch.float32, device=device))
     bias = smooth_noise([(4, 4, 4)] * len(looks), 1, shape, generator).squeeze(1)
     image = image * torch.exp(bias * column([look.bias for look in looks]))
     image = _add_noise(image, looks, column, generator)

@@ -21,7 +21,7 @@ class Task:
     Attributes:
         labels: the labels that form the mask.
         normal: (3,) of the plane, or None for all of it.
-        point: (3,) anatomy points of the plane in reference and query.
+        points: (3,) anatomy points of the plane, in reference and query.
     """
 
     labels: tuple[int, ...]
@@ -81,7 +81,9 @@ def draw_tasks(
     return tasks
 
 
-def _pick(rng: np.random.Generator, anatomy: Anatomy, labels: np.ndarray, counts: np.ndarray, used: set[int]) -> int:
+def _pick(
+    rng: np.random.Generator, anatomy: Anatomy, labels: np.ndarray, counts: np.ndarray, used: set[int]
+) -> int:
     """A label, rather an unused, a favoured, a large one."""
     weight = counts[labels].astype(float) ** 0.2
     weight *= np.where(np.isin(labels, anatomy.favoured), 8.0, 1.0)

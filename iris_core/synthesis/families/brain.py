@@ -9,7 +9,7 @@ from ..base_layer import BaseLayer, Ripple
 from ..primitive import Primitive
 from ..rotation import small_rotation
 
-# shells of the base layer: 2 skin, 3 skull, 4 fluid, 5 ribbon (left), 6 white (left), 7 ribbon, 8 white (right)
+# base labels: 2 skin, 3 skull, 4 fluid, 5 ribbon and 6 white matter (left or both), 7 and 8 the same (right)
 FIRST_SIDED = 3
 
 
@@ -23,22 +23,22 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
     scalp = rng.uniform(0.9, 0.95)
     outer = (2.0, 2.0) if stripped else (scalp, scalp - rng.uniform(0.04, 0.08))  # 2.0: no such shell
     cortex = min(outer[1], 1.0) - rng.uniform(0.05, 0.1)
-    ribbon = cortex - max(3.5 / length, rng.uniform(0.08, 0.18))
-    fold = rng.uniform(0.03, 0.12)
+    ribbon = cortex - max(4.5 / length, rng.uniform(0.1, 0.22))
+    fold = rng.uniform(0.03, 0.2)
     base = BaseLayer(
         body=body,
         surface=Ripple.draw(rng, length * 0.6),
         rough=rng.uniform(0.0, 0.04),
         shells=(*outer, cortex, ribbon),
-        folds=Ripple.draw(rng, length * rng.uniform(0.12, 0.3), terms=8),
-        fold_depth=(0.0, 0.0, fold * 0.6, fold),
+        folds=Ripple.draw(rng, length * rng.uniform(0.14, 0.32), terms=8),
+        fold_depth=(0.0, 0.0, fold * rng.uniform(0.3, 1.0), fold),
         sided=FIRST_SIDED if rng.random() < 0.7 else None,
     )
     objects, kinds = _deep(rng, body)
     kinds += [[5, 7], [6, 8]] if base.sided is not None else []
     labels = sorted({o.label for o in objects})
-    drop = [int(v) for v in rng.choice(labels, size=2, replace=False)]
-    return Anatomy("brain", base, objects, kinds, drop, favoured=labels)
+    drop = [int(v) for v in rng.choice(labels, size=4, replace=False)]
+    return Anatomy("brain", base, objects, kinds, drop, favoured=[*labels, 4, 5, 6, 7, 8])
 
 
 def _deep(rng: np.random.Generator, body: np.ndarray) -> tuple[list[Primitive], list[list[int]]]:
@@ -47,13 +47,13 @@ def _deep(rng: np.random.Generator, body: np.ndarray) -> tuple[list[Primitive], 
     scale = float(np.prod(body)) ** (1 / 3)
     label = FIRST_OBJECT
     for index in range(int(rng.integers(4, 9))):
-        place = body * np.array([rng.uniform(0.12, 0.5), rng.uniform(-0.5, 0.5), rng.uniform(-0.45, 0.4)])
-        size = scale * np.exp(rng.uniform(np.log(0.06), np.log(0.18)))
-        radii = np.maximum(size * np.array([rng.uniform(1.2, 2.6), rng.uniform(0.6, 1.0), rng.uniform(0.5, 1.0)]), 1.3)
+        place = body * np.array([rng.uniform(0.14, 0.42), *rng.uniform(-0.4, 0.4, 2)])
+        size = scale * np.exp(rng.uniform(np.log(0.09), np.log(0.22)))
+        radii = np.maximum(size * np.array([rng.uniform(1.1, 2.4), *rng.uniform(0.6, 1.1, 2)]), 1.5)
         axis_y_first = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, -1]])  # long axis from back to front
         rotation = small_rotation(rng, 25, 60) @ axis_y_first
         if index == 0:  # ventricles: dark horns near the middle
-            place[0] = max(radii[1] * 1.1, body[0] * 0.1)
+            place[0] = max(radii[1] * 1.05, body[0] * 0.1)
         bend = tuple(rng.normal(0, 0.35, 2) * radii[0]) + (0.0,)
         parts = 2 if rng.random() < 0.3 else 1
         cuts = (rng.uniform(-0.3, 0.3), 9.0) if parts == 2 else (9.0, 9.0)

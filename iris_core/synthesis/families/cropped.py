@@ -1,4 +1,4 @@
-"""Cropped: one long or bean-like structure fills the window; its parts meet at a border that cannot be seen."""
+"""Cropped: one long or bean-like structure fills the window; its parts meet at a border nobody can see."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
         size = length * np.exp(rng.uniform(np.log(0.06), np.log(0.25)))
         tube = np.array([rng.uniform(1, 3), rng.uniform(0.5, 1), rng.uniform(0.5, 1)])
         centre = rng.uniform(-0.5, 0.5, 3) * side
-        neighbours.append(Primitive(FIRST_OBJECT + 3 + i, centre, np.maximum(size * tube, 1.3), any_rotation(rng)))
+        radii_near = np.maximum(size * tube, 1.3)
+        neighbours.append(Primitive(FIRST_OBJECT + 3 + i, centre, radii_near, any_rotation(rng)))
     labels = list(range(FIRST_OBJECT, FIRST_OBJECT + parts))
     kinds = [labels, labels] if parts > 1 else []
     drop = [o.label for o in neighbours]

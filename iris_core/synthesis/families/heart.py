@@ -17,7 +17,9 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
     size = length * rng.uniform(0.14, 0.3)
     centre = rng.uniform(-0.1, 0.1, 3) * np.asarray(shape)
     wall, blood = FIRST_OBJECT, FIRST_OBJECT + 1
-    seats = np.array([[0, 0, 0], [0.3, 1.35, 0.1], [0.1, 0.1, 1.6], [0.4, 1.3, 1.5]])  # main, side, above, diagonal
+    seats = np.array(
+        [[0, 0, 0], [0.3, 1.35, 0.1], [0.1, 0.1, 1.6], [0.4, 1.3, 1.5]]
+    )  # main, side, above, both
     count = int(rng.integers(2, 5))
     walls, cavities = [], []
     for i in range(count):
@@ -29,7 +31,7 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
         thick = max(1.5, size * (rng.uniform(0.25, 0.5) if i == 0 else rng.uniform(0.08, 0.2)))
         walls.append(Primitive(wall, at, radii + thick, rotation, boxy, bend, jitter=0.15))
         cavities.append(Primitive(blood + i, at, radii, rotation, boxy, bend, jitter=0.15))
-    order = list(rng.permutation(count - 1) + 1) + [0]  # the main chamber is painted last, its wall stays whole
+    order = list(rng.permutation(count - 1) + 1) + [0]  # the main chamber is last, its wall stays whole
     objects = [walls[i] for i in order[:-1]] + [cavities[i] for i in order[:-1]] + [walls[0], cavities[0]]
     label = blood + count
     vessels = []
@@ -39,10 +41,12 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
         radii = np.array([length * rng.uniform(0.2, 0.45), radius, radius])
         rotation = any_rotation(rng)
         at = np.asarray(root.centre) + rotation[0] * radii[0] * 0.9
-        vessels.append(Primitive(label, at, radii, rotation, 1.0, tuple(rng.normal(0, 0.2, 2) * radii[0]) + (0.0,)))
+        bend = (*(rng.normal(0, 0.2, 2) * radii[0]), 0.0)
+        vessels.append(Primitive(label, at, radii, rotation, 1.0, bend))
         label += 1
     objects = vessels + objects
     labels = list(range(FIRST_OBJECT, label))
     kinds = [list(range(blood, label))]
     drop = [o.label for o in vessels]
-    return Anatomy("heart", clutter(rng, shape, body=rng.random() < 0.4), objects, kinds, drop, favoured=labels)
+    base = clutter(rng, shape, body=rng.random() < 0.4)
+    return Anatomy("heart", base, objects, kinds, drop, favoured=labels)

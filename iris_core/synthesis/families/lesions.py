@@ -19,9 +19,10 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
     objects = []
     for i in range(int(rng.integers(1, 4))):
         radii = length * rng.uniform(0.22, 0.42, 3) * (1.0 if i == 0 else 0.6)
-        centre = rng.uniform(-0.15, 0.15, 3) * side if i == 0 else rng.uniform(-0.45, 0.45, 3) * side
+        centre = rng.uniform(-1, 1, 3) * side * (0.15 if i == 0 else 0.45)
         bend = tuple(rng.normal(0, 0.25, 3) * radii[0])
-        objects.append(Primitive(FIRST_OBJECT + i, centre, radii, any_rotation(rng), rng.uniform(0, 0.5), bend))
+        boxy = rng.uniform(0, 0.5)
+        objects.append(Primitive(FIRST_OBJECT + i, centre, radii, any_rotation(rng), boxy, bend))
     host = objects[0]
     objects = [*objects[1:], replace(host, jitter=0.5)]
     spots = []
@@ -35,4 +36,5 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
             spots.append(replace(spot, roam=room))
     labels = [FIRST_OBJECT + 8 + look for look in range(looks)]
     base = clutter(rng, shape, body=rng.random() < 0.5)
-    return Anatomy("lesions", base, objects + spots, [], labels[1:], labels, favoured=[*labels * 2, host.label])
+    drop = [*labels[1:], *(o.label for o in objects if o.label != host.label)]
+    return Anatomy("lesions", base, objects + spots, [], drop, labels, favoured=[*labels, host.label])
