@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -86,9 +85,12 @@ def save_model(
     others = {f"extra.{k}": v.detach().cpu().contiguous() for k, v in (extra or {}).items()}
     data = save({**weights, **others}, metadata=header)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-        file.write(data)
-    os.replace(file.name, path)
+    part = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)  # a no-op after the move
     return name
 
 

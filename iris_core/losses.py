@@ -49,16 +49,11 @@ def evidence_loss(evidence: dict[str, Tensor], target: Tensor, valid: Tensor, pr
     """Weighted losses of the evidence maps against the target at half resolution.
 
     Args:
-        evidence: maps (B, K, E, d, h, w): "similarity" holds logits, "propagated" and "warped" probabilities,
-            "displacement" (B, 1, 3, d, h, w) a field in cells of 4 voxels.
+        evidence: maps (B, K, E, d, h, w): "similarity" holds logits, "propagated" and "warped" probabilities.
         target: (B, K, D, H, W).
         valid, present: as in :func:`segmentation_loss`.
     """
     total = target.new_zeros(())
-    if "displacement" in evidence:
-        field = evidence["displacement"][:, 0].float()
-        steps = [(field.diff(dim=axis) ** 2).mean() for axis in (2, 3, 4)]
-        total = total + SMOOTHNESS * sum(steps)
     coarse = F.avg_pool3d(target, 2)
     for name, weight in EVIDENCE_WEIGHTS.items():
         if name not in evidence:
@@ -75,3 +70,9 @@ def evidence_loss(evidence: dict[str, Tensor], target: Tensor, valid: Tensor, pr
             dice = soft_dice(one, coarse) * present
             total = total + weight * _mean_where(entropy + dice, valid)
     return total
+
+
+def smoothness_loss(displacements: list[Tensor]) -> Tensor:
+    """Mean squared step between neighbouring cells, weighted. Args: displacements: fields (B, 3, d, h, w)."""
+    steps = [(field.float().diff(dim=axis) ** 2).mean() for field in displacements for axis in (2, 3, 4)]
+    return SMOOTHNESS * sum(steps) if steps else torch.zeros(())

@@ -1,7 +1,8 @@
 """MemoryBank: one task embedding per class seen in training, so that such a class needs no reference.
 
-Paper: 3.3 (context ensemble) and supplement 9, Eq. 7. The paper leaves the start open: here the first embedding
-of a class fills its entry, and the embeddings of a batch count one after another, in batch order.
+Paper: 3.3 (context ensemble) and supplement 7, Eq. 7. The paper leaves the start open: here the first
+embedding of a class fills its entry, and the embeddings of a batch count one after another, in batch
+order (docs/decisions/0019).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ RAS+ order -> crop to the nonzero box -> clip and z-score on the native voxels -
 grid. This is nnU-Net's order and its target shape, so that training through nnU-Net sees the same numbers.
 Padding comes later, with 0, which is the mean.
 
-Paper: supplement 7, data preprocessing. Departs: the paper resamples before it clips; see docs/decisions.
+Paper: supplement 7, data preprocessing. Departs: the paper resamples before it clips (docs/decisions/0001).
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ Decoding is the same for every strategy. Volumes here are prepared: RAS+, workin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from iris_core.embedding import TaskEmbedding, stored_precision
 from iris_core.errors import InputError
 from iris_core.model.iris import ImageFeatures, Iris
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
-from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, starts
+from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, shift_of, starts
 
 Progress = Callable[[int, int], None]
 
@@ -69,19 +70,27 @@ class Segmenter:
         for name, volume in zip(names, volumes.tolist(), strict=True):
             if volume <= 0:
                 raise InputError(
-                    "no voxel of the class is left at the working spacing", where=name, remedy="use a finer --spacing"
-                )
+                    "no voxel of the class is left at the working spacing", where=name,
+                    remedy="use a finer --spacing",
+                )  # fmt: skip
         cut = tuple(slice(0, n) for n in image.shape[1:])
         if any(fitting(n) > w for n, w in zip(image.shape[1:], self.window, strict=True)):
             cut = region_of(masks, CONTEXT_MARGIN, self.window)
-        shift = torch.tensor([s.start + (s.stop - s.start) / 2 - n / 2 for s, n in zip(cut, image.shape[1:], strict=True)])
+        shift = shift_of(cut, tuple(image.shape[1:]))
         part, padding = pad(image[(slice(None), *cut)])
         part_masks, _ = pad(masks[(slice(None), *cut)])
         window = tuple(min(w, n) for w, n in zip(self.window, part.shape[1:], strict=True))
-        return stored_precision(self._encode_windows(part, part_masks, tuple(names), window, padding, shift).to("cpu"))
+        whole = self._encode_windows(part, part_masks, tuple(names), window, padding, shift)
+        return stored_precision(whole.to("cpu"))
 
     def _encode_windows(
-        self, image: Tensor, masks: Tensor, names: tuple[str, ...], window: Shape, padding: Padding, shift: Tensor
+        self,
+        image: Tensor,
+        masks: Tensor,
+        names: tuple[str, ...],
+        window: Shape,
+        padding: Padding,
+        shift: Tensor,
     ) -> TaskEmbedding:
         tokens, pooled, weight = 0, 0, 0
         canvas: _Canvas | None = None
@@ -123,7 +132,8 @@ class Segmenter:
         embedding = embedding.to(self.device)
         window = tuple(min(w, fitting(n)) for w, n in zip(self.window, image.shape[1:], strict=True))
         padded, padding = pad(image, tuple(max(w, n) for w, n in zip(window, image.shape[1:], strict=True)))
-        total = len(self._places(tuple(padded.shape[1:]), window))
+        steps = [max(1, int(w * (1 - self.overlap))) for w in window]  # as the sliding window takes them
+        total = prod(len(starts(*side)) for side in zip(padded.shape[1:], window, steps, strict=True))
         done = 0
 
         def logits(part: Tensor, start: Shape) -> Tensor:
@@ -140,7 +150,8 @@ class Segmenter:
         from monai.inferers import sliding_window_inference  # seconds to import, so only where it is needed
 
         def predict(part: Tensor, slices: Sequence[Sequence[slice]]) -> Tensor:
-            return torch.cat([logits(p, tuple(s.start for s in c[-3:])) for p, c in zip(part, slices, strict=True)])
+            corners = [tuple(side.start for side in sides[-3:]) for sides in slices]
+            return torch.cat([logits(p, corner) for p, corner in zip(part, corners, strict=True)])
 
         blended = sliding_window_inference(
             padded[None].to(self.device), window, 1, predict, self.overlap, mode="gaussian", with_coord=True,
@@ -204,4 +215,5 @@ class _Canvas:
 
     @staticmethod
     def _cut(start: Shape, stride: int, size: Sequence[int]) -> tuple[slice, ...]:
-        return (slice(None), slice(None), *(slice(s // stride, s // stride + n) for s, n in zip(start, size, strict=True)))
+        sides = (slice(s // stride, s // stride + n) for s, n in zip(start, size, strict=True))
+        return (slice(None), slice(None), *sides)

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import torch
@@ -16,15 +17,23 @@ from torch import Tensor
 
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
+from iris_core.grid import make_grid
 from iris_core.lattice import fit_label
-from iris_core.preprocess import Prepared, choose_spacing, detect_modality, prepare_image, prepare_masks, restore_labels
+from iris_core.preprocess import (
+    Prepared,
+    choose_spacing,
+    detect_modality,
+    prepare_image,
+    prepare_masks,
+    restore_labels,
+)
 from iris_core.segmenter import Progress, Segmenter
 from iris_core.strategies import STRATEGIES, ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
 from iris_core.strategies.tuning import Example
 from iris_core.volume import Color, LabelVolume, Volume, label_from_masks
 
 MODALITIES = ("ct", "mr", "pet")
-MOST_VOXELS = 320**3  # of a query's working grid; a larger one is a mistake in the spacing
+MOST_VOXELS = 320**3  # of a working grid; a larger one is a mistake in the spacing
 
 
 @dataclass(frozen=True)
@@ -131,11 +140,14 @@ def encode_task(
         fingerprint: of the network, kept in cards.
 
     Raises:
-        InputError: no reference, an empty label, a class that no reference holds, two classes with one value.
+        InputError: no reference, an empty label, a class that no reference holds, two classes with one value,
+            a reference that would be too large at the spacing.
     """
     if not references:
         raise InputError("no reference given", expected="at least one labelled study")
-    references = [Reference(r.image, fit_label(r.label, r.image), r.name or _name(r, n)) for n, r in enumerate(references)]
+    references = [
+        Reference(r.image, fit_label(r.label, r.image), r.name or _name(r, n)) for n, r in enumerate(references)
+    ]
     infos = _classes(references, classes)
     chosen, reason = _modality(references, modality)
     first = references[0]
@@ -143,7 +155,7 @@ def encode_task(
     strategy = _strategy(strategy, len(references))
     pool, examples = [], []
     for number, reference in enumerate(references):
-        prepared = prepare_image(reference.image, modality=chosen, spacing=size)
+        prepared = _prepared(reference.image, chosen, size)
         held = [(c, v) for c in infos if (v := _value(reference.label, c.name)) in reference.label.values]
         if not held:
             continue
@@ -166,7 +178,9 @@ def encode_task(
     return Task(tuple(infos), chosen, size, tuple(pool), strategy, fingerprint, provenance, tuned, seed)
 
 
-def apply_task(segmenter: Segmenter, task: Task, image: Volume, progress: Progress | None = None) -> Prediction:
+def apply_task(
+    segmenter: Segmenter, task: Task, image: Volume, progress: Progress | None = None
+) -> Prediction:
     """Segments a query.
 
     Args:
@@ -180,15 +194,7 @@ def apply_task(segmenter: Segmenter, task: Task, image: Volume, progress: Progre
     """
     started = time.perf_counter()
     warnings = _doubts(task, image)
-    prepared = prepare_image(image, modality=task.modality, spacing=task.spacing)
-    if int(np.prod(prepared.grid.shape)) > MOST_VOXELS:
-        raise InputError(
-            "is too large at the working spacing",
-            where=image.source,
-            expected=f"at most {MOST_VOXELS} voxels",
-            found=f"{tuple(prepared.grid.shape)} at {task.spacing} mm",
-            remedy="use a coarser --spacing",
-        )
+    prepared = _prepared(image, task.modality, task.spacing)
     embedding, chosen = _embedding(segmenter, task, prepared.image)
     logits = segmenter.segment(prepared.image, embedding, progress)
     values = [c.value for c in task.classes]
@@ -197,7 +203,9 @@ def apply_task(segmenter: Segmenter, task: Task, image: Volume, progress: Progre
         array, image.affine, {c.value: c.name for c in task.classes}, {c.value: c.color for c in task.classes}
     )
     sources = list(task.provenance.get("references", []))
-    used = {name: [str(sources[n]) if n < len(sources) else str(n) for n in where] for name, where in chosen.items()}
+    used = {
+        name: [str(sources[n]) if n < len(sources) else str(n) for n in where] for name, where in chosen.items()
+    }
     quality = expected_dice(logits, task.names)
     for info, mask in zip(task.classes, masks, strict=True):
         if not mask.any():
@@ -219,6 +227,20 @@ def expected_dice(logits: Tensor, names: Sequence[str]) -> dict[str, float]:
         total = probability.sum() + mask.sum()
         quality[name] = round(float(2 * probability[mask].sum() / total), 4) if bool(mask.any()) else 0.0
     return quality
+
+
+def _prepared(image: Volume, modality: str, spacing: tuple[float, float, float]) -> Prepared:
+    """The prepared image; one that would be huge is refused before anything is resampled."""
+    shape = make_grid(image, spacing).shape
+    if prod(shape) > MOST_VOXELS:
+        raise InputError(
+            "is too large at the working spacing",
+            where=image.source,
+            expected=f"at most {MOST_VOXELS} voxels",
+            found=f"{tuple(shape)} at {spacing} mm",
+            remedy="use a coarser --spacing",
+        )
+    return prepare_image(image, modality=modality, spacing=spacing)
 
 
 def _embedding(segmenter: Segmenter, task: Task, image: Tensor) -> tuple[TaskEmbedding, dict[str, list[int]]]:
@@ -259,8 +281,9 @@ def _classes(references: Sequence[Reference], wanted: Sequence[str] | None) -> l
     for reference in references:
         if not reference.label.values:
             raise InputError(
-                "the label is empty", where=reference.label.source or reference.name, remedy="label at least one class"
-            )
+                "the label is empty", where=reference.label.source or reference.name,
+                remedy="label at least one class",
+            )  # fmt: skip
         for value in reference.label.values:
             name = reference.label.name_of(value)
             found.setdefault(name, ClassInfo(name, value, reference.label.color_of(value)))
@@ -284,7 +307,9 @@ def _classes(references: Sequence[Reference], wanted: Sequence[str] | None) -> l
 def _modality(references: Sequence[Reference], wanted: str) -> tuple[str, str]:
     if wanted != "auto":
         if wanted not in MODALITIES:
-            raise InputError("unknown modality", where=wanted, expected=f"auto or one of {', '.join(MODALITIES)}")
+            raise InputError(
+                "unknown modality", where=wanted, expected=f"auto or one of {', '.join(MODALITIES)}"
+            )
         return wanted, "given"
     guesses = [detect_modality(r.image) for r in references]
     name = Counter(g.name for g in guesses).most_common(1)[0][0]

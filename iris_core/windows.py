@@ -5,6 +5,7 @@ Padding is 0, the mean of a z-scored image.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,9 +67,14 @@ def starts(length: int, window: int, step: int) -> list[int]:
 
 def offset_of(start: Shape, window: Shape, padding: Padding) -> Tensor:
     """(3,): centre of a window of the padded volume minus the centre of the volume, voxels."""
-    return torch.tensor(
-        [s + w / 2 - b - n / 2 for s, w, b, n in zip(start, window, padding.before, padding.shape, strict=True)]
-    )
+    sides = zip(start, window, padding.before, padding.shape, strict=True)
+    return torch.tensor([s + w / 2 - b - n / 2 for s, w, b, n in sides], dtype=torch.float32)
+
+
+def shift_of(box: Sequence[slice], shape: Shape) -> Tensor:
+    """(3,): centre of a box of a volume minus the centre of the volume, voxels."""
+    sides = zip(box, shape, strict=True)
+    return torch.tensor([s.start + (s.stop - s.start) / 2 - n / 2 for s, n in sides], dtype=torch.float32)
 
 
 def region_of(masks: Tensor, margin: int, least: Shape) -> tuple[slice, slice, slice]:

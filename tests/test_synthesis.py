@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from iris_core.errors import InputError
 from iris_core.synthesis import FAMILIES, EpisodeBatch, synthesise
 from iris_core.synthesis.anatomy import FIRST_OBJECT, LABELS
-from iris_core.synthesis.deformation import draw_displacement, voxel_grid
+from iris_core.synthesis.deformation import draw_displacement, upsampled, voxel_grid
 from iris_core.synthesis.imperfect_mask import grown
 from iris_core.synthesis.painting import paint
 from iris_core.synthesis.primitive import Primitive, inside
@@ -66,12 +67,12 @@ def test_shapes_and_types_follow_the_request(shape):
 
 
 def test_a_side_that_is_no_multiple_of_16_is_refused():
-    with pytest.raises(ValueError, match=r"multiples of 16, found \(32, 32, 20\)"):
+    with pytest.raises(InputError, match=r"multiples of 16.*\(32, 32, 20\)"):
         draw(0, shape=(32, 32, 20))
 
 
 def test_an_unknown_family_is_refused():
-    with pytest.raises(ValueError, match="dragon"):
+    with pytest.raises(InputError, match="dragon"):
         draw(0, batch=1, families=["dragon"])
 
 
@@ -246,3 +247,9 @@ def test_a_grown_voxel_is_a_cross():
     mask = torch.zeros(5, 5, 5, dtype=torch.bool)
     mask[2, 2, 2] = True
     assert grown(mask).sum() == 7
+
+
+def test_upsampling_is_trilinear_interpolation():
+    coarse = torch.randn(2, 3, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+    literal = torch.nn.functional.interpolate(coarse, size=(9, 8, 16), mode="trilinear", align_corners=True)
+    assert torch.allclose(upsampled(coarse, (9, 8, 16)), literal, atol=1e-5)

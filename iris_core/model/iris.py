@@ -26,6 +26,7 @@ from iris_core.model.similarity import prototypes, similarity_maps
 from iris_core.model.task_encoder import TaskEncoder
 
 CORRESPONDENCE_HEADS = 2
+LOCAL_SHARPNESS = 12.0  # of the choice between memories by local agreement (ours)
 PLACE_BLUR = 3  # cells of 2 voxels, side of the box that blurs the reference mask twice
 
 
@@ -39,10 +40,17 @@ class ImageFeatures:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Logits (B, K, D, H, W) and, by name, the evidence maps (B, K, d, h, w) that training supervises."""
+    """What a pass gives.
+
+    Args:
+        logits: (B, K, D, H, W).
+        evidence: by name, maps (B, K, E, d, h, w) at half resolution, which training supervises.
+        displacements: (B, 3, d, h, w) per memory, cells of 4 voxels.
+    """
 
     logits: Tensor
     evidence: dict[str, Tensor] = field(default_factory=dict)
+    displacements: list[Tensor] = field(default_factory=list)
 
 
 class Iris(nn.Module):
@@ -118,18 +126,17 @@ class Iris(nn.Module):
             return Decoded(logits)
         half_full = upsample(half, features.pyramid[0].shape[2:])
         own = class_logits(half_full, half_vector)
-        maps, prior = self._evidence(features, memories, weights, offset, tokens.shape[:2])
-        evidence = torch.cat([own[:, :, None], *(m for n, m in maps.items() if n != "displacement")], dim=2)
+        maps, fields = self._evidence(features, memories, weights, offset)
         indicator = torch.full_like(own, 1.0 if memories else 0.0)[:, :, None]
-        evidence = F.pad(torch.cat([indicator, evidence], 2), (0,) * 7 + (self._missing(evidence),))
+        evidence = torch.cat([indicator, own[:, :, None], *maps.values()], dim=2)
+        missing = self.evidence_head.from_evidence.in_channels - evidence.shape[2]
+        evidence = F.pad(evidence, (0,) * 7 + (missing,))  # zeros stand for what no memory provides
         logits = logits + self.evidence_head(evidence, half_full, full)
-        if prior is not None:
+        guess = maps.get("warped", maps.get("place"))
+        if guess is not None:
+            prior = soft_logit(F.avg_pool3d(guess[:, :, 0], 3, stride=1, padding=1))
             logits = logits + self.prior_gain * upsample(prior, logits.shape[2:])
-        return Decoded(logits, {name: m for name, m in maps.items()})
-
-    def _missing(self, evidence: Tensor) -> int:
-        """Evidence maps that no memory provides and zeros stand for."""
-        return self.evidence_head.from_evidence.in_channels - 1 - evidence.shape[2]
+        return Decoded(logits, maps, fields)
 
     def _evidence(
         self,
@@ -137,24 +144,35 @@ class Iris(nn.Module):
         memories: Sequence[ReferenceMemory],
         weights: Tensor | None,
         offset: Tensor | None,
-        batch_classes: tuple[int, int],
-    ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Evidence by name, each (B, K, E, d, h, w) averaged over memories, and the prior logit (B, K, d, h, w)."""
-        if not memories:
-            return {}, None
-        b, _ = batch_classes
-        pyramid = features.pyramid
-        offset = pyramid[1].new_zeros(b, 3) if offset is None else offset
-        totals: dict[str, Tensor] = {}
-        for index, memory in enumerate(memories):
-            share = 1 / len(memories) if weights is None else weights[..., index, None, None, None, None]
-            for name, value in self._one_memory(pyramid, memory, offset).items():
-                totals[name] = totals.get(name, 0) + share * value
-        guess = totals.get("warped", totals.get("place"))
-        prior = None if guess is None else soft_logit(F.avg_pool3d(guess[:, :, 0], 3, stride=1, padding=1))
-        return totals, prior
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Evidence by name, each (B, K, E, d, h, w), and the displacement field of every memory.
 
-    def _one_memory(self, pyramid: tuple[Tensor, ...], memory: ReferenceMemory, offset: Tensor) -> dict[str, Tensor]:
+        Memories are averaged by their weights; where several take part, those whose features agree with the
+        query at a place count more there (docs/decisions/0017).
+        """
+        pyramid = features.pyramid
+        offset = pyramid[1].new_zeros(pyramid[1].shape[0], 3) if offset is None else offset
+        totals: dict[str, Tensor] = {}
+        fields: list[Tensor] = []
+        norm: Tensor | float = 0.0
+        for index, memory in enumerate(memories):
+            maps = self._one_memory(pyramid, memory, offset, fields)
+            share = 1.0 if weights is None else weights[..., index, None, None, None, None]
+            if len(memories) > 1 and "agreement" in maps:
+                share = share * (LOCAL_SHARPNESS * self._smooth(maps["agreement"])).exp()
+            norm = norm + share
+            for name, value in maps.items():
+                totals[name] = totals.get(name, 0.0) + share * value
+        return {name: value / norm for name, value in totals.items()}, fields
+
+    @staticmethod
+    def _smooth(agreement: Tensor) -> Tensor:
+        """Box mean over 5 cells: (B, K, 1, d, h, w)."""
+        return F.avg_pool3d(agreement[:, :1, 0], 5, stride=1, padding=2)[:, :, None]
+
+    def _one_memory(
+        self, pyramid: tuple[Tensor, ...], memory: ReferenceMemory, offset: Tensor, fields: list[Tensor]
+    ) -> dict[str, Tensor]:
         size = pyramid[0].shape[2:]
         maps: dict[str, Tensor] = {}
         if self.config.similarity:
@@ -163,11 +181,10 @@ class Iris(nn.Module):
             maps["similarity"] = scores * scale + bias
         if self.config.correspondence:
             propagated, warped, agreement, field = self.correspondence(pyramid[1], pyramid[0], offset, memory)
-            fine = upsample(propagated.flatten(1, 2), size).unflatten(1, propagated.shape[1:3])
-            maps["propagated"] = fine
+            maps["propagated"] = upsample(propagated.flatten(1, 2), size).unflatten(1, propagated.shape[1:3])
             maps["warped"] = warped[:, :, None]
             maps["agreement"] = agreement[:, None].expand(-1, warped.shape[1], -1, -1, -1, -1)
-            maps["displacement"] = field[:, None]
+            fields.append(field)
         if self.config.place:
             maps["place"] = self._place(pyramid[1], memory, offset)[:, :, None]
         return maps

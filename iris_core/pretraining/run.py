@@ -19,6 +19,7 @@ from iris_core.model.build import build
 from iris_core.model.iris import Iris
 from iris_core.pretraining.average import WeightAverage
 from iris_core.pretraining.controls import control_figures
+from iris_core.pretraining.curve import draw_curve
 from iris_core.pretraining.settings import Settings
 from iris_core.pretraining.step import loss_of
 from iris_core.synthesis import synthesise
@@ -121,6 +122,7 @@ def _segment(settings: Settings, rank: int) -> None:
         done["seconds"] = base + time.monotonic() - started
         _report(settings, average.model, done, controls, losses, 0.0)
         _save(settings, average.model, done)
+        draw_curve(settings.output / "log.jsonl", settings.output / "curve.png")
 
 
 def _agree_to_stop(stop: bool, settings: Settings) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from iris_core.losses import evidence_loss, segmentation_loss
+from iris_core.losses import evidence_loss, segmentation_loss, smoothness_loss
 from iris_core.model.iris import Decoded, Iris
 from iris_core.synthesis.episode_batch import EpisodeBatch
 
@@ -34,4 +34,5 @@ def loss_of(model: Iris, batch: EpisodeBatch, generator: torch.Generator) -> Ten
     alone = torch.rand((), generator=generator).item() < WITHOUT_MEMORY
     decoded = forward(model, batch, memory=not alone)
     loss = segmentation_loss(decoded.logits, batch.query_mask, batch.valid, batch.present)
-    return loss + evidence_loss(decoded.evidence, batch.query_mask, batch.valid, batch.present)
+    loss = loss + evidence_loss(decoded.evidence, batch.query_mask, batch.valid, batch.present)
+    return loss + smoothness_loss(decoded.displacements).to(loss.device)

@@ -18,7 +18,7 @@ from iris_core.embedding import TaskEmbedding
 from iris_core.losses import segmentation_loss, soft_dice
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.pool import holders, mixture
-from iris_core.windows import offset_of, pad, region_of
+from iris_core.windows import offset_of, pad, region_of, shift_of
 
 STEPS, PATIENCE, CHECK_EVERY = 40, 3, 5
 RATE = 0.02
@@ -98,8 +98,7 @@ def tune(
         target = masks[None].to(segmenter.device)
         present = target.flatten(2).sum(-1) >= 1
         loss = segmentation_loss(logits, target, crops[index].known.to(segmenter.device)[None], present)
-        optimiser.zero_grad()
-        loss.backward()
+        (delta.grad,) = torch.autograd.grad(loss, [delta])  # the network gathers none, even where it could
         optimiser.step()
         taken = step
         if progress is not None:
@@ -147,9 +146,9 @@ class _Crop:
             cut.append(slice(first, first + size))
         self.image, padding = pad(example.image[(slice(None), *cut)])
         self.masks, _ = pad(masks[(slice(None), *cut)])
-        shift = [s.start + (s.stop - s.start) / 2 - n / 2 for s, n in zip(cut, example.image.shape[1:], strict=True)]
         shape = tuple(self.image.shape[1:])
-        self.offset = (offset_of((0, 0, 0), shape, padding) + torch.tensor(shift))[None].to(segmenter.device)
+        offset = offset_of((0, 0, 0), shape, padding) + shift_of(cut, tuple(example.image.shape[1:]))
+        self.offset = offset[None].to(segmenter.device)
 
     def copy(self, generator: torch.Generator, *, plain: bool = False) -> tuple[Tensor, Tensor]:
         """An augmented copy: a small affine move, brightness, contrast and noise; no mirroring."""

@@ -12,32 +12,33 @@ import numpy as np
 import torch
 
 AIR, RIM = 0, 1
+CHUNK = 2**14  # points scored at once
 
 
 @dataclass(frozen=True)
 class Ripple:
     """A smooth random scalar field, a sum of J cosines with standard deviation about 1."""
 
-    frequency: np.ndarray  # (3, J) radians per voxel
+    frequency: np.ndarray  # (J, 3) radians per voxel
     phase: np.ndarray  # (J,)
 
     @staticmethod
     def draw(rng: np.random.Generator, wavelength: float, terms: int = 5) -> Ripple:
         """A field whose waves are about `wavelength` voxels long."""
-        direction = rng.normal(size=(3, terms))
-        direction /= np.linalg.norm(direction, axis=0)
-        speed = 2 * np.pi / wavelength * rng.uniform(0.6, 1.4, terms)
+        direction = rng.normal(size=(terms, 3))
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        speed = 2 * np.pi / wavelength * rng.uniform(0.6, 1.4, (terms, 1))
         return Ripple(direction * speed, rng.uniform(0, 2 * np.pi, terms))
 
     def __call__(self, points: torch.Tensor) -> torch.Tensor:
         """Values (P,) at points (P, 3)."""
-        return self.features(points).sum(-1) * (2.0 / self.phase.size) ** 0.5
+        return self.features(points).sum(0) * (2.0 / self.phase.size) ** 0.5
 
     def features(self, points: torch.Tensor) -> torch.Tensor:
-        """The single cosines (P, J) at points (P, 3)."""
+        """The single cosines (J, P) at points (P, 3)."""
         frequency = torch.as_tensor(self.frequency, dtype=points.dtype, device=points.device)
         phase = torch.as_tensor(self.phase, dtype=points.dtype, device=points.device)
-        return torch.addmm(phase, points, frequency).cos_()
+        return torch.addmm(phase.unsqueeze(1), frequency, points.T).cos_()
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,7 @@ class BaseLayer:
         """Labels (P,) uint8 at anatomy coordinates (P, 3)."""
         label = torch.full(points.shape[:1], self.first, dtype=torch.uint8, device=points.device)
         if self.scores is not None:
-            weights = torch.as_tensor(self.scores, dtype=points.dtype, device=points.device)
-            scores = torch.addmm(weights[3], points, weights[:3])
-            scores.addmm_(self.regions.features(points), weights[4:])
-            label = scores.argmax(1).to(torch.uint8) + self.first
+            label = torch.cat([self._region_labels(some) for some in points.split(CHUNK)])
         if self.body is None:
             return label
         radii = torch.as_tensor(self.body, dtype=points.dtype, device=points.device)
@@ -88,6 +86,14 @@ class BaseLayer:
         if self.rim > 0:
             label = torch.where(radius > 1 - self.rim, RIM, label)
         return torch.where(radius > 1, AIR, label)
+
+    def _region_labels(self, points: torch.Tensor) -> torch.Tensor:
+        weights = torch.as_tensor(self.scores, dtype=points.dtype, device=points.device)
+        features = torch.cat([points.T, torch.ones_like(points[:, 0])[None], self.regions.features(points)])
+        scores = weights.T @ features  # (n, P)
+        region = torch.arange(scores.shape[0], dtype=torch.uint8, device=points.device).unsqueeze(1)
+        # argmax, written so that it is fast on a CPU
+        return ((scores == scores.amax(0)) * region).amax(0) + self.first
 
     def _shell_labels(self, points: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
         fold = self.folds(points)

@@ -15,6 +15,26 @@ def voxel_grid(shape: tuple[int, int, int], device: torch.device | str = "cpu") 
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
 
 
+def upsampled(coarse: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Trilinear upsampling, corners on corners, as three matrix products (faster than interpolate on a CPU).
+
+    Args:
+        coarse: (B, C, d, h, w).
+        shape: (D, H, W).
+
+    Returns:
+        (B, C, D, H, W).
+    """
+    batch, channels, d, h, w = coarse.shape
+    along = []
+    for n, size in zip(coarse.shape[2:], shape, strict=True):
+        place = torch.linspace(0, n - 1, size, device=coarse.device).unsqueeze(1)
+        along.append((1 - (place - torch.arange(n, device=coarse.device)).abs()).clamp_min(0))  # (size, n)
+    values = along[0] @ coarse.reshape(batch * channels, d, h * w)
+    values = along[1] @ values.view(-1, h, w)
+    return (values.view(-1, w) @ along[2].T).view(batch, channels, *shape)
+
+
 def smooth_noise(
     nodes: list[tuple[int, int, int]],
     channels: int,
@@ -36,7 +56,7 @@ def smooth_noise(
     for grid in nodes:
         coarse = torch.randn((1, channels, *grid), generator=generator, device=generator.device)
         coarse = coarse / coarse.std().clamp_min(1e-3)
-        volumes.append(F.interpolate(coarse, size=shape, mode="trilinear", align_corners=True))
+        volumes.append(upsampled(coarse, shape))
     noise = torch.cat(volumes)
     return noise / noise.std(dim=(1, 2, 3, 4), keepdim=True).clamp_min(1e-3)
 
@@ -99,7 +119,7 @@ def draw_displacement(
     step = torch.tensor([(n - 1) / (c - 1) for n, c in zip(shape, coarse, strict=True)], device=device)
     step = step.view(1, 3, 1, 1, 1)  # voxels of the full grid per voxel of the coarse grid
     shift = integrate(velocity * size / step) * step
-    return F.interpolate(shift, size=shape, mode="trilinear", align_corners=True)
+    return upsampled(shift, shape)
 
 
 def place(

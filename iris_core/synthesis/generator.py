@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..errors import InputError
 from .anatomy import LABELS, Anatomy
 from .deformation import draw_displacement, place
 from .episode_batch import EpisodeBatch
@@ -24,6 +25,7 @@ from .task_sampling import LEAST, PRESENT, Task, draw_tasks
 IMPERFECT_SHARE = 0.3
 
 
+@torch.no_grad()
 def synthesise(
     batch_size: int,
     classes: int,
@@ -49,7 +51,7 @@ def synthesise(
         The batch, on `device`.
 
     Raises:
-        ValueError: a side of `shape` is no multiple of 16, or a family is unknown.
+        InputError: a side of `shape` is no multiple of 16, or a family is unknown.
     """
     _check(batch_size, shape, families)
     rng, noise = _sources(generator, torch.device(device))
@@ -102,9 +104,12 @@ def synthesise(
 
 def _check(batch_size: int, shape: tuple[int, int, int], families: list[str] | None) -> None:
     if len(shape) != 3 or any(n % 16 or n < 16 for n in shape):
-        raise ValueError(f"shape must be three multiples of 16, found {tuple(shape)}")
+        raise InputError(
+            "bad shape of a synthetic batch", expected="three multiples of 16", found=tuple(shape)
+        )
     if families is not None and (len(families) != batch_size or not set(families) <= set(FAMILIES)):
-        raise ValueError(f"families must be {batch_size} of {sorted(FAMILIES)}, found {families}")
+        expected = f"{batch_size} of {sorted(FAMILIES)}"
+        raise InputError("bad families of a synthetic batch", expected=expected, found=families)
 
 
 def _sources(generator: torch.Generator, device: torch.device) -> tuple[np.random.Generator, torch.Generator]:

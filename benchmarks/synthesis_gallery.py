@@ -1,4 +1,4 @@
-"""A picture of every family: `python -m iris_core.synthesis.gallery docs/images/synthesis_families.png`."""
+"""A picture of every family: `python benchmarks/synthesis_gallery.py docs/images/synthesis_families.png`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from .episode_batch import EpisodeBatch
-from .families import FAMILIES
-from .generator import synthesise
+from iris_core.synthesis.episode_batch import EpisodeBatch
+from iris_core.synthesis.families import FAMILIES
+from iris_core.synthesis.generator import synthesise
 
 
 def draw_gallery(path: Path, *, seed: int = 0, pairs: int = 3, side: int = 64) -> None:

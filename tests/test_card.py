@@ -1,0 +1,145 @@
+"""Laws of task cards: the same masks bit for bit, small, without an image, and only for the model that made them."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, safe_open, save_file
+
+from iris_core.card import PLAIN_LIMIT, load_card, save_card
+from iris_core.checkpoint import fingerprint
+from iris_core.config import PRESETS
+from iris_core.embedding import TaskEmbedding
+from iris_core.errors import CardError, InputError
+from iris_core.segmenter import Segmenter
+from iris_core.strategies import STRATEGIES, tune
+from iris_core.task import ClassInfo, Reference, Task, apply_task, encode_task
+from tests.tiny import PLAIN, network, study
+
+
+def segmenter(config=None) -> Segmenter:
+    return Segmenter(network(config) if config else network(), window=(32, 32, 32))
+
+
+def name_of(runner: Segmenter) -> str:
+    return fingerprint(runner.model.config, runner.model.state_dict())
+
+
+def task_of(runner: Segmenter, strategy: str = "one-shot", references: int = 1) -> Task:
+    studies = [Reference(*study(seed), name=f"study {seed}") for seed in range(references)]
+    return encode_task(
+        runner, studies, modality="mr", spacing=2.0, strategy=strategy, fingerprint=name_of(runner), seed=3
+    )
+
+
+@pytest.fixture
+def card(tmp_path):
+    """A card, its task and the network's fingerprint."""
+    runner = segmenter()
+    task = task_of(runner)
+    save_card(task, tmp_path / "card.safetensors")
+    return tmp_path / "card.safetensors", task, name_of(runner)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_stored_card_gives_the_same_masks_bit_for_bit(tmp_path, monkeypatch, strategy):
+    monkeypatch.setattr("iris_core.task.tune", partial(tune, steps=5))
+    runner, query = segmenter(), study(7, shift=1)[0]
+    task = task_of(runner, strategy, references=2)
+    save_card(task, tmp_path / "card.safetensors")
+    kept = load_card(tmp_path / "card.safetensors", name_of(runner))
+    before, after = apply_task(runner, task, query), apply_task(segmenter(), kept, query)
+    np.testing.assert_array_equal(before.masks, after.masks)
+    np.testing.assert_array_equal(before.label.array, after.label.array)
+    assert before.quality == after.quality and before.references_used == after.references_used
+
+
+def test_the_paper_s_network_has_cards_without_extras(tmp_path):
+    runner, query = segmenter(PLAIN), study(7)[0]
+    task = task_of(runner)
+    assert save_card(task, tmp_path / "card.safetensors")["extras"] == 0
+    kept = load_card(tmp_path / "card.safetensors", name_of(runner))
+    np.testing.assert_array_equal(apply_task(runner, task, query).masks, apply_task(runner, kept, query).masks)
+
+
+def test_a_card_keeps_everything_that_is_said_of_the_task(card):
+    path, task, name = card
+    kept = load_card(path, name)
+    for field in ("classes", "modality", "spacing", "strategy", "fingerprint", "provenance", "seed"):
+        assert getattr(kept, field) == getattr(task, field), field
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_plain_embedding_takes_at_most_100_kb_a_class_and_reference(tmp_path, preset):
+    config = PRESETS[preset]
+    names = ("a", "b", "c")
+    tokens = torch.randn(3, config.context_tokens + 1, config.channels[-1])
+    embedding = TaskEmbedding(names, tokens, image=torch.randn(config.channels[-1]))
+    classes = tuple(ClassInfo(name, value, (1, 2, 3)) for value, name in enumerate(names, 1))
+    path = tmp_path / "card.safetensors"
+    save_card(Task(classes, "ct", (1.5, 1.5, 1.5), (embedding, embedding), "ensemble", "f" * 16), path)
+    assert path.stat().st_size <= PLAIN_LIMIT * 3 * 2 == 600_000
+
+
+def test_the_stated_sizes_are_those_of_the_file(tmp_path):
+    path = tmp_path / "card.safetensors"
+    sizes = save_card(task_of(segmenter(), references=2, strategy="ensemble"), path)
+    assert sizes["plain"] + sizes["extras"] == sum(t.numel() * t.element_size() for t in load_file(path).values())
+    assert sizes["plain"] <= PLAIN_LIMIT * 2 * 2
+
+
+def test_no_tensor_of_a_card_has_the_voxels_of_the_image(card):
+    path, _, _ = card
+    image = study(0)[0].array
+    for name, tensor in load_file(path).items():
+        spatial = tensor.shape[-3:]
+        assert tensor.dim() < 4 or int(np.prod(spatial)) <= 16**3, f"{name} is finer than every second voxel of 32^3"
+        whole = tensor.float().flatten().numpy()
+        assert len(whole) < image.size or not np.isin(np.float16(image.ravel()), np.float16(whole)).all(), name
+
+
+def test_a_card_of_another_model_is_refused_with_what_to_do(card):
+    path, _, name = card
+    with pytest.raises(CardError, match=f"was made by another model; expected weights {'0' * 16}; found weights {name}"):
+        load_card(path, "0" * 16)
+
+
+def broken(path, out, *, drop: str = "", header: dict | None = None) -> None:
+    with safe_open(path, framework="pt") as file:
+        meta = file.metadata()
+    tensors = {k: v for k, v in load_file(path).items() if k != drop}
+    save_file(tensors, out, metadata=meta | (header or {}))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"drop": "0.tokens"}, "is damaged"),
+        ({"drop": "0.0.features"}, "is damaged"),
+        ({"header": {"task": "{"}}, "is damaged"),
+        ({"header": {"task": json.dumps({"classes": []})}}, "is damaged"),
+        ({"header": {"format": "iris-task-card-0"}}, "is no task card; expected iris-task-card-1"),
+    ],
+)
+def test_a_damaged_card_is_refused(card, tmp_path, options, message):
+    path, _, name = card
+    broken(path, tmp_path / "broken.safetensors", **options)
+    with pytest.raises(CardError, match=f"broken.safetensors: {message}"):
+        load_card(tmp_path / "broken.safetensors", name)
+
+
+@pytest.mark.parametrize("content", [b"", b"no card", None])
+def test_a_file_that_is_no_safetensors_or_was_cut_off_is_refused(card, tmp_path, content):
+    path, _, name = card
+    (tmp_path / "cut").write_bytes(path.read_bytes()[:-100] if content is None else content)
+    with pytest.raises(CardError, match="cannot be read as a task card"):
+        load_card(tmp_path / "cut", name)
+
+
+def test_a_card_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(InputError, match="no such task card"):
+        load_card(tmp_path / "none.safetensors", "")

@@ -1,0 +1,115 @@
+"""Laws of model files: what is saved comes back, and what is no model file is told."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, safe_open, save_file
+
+from iris_core.checkpoint import fingerprint, load_model, save_model
+from iris_core.config import ModelConfig
+from iris_core.errors import CheckpointError, InputError, IrisError
+from tests.tiny import PLAIN, network, noise
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_model(path, network(), {"preset": "custom", "steps": 7}, extra={"count": torch.tensor([1.5, 2.5])})
+    return path
+
+
+def rewritten(path, out, *, drop: str = "", **header: str) -> None:
+    with safe_open(path, framework="pt") as file:
+        meta = file.metadata() | header
+    save_file({k: v for k, v in load_file(path).items() if k != drop}, out, metadata=meta)
+
+
+def test_a_saved_network_comes_back_in_half_precision(saved):
+    loaded, model = load_model(saved), network()
+    assert loaded.model.config == model.config
+    for name, value in model.state_dict().items():
+        assert torch.equal(loaded.model.state_dict()[name], value.half().float()), name
+    assert loaded.meta == {"preset": "custom", "steps": 7} and loaded.preset == "custom"
+    assert torch.equal(loaded.state["count"], torch.tensor([1.5, 2.5]))
+
+
+def test_a_loaded_network_is_ready_to_answer_and_not_to_learn(saved):
+    model = load_model(saved).model
+    assert not model.training and not any(p.requires_grad for p in model.parameters())
+    assert model.encode_image(noise(1, 1, 32, 32, 32)).maps[-1].shape == (1, 32, 2, 2, 2)
+
+
+def test_saving_what_was_loaded_keeps_the_fingerprint(saved, tmp_path):
+    loaded = load_model(saved)
+    assert save_model(tmp_path / "again.safetensors", loaded.model, {"steps": 8}) == loaded.fingerprint
+
+
+def test_the_fingerprint_changes_with_the_weights_and_with_the_config():
+    state = network(PLAIN).state_dict()
+    own = fingerprint(PLAIN, state)
+    assert own == fingerprint(PLAIN, network(PLAIN).state_dict()) and len(own) == 16
+    moved = {k: v.clone() for k, v in state.items()}
+    moved["task_encoder.context_tokens"][0, 0] += 0.01
+    assert len({own, fingerprint(PLAIN, moved), fingerprint(replace(PLAIN, attention_heads=2), state)}) == 3
+
+
+def test_a_checkpoint_can_be_read_by_whoever_may_read_its_folder(saved):
+    mask = os.umask(0)
+    os.umask(mask)
+    assert saved.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_nothing_half_written_stays_beside_a_checkpoint(saved, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError("disk full")
+
+    before = saved.read_bytes()
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises((OSError, IrisError)):
+        save_model(saved, network(seed=1), {})
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name] and saved.read_bytes() == before
+
+
+def test_a_missing_checkpoint_is_told(tmp_path):
+    with pytest.raises(InputError, match="none.safetensors: no such checkpoint"):
+        load_model(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK pickle", None])
+def test_a_truncated_or_foreign_file_is_told(saved, tmp_path, content):
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(saved.read_bytes()[:-100] if content is None else content)
+    with pytest.raises(CheckpointError, match="cut.safetensors: cannot be read as a checkpoint"):
+        load_model(path)
+
+
+def test_safetensors_of_another_program_are_told(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"weight": torch.ones(2)}, path)
+    with pytest.raises(CheckpointError, match="is no Iris checkpoint; expected iris-checkpoint-1; found no format entry"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("drop", ["model.task_encoder.context_tokens", "model.encoder.stages.0.0.conv1.weight"])
+def test_a_checkpoint_with_a_part_missing_is_told(saved, tmp_path, drop):
+    path = tmp_path / "less.safetensors"
+    rewritten(saved, path, drop=drop)
+    with pytest.raises(CheckpointError, match="less.safetensors: is damaged; expected fingerprint"):
+        load_model(path)
+
+
+def test_an_unknown_setting_of_a_checkpoint_names_the_nearest(saved, tmp_path):
+    path = tmp_path / "newer.safetensors"
+    rewritten(saved, path, config=json.dumps(network().config.to_dict() | {"context_token": 4}))
+    with pytest.raises(IrisError, match="context_token: unknown setting; expected context_tokens"):
+        load_model(path)
+
+
+def test_a_config_survives_json():
+    config = network().config
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config

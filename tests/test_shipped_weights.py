@@ -1,0 +1,178 @@
+"""What the shipped weights must show: on phantoms here, on real studies where IRIS_REAL_DATA names them.
+
+The phantoms are a smoke test: their Dice says that the weights work, not how well on patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from iris_core.baselines import copy_prompt
+from iris_core.checkpoint import load_model, shipped_weights
+from iris_core.metrics import dice
+from iris_core.model.build import build
+from iris_core.segmenter import Segmenter
+from iris_core.task import Prediction, Reference, apply_task, encode_task
+from iris_core.volume import LabelVolume, Volume
+from iris_core.volume_io import list_cases, read_image, read_label
+from sample_data import abdomen, head
+from sample_data.make_phantoms import make_study
+
+pytestmark = pytest.mark.skipif(not shipped_weights().is_file(), reason="no weights are shipped yet")
+
+SEED = 11
+PAIRS = ((abdomen, 0, 1), (abdomen, 2, 3), (head, 0, 2))  # reference and query of three phantom pairs
+MOST_BYTES = 40e6
+MARGIN = 0.15  # Dice by which the weights beat their peers
+AGREE = 0.98  # Dice of a class alone against the class among others
+FOOLED = 0.25  # share of its Dice that a class keeps when the context is wrong, at most
+
+Wrong = Callable[[LabelVolume], LabelVolume]
+
+
+def phantom(anatomy, number: int) -> Reference:
+    image, label = make_study(anatomy, SEED, number)
+    names = {value: name for name, value in anatomy.LABELS.items()}
+    return Reference(
+        Volume(np.asarray(image.dataobj, np.float32), image.affine),
+        LabelVolume(np.asarray(label.dataobj), label.affine, names),
+        f"{anatomy.NAME} {number}",
+    )
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Segmenter:
+    return Segmenter(load_model().model)
+
+
+@pytest.fixture(scope="module")
+def untrained() -> Segmenter:
+    return Segmenter(build(load_model().model.config, seed=0).eval())
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[tuple[Reference, Reference]]:
+    return [(phantom(anatomy, a), phantom(anatomy, b)) for anatomy, a, b in PAIRS]
+
+
+def segmented(segmenter: Segmenter, reference: Reference, query: Volume, classes=None) -> Prediction:
+    return apply_task(segmenter, encode_task(segmenter, [reference], classes=classes), query)
+
+
+def mean_dice(found: np.ndarray, truth: LabelVolume, values: list[int] | None = None) -> float:
+    return float(np.mean([dice(found == v, truth.array == v) for v in values or truth.values]))
+
+
+def rolled(label: LabelVolume) -> LabelVolume:
+    """The label moved by half the volume along every axis."""
+    shift = [n // 2 for n in label.shape]
+    return LabelVolume(np.roll(label.array, shift, (0, 1, 2)), label.affine, label.names)
+
+
+def swapped(label: LabelVolume) -> LabelVolume:
+    """Every class's name on the voxels of another class."""
+    values = list(label.values)
+    array = np.zeros_like(label.array)
+    for value, other in zip(values, values[len(values) // 2 :] + values[: len(values) // 2], strict=True):
+        array[label.array == other] = value
+    return LabelVolume(array, label.affine, label.names)
+
+
+def kept(segmenter: Segmenter, pairs: list[tuple[Reference, Reference]], wrong: Wrong) -> float:
+    """Mean Dice against the original classes with a wrong context, relative to that with the right one."""
+    right, fooled = [], []
+    for reference, query in pairs:
+        misled = Reference(reference.image, wrong(reference.label), reference.name)
+        right.append(mean_dice(segmented(segmenter, reference, query.image).label.array, query.label))
+        fooled.append(mean_dice(segmented(segmenter, misled, query.image).label.array, query.label))
+    return sum(fooled) / sum(right)
+
+
+def alone_and_among_others(segmenter: Segmenter, reference: Reference, query: Volume) -> dict[str, float]:
+    """Per class the Dice between its mask alone and its mask among all, before classes compete."""
+    together = segmented(segmenter, reference, query)
+    names = [together.label.names[v] for v in sorted(together.label.names)]
+    return {
+        name: dice(segmented(segmenter, reference, query, [name]).masks[0], mask)
+        for name, mask in zip(names, together.masks, strict=True)
+    }
+
+
+def test_the_file_is_at_most_40_mb():
+    assert shipped_weights().stat().st_size <= MOST_BYTES
+
+
+def test_the_weights_beat_random_ones_and_copying_on_phantoms(shipped, untrained, pairs):
+    scores = {"shipped": [], "untrained": [], "copied": []}
+    for reference, query in pairs:
+        truth = query.label
+        scores["shipped"].append(mean_dice(segmented(shipped, reference, query.image).label.array, truth))
+        scores["untrained"].append(mean_dice(segmented(untrained, reference, query.image).label.array, truth))
+        copies = copy_prompt(reference.label, query.image, reference.label.values)
+        scores["copied"].append(max(mean_dice(c.array, truth) for c in (copies.rescaled, copies.centred)))
+    means = {name: float(np.mean(values)) for name, values in scores.items()}
+    assert means["shipped"] >= max(means["untrained"], means["copied"]) + MARGIN, scores
+
+
+def test_classes_at_once_and_one_at_a_time_agree_on_a_phantom(shipped, pairs):
+    agreement = alone_and_among_others(shipped, pairs[0][0], pairs[0][1].image)
+    assert np.mean(list(agreement.values())) >= AGREE, agreement
+
+
+@pytest.mark.parametrize("wrong", [swapped, rolled])
+def test_a_wrong_context_is_believed_on_phantoms(shipped, pairs, wrong):
+    assert kept(shipped, pairs[:1], wrong) < FOOLED
+
+
+@pytest.fixture(scope="module")
+def real_pairs(real_data: Path) -> list[tuple[Reference, Reference]]:
+    """Three pairs of Dataset901, of the cases that choosing weights never looks at (31 to 60 in name order)."""
+    folder = real_data / "Dataset901_HippocampusMR"
+    cases = sorted(list_cases(folder / "imagesTr"), key=lambda case: case.name)[30:60]
+
+    def study(index: int) -> Reference:
+        label = folder / "labelsTr" / f"{cases[index].name}.nii.gz"
+        return Reference(read_image(cases[index].path), read_label(label), cases[index].name)
+
+    return [(study(index), study(index + 10)) for index in (0, 1, 2)]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("wrong", [swapped, rolled])
+def test_a_wrong_context_is_believed_on_real_studies(shipped, real_pairs, wrong):
+    assert kept(shipped, real_pairs, wrong) < FOOLED
+
+
+@pytest.mark.real_data
+def test_classes_at_once_and_one_at_a_time_agree_on_real_studies(shipped, real_pairs):
+    for reference, query in real_pairs:
+        agreement = alone_and_among_others(shipped, reference, query.image)
+        assert np.mean(list(agreement.values())) >= AGREE, (reference.name, agreement)
+
+
+@pytest.mark.real_data
+def test_the_weights_beat_copying_on_real_studies(shipped, real_pairs):
+    own, copied = [], []
+    for reference, query in real_pairs:
+        own.append(mean_dice(segmented(shipped, reference, query.image).label.array, query.label))
+        copies = copy_prompt(reference.label, query.image, reference.label.values)
+        copied.append(max(mean_dice(c.array, query.label) for c in (copies.rescaled, copies.centred)))
+    assert np.mean(own) > np.mean(copied), (own, copied)
+
+
+@pytest.mark.real_data
+def test_another_orientation_of_the_same_study_gives_the_same_mask(shipped, real_pairs):
+    reference, query = real_pairs[0]
+    turned = nib.as_closest_canonical(nib.Nifti1Image(query.image.array, query.image.affine)).as_reoriented(
+        np.array([[2, -1], [0, 1], [1, -1]])
+    )
+    straight = segmented(shipped, reference, query.image).label
+    found = segmented(shipped, reference, Volume(np.asarray(turned.dataobj), turned.affine)).label
+    back = nib.as_closest_canonical(nib.Nifti1Image(found.array, found.affine))
+    same = nib.as_closest_canonical(nib.Nifti1Image(straight.array, straight.affine))
+    assert dice(np.asarray(back.dataobj) > 0, np.asarray(same.dataobj) > 0) >= AGREE

@@ -1,0 +1,142 @@
+"""Laws of tasks: references in, masks of a query in its own grid out; mistakes told in one line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from iris_core.errors import InputError
+from iris_core.segmenter import Segmenter
+from iris_core.strategies import STRATEGIES
+from iris_core.task import Reference, apply_task, encode_task, expected_dice
+from iris_core.volume import LabelVolume
+from tests.tiny import network, study
+
+
+def segmenter() -> Segmenter:
+    return Segmenter(network(), window=(32, 32, 32))
+
+
+def reference(seed: int = 0, **options) -> Reference:
+    return Reference(*study(seed, **options), name=f"study {seed}")
+
+
+def relabelled(values: dict[int, int], names: dict[int, str], seed: int = 0) -> Reference:
+    image, label = study(seed)
+    array = np.zeros_like(label.array)
+    for old, new in values.items():
+        array[label.array == old] = new
+    return Reference(image, LabelVolume(array, label.affine, names), name=f"study {seed}")
+
+
+def encoded(references: list[Reference], **options):
+    return encode_task(segmenter(), references, **{"modality": "mr", "spacing": 2.0} | options)
+
+
+def test_classes_are_joined_by_name_and_numbered_as_where_a_name_first_occurs():
+    other = relabelled({1: 9, 4: 2}, {9: "dark", 2: "new"}, seed=1)
+    task = encoded([reference(), other])
+    assert [(c.name, c.value) for c in task.classes] == [("bright", 1), ("new", 2), ("dark", 4)]
+    assert [e.names for e in task.pool] == [("bright", "dark"), ("new", "dark")]
+
+
+def test_wanted_classes_alone_are_encoded():
+    task = encoded([reference()], classes=["dark"])
+    assert task.names == ("dark",) and task.pool[0].names == ("dark",)
+
+
+def test_each_reference_is_encoded_once_whatever_the_number_of_queries():
+    runner = segmenter()
+    task = encode_task(runner, [reference(0), reference(1)], modality="mr", spacing=2.0)
+    for seed in (2, 3):
+        apply_task(runner, task, study(seed)[0])
+    assert runner.encode_calls == 2
+
+
+@pytest.mark.parametrize("strategy", [s for s in STRATEGIES if s != "tuning"])
+def test_a_prediction_lies_on_the_query_s_own_grid(strategy):
+    query = study(5, shape=(20, 31, 25))[0]
+    task = encoded([reference(0), reference(1)], strategy=strategy)
+    found = apply_task(segmenter(), task, query)
+    assert found.label.shape == query.shape and found.masks.shape == (2, *query.shape)
+    np.testing.assert_array_equal(found.label.affine, query.affine)
+    assert set(np.unique(found.label.array)) <= {0, 1, 4}
+    assert found.label.names == {1: "bright", 4: "dark"}
+    assert set(found.quality) == {"bright", "dark"} and all(0 <= q <= 1 for q in found.quality.values())
+    assert set(found.references_used) == {"bright", "dark"}
+    assert {name for used in found.references_used.values() for name in used} <= {"study 0", "study 1"}
+
+
+def test_the_label_map_is_the_masks_wherever_one_class_alone_claims_a_voxel():
+    found = apply_task(segmenter(), encoded([reference()]), study(1)[0])
+    claims = found.masks.sum(0)
+    assert ((found.label.array > 0) == (claims > 0)).all()
+    for value, mask in zip((1, 4), found.masks, strict=True):
+        assert (found.label.array[mask & (claims == 1)] == value).all()
+
+
+def test_one_reference_is_one_shot_and_several_are_an_ensemble_unless_told():
+    assert encoded([reference()]).strategy == "one-shot"
+    assert encoded([reference(), reference(1)]).strategy == "ensemble"
+    assert encoded([reference()], strategy="retrieval").strategy == "retrieval"
+
+
+def test_progress_of_encoding_reaches_its_total():
+    seen = []
+    encoded([reference(0), reference(1)], progress=lambda *at: seen.append(at))
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_expected_dice_of_hand_made_logits():
+    sure, split = torch.tensor([[9.0, -99.0]]), torch.tensor([[0.0001, -0.0001]])
+    logits = torch.stack([sure, split, torch.full((1, 2), -1.0)])[:, None]
+    quality = expected_dice(logits, ["sure", "split", "none"])
+    assert quality["sure"] == pytest.approx(1, abs=1e-3)
+    assert quality["split"] == pytest.approx(0.5, abs=1e-3)  # 2 * .5 / (1 + 1)
+    assert quality["none"] == 0
+
+
+def empty_label() -> Reference:
+    return relabelled({}, {}, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("references", "options", "message"),
+    [
+        ([], {}, "no reference given"),
+        ([empty_label()], {}, "study 0: the label is empty"),
+        ([reference()], {"classes": ["liver"]}, "liver: no reference holds the class; expected one of bright, dark"),
+        ([reference()], {"strategy": "magic"}, "magic: unknown strategy; expected auto or one of one-shot"),
+        ([reference()], {"modality": "xray"}, "xray: unknown modality; expected auto or one of ct, mr, pet"),
+        (
+            [reference(), relabelled({1: 1}, {1: "other"}, seed=1)],
+            {},
+            "bright, other: two classes share one label value; found value 1",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(references, options, message):
+    with pytest.raises(InputError) as error:
+        encoded(references, **options)
+    assert str(error.value).startswith(message) and "\n" not in str(error.value)
+
+
+def test_a_class_too_small_for_the_working_spacing_names_the_class_and_the_study():
+    image, label = study(0)
+    array = np.zeros_like(label.array)
+    array[4:20, 4:20, 4:20], array[1, 1, 1] = 1, 4
+    speck = Reference(image, replace(label, array=array), name="study 0")
+    with pytest.raises(InputError, match="^study 0: dark: no voxel of the class is left"):
+        encoded([speck], spacing=16.0)
+
+
+def test_a_volume_that_would_be_huge_at_the_working_spacing_is_refused_before_it_is_made(monkeypatch):
+    task = replace(encoded([reference()]), spacing=(0.01, 0.01, 0.01))
+    monkeypatch.setattr("iris_core.task.prepare_image", None)
+    with pytest.raises(InputError, match=r"is too large at the working spacing; .* found \(4800, 5200, 4400\)"):
+        apply_task(segmenter(), task, study(1)[0])
+    with pytest.raises(InputError, match="is too large at the working spacing"):
+        encoded([reference()], spacing=0.01)
