@@ -1,7 +1,7 @@
 """Task cards: a task as one safetensors file. No image is in it.
 
-Tokens, features and prototypes are float16, masks one byte per cell of 2^3 voxels; the embeddings were rounded
-alike when they were made, so a card gives the same mask as its references, bit for bit.
+Tokens, features and prototypes are float16, masks one byte per cell of 2^3 voxels; the embeddings were
+rounded alike when they were made, so a card gives the same mask as its references, bit for bit.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from iris_core.embedding import TaskEmbedding
@@ -48,7 +47,8 @@ def save_card(task: Task, path: str | Path) -> dict[str, int]:
         "entries": entries,
         "tuned": task.tuned is not None,
     }
-    data = save(tensors, metadata={"format": FORMAT, "fingerprint": task.fingerprint, "task": json.dumps(header)})
+    metadata = {"format": FORMAT, "fingerprint": task.fingerprint, "task": json.dumps(header)}
+    data = save(tensors, metadata=metadata)
     with atomic_path(Path(path)) as place:
         place.write_bytes(data)
     sizes = {key: value.numel() * value.element_size() for key, value in tensors.items()}
@@ -89,12 +89,14 @@ def load_card(path: str | Path, fingerprint: str) -> Task:
         raise CardError(
             "was made by another model", where=path, expected=f"weights {fingerprint}",
             found=f"weights {header.get('fingerprint')}",
-            remedy="encode the references again with iris encode, or name the card's weights with --checkpoint",
+            remedy="encode the references again with iris encode, or name the card's weights by --checkpoint",
         )  # fmt: skip
     try:
         return _task(json.loads(header["task"]), tensors, fingerprint)
     except (KeyError, ValueError, TypeError) as error:
-        raise CardError("is damaged", where=path, found=error, remedy="make it again with iris encode") from error
+        raise CardError(
+            "is damaged", where=path, found=error, remedy="make it again with iris encode"
+        ) from error
 
 
 def _pack(prefix: str, embedding: TaskEmbedding) -> dict[str, Tensor]:
@@ -106,7 +108,8 @@ def _pack(prefix: str, embedding: TaskEmbedding) -> dict[str, Tensor]:
     for m, memory in enumerate(embedding.memories):
         for name in MEMORY_FIELDS:
             value = getattr(memory, name)
-            tensors[f"{prefix}.{m}.{name}"] = (value * 255).round().byte() if name == "masks" else value.half()
+            kept = (value * 255).round().byte() if name == "masks" else value.half()
+            tensors[f"{prefix}.{m}.{name}"] = kept
     return {key: value.contiguous() for key, value in tensors.items()}
 
 
@@ -132,6 +135,6 @@ def _task(header: dict, tensors: Mapping[str, Tensor], fingerprint: str) -> Task
     tuned = embeddings.pop() if header["tuned"] else None
     classes = tuple(ClassInfo(c["name"], int(c["value"]), tuple(c["color"])) for c in header["classes"])
     return Task(
-        classes, header["modality"], tuple(header["spacing"]), tuple(embeddings), header["strategy"], fingerprint,
-        header["provenance"], tuned, int(header["seed"]),
+        classes, header["modality"], tuple(header["spacing"]), tuple(embeddings), header["strategy"],
+        fingerprint, header["provenance"], tuned, int(header["seed"]),
     )  # fmt: skip

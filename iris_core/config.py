@@ -39,7 +39,6 @@ class ModelConfig:
         place: extension, the blurred reference mask at the same place of the field of view.
         matching_channels: width of the features that extensions compare (ours).
         evidence_channels: width of the per-class head at half resolution (ours).
-        guidance_channels: full-resolution channels that sharpen the per-class head (ours).
     """
 
     channels: tuple[int, ...] = (32, 64, 128, 256, 512)
@@ -53,7 +52,6 @@ class ModelConfig:
     place: bool = False
     matching_channels: int = 32
     evidence_channels: int = 8
-    guidance_channels: int = 4
 
     def __post_init__(self) -> None:
         if len(self.channels) != 5:

@@ -42,7 +42,9 @@ class TaskEmbedding:
         """
         missing = [name for name in names if name not in self.names]
         if missing:
-            raise InputError("no such class in the task", where=", ".join(missing), expected=", ".join(self.names))
+            raise InputError(
+                "no such class in the task", where=", ".join(missing), expected=", ".join(self.names)
+            )
         return [self.names.index(name) for name in names]
 
     def select(self, names: Sequence[str]) -> TaskEmbedding:

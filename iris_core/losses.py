@@ -1,7 +1,8 @@
 """Training losses: Dice plus cross-entropy per class, and supervision of the evidence maps.
 
-Paper: 3.2.3, L_seg = L_dice + L_ce. Departs: a class that is absent from the query has no Dice term; cross-entropy
-and the mean probability are its loss, so that an empty answer is right and cheap (docs/decisions/0008).
+Paper: 3.2.3, L_seg = L_dice + L_ce. Departs: a class that is absent from the query has no Dice term;
+cross-entropy and the mean probability are its loss, so that an empty answer is right and cheap
+(docs/decisions/0008).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 SMOOTH = 1.0  # voxels, keeps the Dice of tiny classes finite
 ABSENT_WEIGHT = 0.5  # of the mean probability of an absent class (ours)
 EVIDENCE_WEIGHTS = {"similarity": 0.1, "propagated": 0.2, "warped": 0.5}  # per map (ours)
-SMOOTHNESS = 0.02  # of the squared step between neighbours in the displacement field, cells of 4 voxels (ours)
+SMOOTHNESS = 0.02  # of the squared step between neighbours in a displacement field, cells of 4 voxels (ours)
 EPSILON = 1e-4
 
 
@@ -62,7 +63,8 @@ def evidence_loss(evidence: dict[str, Tensor], target: Tensor, valid: Tensor, pr
         for index in range(maps.shape[2]):
             one = maps[:, :, index]
             if name == "similarity":
-                entropy = F.binary_cross_entropy_with_logits(one, coarse, reduction="none").flatten(2).mean(-1)
+                entropy = F.binary_cross_entropy_with_logits(one, coarse, reduction="none")
+                entropy = entropy.flatten(2).mean(-1)
                 total = total + weight * _mean_where(entropy, valid)
                 continue
             one = one.clamp(EPSILON, 1 - EPSILON)

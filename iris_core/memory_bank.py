@@ -70,7 +70,8 @@ class MemoryBank(nn.Module):
                 expected=f"shape {tuple(self.tokens.shape[1:])}", found=f"shape {tuple(tokens.shape)}",
             )  # fmt: skip
         new = tokens.to(self.tokens)
-        self.tokens[k] = torch.where(self.seen[k], self.momentum * self.tokens[k] + (1 - self.momentum) * new, new)
+        moved = self.momentum * self.tokens[k] + (1 - self.momentum) * new
+        self.tokens[k] = torch.where(self.seen[k], moved, new)
         self.seen[k] = True
 
     def update_batch(self, classes: Sequence[str | int], tokens: Tensor) -> None:

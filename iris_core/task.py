@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -146,7 +146,8 @@ def encode_task(
     if not references:
         raise InputError("no reference given", expected="at least one labelled study")
     references = [
-        Reference(r.image, fit_label(r.label, r.image), r.name or _name(r, n)) for n, r in enumerate(references)
+        Reference(r.image, fit_label(r.label, r.image), r.name or _name(r, n))
+        for n, r in enumerate(references)
     ]
     infos = _classes(references, classes)
     chosen, reason = _modality(references, modality)
@@ -204,7 +205,8 @@ def apply_task(
     )
     sources = list(task.provenance.get("references", []))
     used = {
-        name: [str(sources[n]) if n < len(sources) else str(n) for n in where] for name, where in chosen.items()
+        name: [str(sources[n]) if n < len(sources) else str(n) for n in where]
+        for name, where in chosen.items()
     }
     quality = expected_dice(logits, task.names)
     for info, mask in zip(task.classes, masks, strict=True):

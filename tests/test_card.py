@@ -1,4 +1,4 @@
-"""Laws of task cards: the same masks bit for bit, small, without an image, and only for the model that made them."""
+"""Laws of task cards: the same masks bit for bit, small, without an image, for the model that made them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def test_the_paper_s_network_has_cards_without_extras(tmp_path):
     task = task_of(runner)
     assert save_card(task, tmp_path / "card.safetensors")["extras"] == 0
     kept = load_card(tmp_path / "card.safetensors", name_of(runner))
-    np.testing.assert_array_equal(apply_task(runner, task, query).masks, apply_task(runner, kept, query).masks)
+    np.testing.assert_array_equal(
+        apply_task(runner, task, query).masks, apply_task(runner, kept, query).masks
+    )
 
 
 def test_a_card_keeps_everything_that_is_said_of_the_task(card):
@@ -88,7 +90,9 @@ def test_a_plain_embedding_takes_at_most_100_kb_a_class_and_reference(tmp_path, 
 def test_the_stated_sizes_are_those_of_the_file(tmp_path):
     path = tmp_path / "card.safetensors"
     sizes = save_card(task_of(segmenter(), references=2, strategy="ensemble"), path)
-    assert sizes["plain"] + sizes["extras"] == sum(t.numel() * t.element_size() for t in load_file(path).values())
+    assert sizes["plain"] + sizes["extras"] == sum(
+        t.numel() * t.element_size() for t in load_file(path).values()
+    )
     assert sizes["plain"] <= PLAIN_LIMIT * 2 * 2
 
 
@@ -97,14 +101,19 @@ def test_no_tensor_of_a_card_has_the_voxels_of_the_image(card):
     image = study(0)[0].array
     for name, tensor in load_file(path).items():
         spatial = tensor.shape[-3:]
-        assert tensor.dim() < 4 or int(np.prod(spatial)) <= 16**3, f"{name} is finer than every second voxel of 32^3"
+        assert tensor.dim() < 4 or int(np.prod(spatial)) <= 16**3, (
+            f"{name} is finer than every second voxel of 32^3"
+        )
         whole = tensor.float().flatten().numpy()
-        assert len(whole) < image.size or not np.isin(np.float16(image.ravel()), np.float16(whole)).all(), name
+        assert len(whole) < image.size or not np.isin(np.float16(image.ravel()), np.float16(whole)).all(), (
+            name
+        )
 
 
 def test_a_card_of_another_model_is_refused_with_what_to_do(card):
     path, _, name = card
-    with pytest.raises(CardError, match=f"was made by another model; expected weights {'0' * 16}; found weights {name}"):
+    told = f"was made by another model; expected weights {'0' * 16}; found weights {name}"
+    with pytest.raises(CardError, match=told):
         load_card(path, "0" * 16)
 
 

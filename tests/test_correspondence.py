@@ -28,7 +28,7 @@ def memory_of(features: Tensor, masks: Tensor, offset: Tensor = ZERO) -> Referen
 
 
 def attended(features: Tensor, memory: ReferenceMemory, stiffness: float, scale: float) -> Tensor:
-    """Masks (K, d, h, w) that one head carries onto an image with these features, and positions (3, d, h, w)."""
+    """What one head carries onto an image with these features: masks and positions (K + 3, d, h, w)."""
     layer = Correspondence(WIDTH)
     layer.log_stiffness.data.fill_(stiffness)
     layer.log_scale.data.fill_(scale)
@@ -135,4 +135,6 @@ def test_a_reference_window_further_along_has_its_prior_further_along():
 
 
 def test_moving_both_windows_alike_moves_nothing():
-    np.testing.assert_allclose(place_prior([10, 4, -6], [10, 4, -6]), place_prior([0, 0, 0], [0, 0, 0]), atol=1e-5)
+    np.testing.assert_allclose(
+        place_prior([10, 4, -6], [10, 4, -6]), place_prior([0, 0, 0], [0, 0, 0]), atol=1e-5
+    )

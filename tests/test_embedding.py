@@ -20,7 +20,9 @@ def embedding(names: tuple[str, ...] = ("a", "b", "c"), seed: int = 0) -> TaskEm
         features = model.encode_image(noise(1, 1, SIDE, SIDE, SIDE, seed=seed))
         tokens = model.encode_tokens(features, masks)[0]
         memory = model.encode_memory(features, masks, torch.full((1, 3), float(seed)))
-    whole = TaskEmbedding(names, tokens, (memory,), torch.ones(len(names), 1), features.maps[-1].mean((0, 2, 3, 4)))
+    whole = TaskEmbedding(
+        names, tokens, (memory,), torch.ones(len(names), 1), features.maps[-1].mean((0, 2, 3, 4))
+    )
     return stored_precision(whole)
 
 
@@ -81,7 +83,9 @@ def test_combining_equal_embeddings_gives_the_same_answer_as_one():
     model = network()
     with torch.no_grad():
         query = model.encode_image(noise(1, 1, SIDE, SIDE, SIDE, seed=5))
-        logits = [model.decode(query, e.tokens[None], e.memories, e.weights[None]).logits for e in (one, three)]
+        logits = [
+            model.decode(query, e.tokens[None], e.memories, e.weights[None]).logits for e in (one, three)
+        ]
     torch.testing.assert_close(*logits, atol=1e-4, rtol=1e-4)
 
 
@@ -118,7 +122,9 @@ def test_rounding_twice_is_rounding_once():
     once = embedding()
     twice = stored_precision(once)
     for field in fields(once.memories[0]):
-        assert torch.equal(getattr(once.memories[0], field.name), getattr(twice.memories[0], field.name)), field.name
+        assert torch.equal(getattr(once.memories[0], field.name), getattr(twice.memories[0], field.name)), (
+            field.name
+        )
     assert torch.equal(once.tokens, twice.tokens) and torch.equal(once.image, twice.image)
 
 

@@ -25,7 +25,7 @@ LAYERS = (
     {"errors", "config", "label_names", "label_values"},
     {"orientation", "lattice", "volume", "volume_io", "raw_dataset"},
     # the network
-    {"embedding", "model"},
+    {"embedding", "model", "windows"},
     # what feeds it and what judges it
     {"grid", "intensity", "modality", "spacing", "preprocess"},
     {"synthesis", "episodes", "losses", "metrics", "memory_bank"},

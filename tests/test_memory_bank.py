@@ -91,7 +91,9 @@ def test_a_class_that_training_never_saw_is_told():
 
 @pytest.mark.parametrize("which", ["heart", 3, -1])
 def test_a_class_outside_the_bank_is_told(which):
-    with pytest.raises(InputError, match=f"^{which}: no such class in the memory bank; expected liver, spleen"):
+    with pytest.raises(
+        InputError, match=f"^{which}: no such class in the memory bank; expected liver, spleen"
+    ):
         bank().update(which, tokens(0))
 
 

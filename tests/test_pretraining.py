@@ -26,7 +26,14 @@ SHAPE = (32, 32, 32)
 
 
 def settings(folder: Path, **changes) -> Settings:
-    few = {"preset": "least", "minutes": 3 / 60, "batch": 1, "classes": 2, "shapes": (SHAPE,), "save_minutes": 60}
+    few = {
+        "preset": "least",
+        "minutes": 3 / 60,
+        "batch": 1,
+        "classes": 2,
+        "shapes": (SHAPE,),
+        "save_minutes": 60,
+    }
     return Settings(output=folder, **few | changes)
 
 

@@ -89,7 +89,7 @@ def test_an_empty_mask_is_refused_by_name():
 
 
 def long_scene():
-    """A class along the whole first axis of a volume of two and a half windows, and a small one at its end."""
+    """A class along the first axis of a volume of two and a half windows, and a small one at its end."""
     image, masks = noise(1, 80, 32, 32), torch.zeros(2, 80, 32, 32)
     masks[0, 2:78, 10:20, 8:16] = 1
     masks[1, 70:76, 22:30, 20:28] = 1
@@ -129,7 +129,9 @@ def test_a_large_reference_is_cut_to_its_labelled_region_and_remembers_where_tha
     (memory,) = segmenter().encode(image, masks, ["end"]).memories
     cells = memory.masks.shape[2]
     assert cells < 80
-    centre = (memory.masks[0, 0].sum((1, 2)) * (torch.arange(cells) - (cells - 1) / 2)).sum() / memory.masks.sum()
+    centre = (
+        memory.masks[0, 0].sum((1, 2)) * (torch.arange(cells) - (cells - 1) / 2)
+    ).sum() / memory.masks.sum()
     assert float(centre * 2 + memory.offset[0, 0]) == pytest.approx(124 - 80, abs=1e-3)
 
 
@@ -147,4 +149,9 @@ def test_the_image_vector_is_the_mean_of_the_deepest_map():
     with torch.no_grad():
         deepest = runner.model.encode_image(pad(image)[0][None]).maps[-1]
     torch.testing.assert_close(runner.image_vector(image), deepest.mean((0, 2, 3, 4)))
-    torch.testing.assert_close(runner.encode(image, (image > 1).float(), ["x"]).image, deepest.mean((0, 2, 3, 4)), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        runner.encode(image, (image > 1).float(), ["x"]).image,
+        deepest.mean((0, 2, 3, 4)),
+        atol=1e-3,
+        rtol=1e-3,
+    )

@@ -131,7 +131,7 @@ def test_a_wrong_context_is_believed_on_phantoms(shipped, pairs, wrong):
 
 @pytest.fixture(scope="module")
 def real_pairs(real_data: Path) -> list[tuple[Reference, Reference]]:
-    """Three pairs of Dataset901, of the cases that choosing weights never looks at (31 to 60 in name order)."""
+    """Three pairs of Dataset901, from the cases 31 to 60 in name order, which choosing weights never sees."""
     folder = real_data / "Dataset901_HippocampusMR"
     cases = sorted(list_cases(folder / "imagesTr"), key=lambda case: case.name)[30:60]
 

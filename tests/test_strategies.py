@@ -1,4 +1,4 @@
-"""Laws of the inference strategies: each is a way to a task embedding, and the simple ones are limits of the rest."""
+"""Laws of the inference strategies: each is a way to a task embedding, and the simple ones are limits."""
 
 from __future__ import annotations
 
@@ -108,7 +108,9 @@ def test_an_empty_first_mask_falls_back_to_the_ensemble(pool, scenes):
     image, masks = scenes[0]
     nothing = retrieve_by_object(FirstPass(masks * 0), pool, NAMES, image)
     assert same(nothing[0], ensemble(pool, NAMES)[0]) and nothing[1] == ensemble(pool, NAMES)[1]
-    half = retrieve_by_object(FirstPass(masks * torch.tensor([1.0, 0.0]).view(2, 1, 1, 1)), pool, NAMES, image)
+    half = retrieve_by_object(
+        FirstPass(masks * torch.tensor([1.0, 0.0]).view(2, 1, 1, 1)), pool, NAMES, image
+    )
     assert half[1] == {"bright": [0], "dark": [0, 1, 2, 3, 4]}
 
 
@@ -157,7 +159,9 @@ def test_tuning_changes_the_tokens_and_nothing_else(runner, pool, learned):
     assert all(p.grad is None for p in runner.model.parameters())
 
 
-def test_tuning_lowers_the_loss_of_its_references_and_raises_the_held_back_dice(runner, pool, scenes, learned):
+def test_tuning_lowers_the_loss_of_its_references_and_raises_the_held_back_dice(
+    runner, pool, scenes, learned
+):
     result, _ = learned
     assert result.after > result.before
     start, everywhere = ensemble(pool[:3], NAMES)[0], torch.ones(1, 2, dtype=torch.bool)

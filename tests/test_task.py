@@ -108,7 +108,11 @@ def empty_label() -> Reference:
     [
         ([], {}, "no reference given"),
         ([empty_label()], {}, "study 0: the label is empty"),
-        ([reference()], {"classes": ["liver"]}, "liver: no reference holds the class; expected one of bright, dark"),
+        (
+            [reference()],
+            {"classes": ["liver"]},
+            "liver: no reference holds the class; expected one of bright, dark",
+        ),
         ([reference()], {"strategy": "magic"}, "magic: unknown strategy; expected auto or one of one-shot"),
         ([reference()], {"modality": "xray"}, "xray: unknown modality; expected auto or one of ct, mr, pet"),
         (
@@ -136,7 +140,9 @@ def test_a_class_too_small_for_the_working_spacing_names_the_class_and_the_study
 def test_a_volume_that_would_be_huge_at_the_working_spacing_is_refused_before_it_is_made(monkeypatch):
     task = replace(encoded([reference()]), spacing=(0.01, 0.01, 0.01))
     monkeypatch.setattr("iris_core.task.prepare_image", None)
-    with pytest.raises(InputError, match=r"is too large at the working spacing; .* found \(4800, 5200, 4400\)"):
+    with pytest.raises(
+        InputError, match=r"is too large at the working spacing; .* found \(4800, 5200, 4400\)"
+    ):
         apply_task(segmenter(), task, study(1)[0])
     with pytest.raises(InputError, match="is too large at the working spacing"):
         encoded([reference()], spacing=0.01)

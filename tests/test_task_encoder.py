@@ -41,7 +41,8 @@ def test_foreground_embedding_is_equation_2_written_out():
     features, masks = noise(2, 5, *COARSE), soft_masks().expand(2, -1, -1, -1, -1)
     fine = upsampled(features)
     literal = torch.stack(
-        [(fine * masks[:, k : k + 1]).sum((2, 3, 4)) / masks[:, k].sum((1, 2, 3))[:, None] for k in range(2)], dim=1
+        [(fine * masks[:, k : k + 1]).sum((2, 3, 4)) / masks[:, k].sum((1, 2, 3))[:, None] for k in range(2)],
+        dim=1,
     )
     torch.testing.assert_close(foreground_embedding(features, masks), literal, atol=1e-5, rtol=1e-4)
 
@@ -66,7 +67,9 @@ def test_merged_features_are_equations_3_and_4_written_out():
     with_features = torch.einsum("oip,ic->ocp", by_place, join[:, :c])
     lifted = lift.reshape(c, cells, deepest)
     with torch.no_grad():
-        encoder.feature_mix.weight.copy_(torch.einsum("ocp,cpf->of", with_features, lifted)[..., None, None, None])
+        encoder.feature_mix.weight.copy_(
+            torch.einsum("ocp,cpf->of", with_features, lifted)[..., None, None, None]
+        )
         encoder.feature_mix.bias.copy_(
             out_bias
             + torch.einsum("ocp,cp->o", with_features, lift_bias.reshape(c, cells))
@@ -103,7 +106,9 @@ def test_foreground_embedding_ignores_voxels_outside_the_mask():
 @pytest.mark.parametrize("scale", [0.01, 0.5])
 def test_foreground_embedding_does_not_change_with_the_strength_of_the_mask(scale):
     features, masks = noise(1, 4, *COARSE), soft_masks()
-    torch.testing.assert_close(foreground_embedding(features, masks * scale), foreground_embedding(features, masks))
+    torch.testing.assert_close(
+        foreground_embedding(features, masks * scale), foreground_embedding(features, masks)
+    )
 
 
 def test_foreground_embedding_of_an_empty_mask_is_zero():
@@ -116,4 +121,6 @@ def test_a_class_is_encoded_alike_alone_and_among_others():
     together = encoder(features, masks)
     assert together.shape == (1, 3, PLAIN.context_tokens + 1, PLAIN.channels[-1])
     for k in range(3):
-        torch.testing.assert_close(encoder(features, masks[:, k : k + 1])[:, 0], together[:, k], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            encoder(features, masks[:, k : k + 1])[:, 0], together[:, k], atol=1e-5, rtol=1e-4
+        )

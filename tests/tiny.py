@@ -20,7 +20,6 @@ SIZES = {
     "decoder_layers": 1,
     "matching_channels": 8,
     "evidence_channels": 4,
-    "guidance_channels": 2,
 }
 PLAIN = ModelConfig(**SIZES)
 EXTENDED = ModelConfig(**SIZES, similarity=True, correspondence=True, place=True)
@@ -52,7 +51,9 @@ def scene(seed: int = 0, shift: int = 0, side: int = SIDE) -> tuple[Tensor, Tens
     return image, masks
 
 
-def study(seed: int = 0, shift: int = 0, shape: tuple[int, int, int] = (24, 26, 22)) -> tuple[Volume, LabelVolume]:
+def study(
+    seed: int = 0, shift: int = 0, shape: tuple[int, int, int] = (24, 26, 22)
+) -> tuple[Volume, LabelVolume]:
     """An image and its label with the classes bright = 1 and dark = 4, at 2 mm."""
     rng = np.random.default_rng(seed)
     label = np.zeros(shape, np.uint8)

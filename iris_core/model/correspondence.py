@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iris_core.model.displacement import Refinement, fit_affine
-from iris_core.model.layers import upsample
+from iris_core.model.layers import box_mean, upsample
 from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
 
 REFINEMENTS = (2, 1)  # passes of the displacement networks at strides 4 and 2 (ours)
@@ -24,13 +24,23 @@ MAX_KEYS = 8192  # reference cells that take part in attention; more are pooled 
 
 
 def cell_positions(size: tuple[int, int, int] | torch.Size, offset: Tensor) -> Tensor:
-    """Centres of the cells of a stride-4 grid. Args: size (d, h, w); offset (B, 3) voxels. Returns: (B, dhw, 3)."""
+    """Centres of the cells of a stride-4 grid.
+
+    Args:
+        size: (d, h, w).
+        offset: (B, 3), voxels.
+
+    Returns:
+        (B, dhw, 3), cells.
+    """
     axes = [torch.arange(n, device=offset.device, dtype=offset.dtype) - (n - 1) / 2 for n in size]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(1, -1, 3)
     return grid + offset[:, None] / FEATURE_STRIDE
 
 
-def sample(values: Tensor, positions: Tensor, offset: Tensor, size: tuple[int, int, int] | torch.Size) -> Tensor:
+def sample(
+    values: Tensor, positions: Tensor, offset: Tensor, size: tuple[int, int, int] | torch.Size
+) -> Tensor:
     """Trilinear look-up of a reference grid at positions in cells of 4 voxels.
 
     Args:
@@ -90,14 +100,18 @@ class Correspondence(nn.Module):
         p, r = query_position[:, None], position[:, None]
         ones = p.new_ones(p.shape[0], 1, p.shape[2], 1)
         q = torch.cat([q, 2 * a * p, -a * ones], dim=-1)
-        k = torch.cat([k, torch.cat([r, (r * r).sum(-1, keepdim=True)], -1).expand(-1, self.heads, -1, -1)], -1)
+        place = torch.cat([r, (r * r).sum(-1, keepdim=True)], dim=-1)
+        k = torch.cat([k, place.expand(-1, self.heads, -1, -1)], dim=-1)
         value = torch.cat([masks.flatten(2).transpose(1, 2), position], dim=-1)  # (B, s, K + 3)
         value = value[:, None].expand(-1, self.heads, -1, -1)
-        width = -(-max(q.shape[-1], value.shape[-1]) // 8) * 8  # one width for all: the kernel without a matrix
+        # one width for all: the kernel that builds no matrix asks for it
+        width = -(-max(q.shape[-1], value.shape[-1]) // 8) * 8
         q, k, padded = (F.pad(t, (0, width - t.shape[-1])) for t in (q, k, value))
         return F.scaled_dot_product_attention(q, k, padded, scale=1.0)[..., : value.shape[-1]]
 
-    def guess(self, query: Tensor, own: Tensor, carried: Tensor, memory: ReferenceMemory) -> tuple[Tensor, Tensor]:
+    def guess(
+        self, query: Tensor, own: Tensor, carried: Tensor, memory: ReferenceMemory
+    ) -> tuple[Tensor, Tensor]:
         """Positions from attention and from an affine fit, mixed by how well features agree there.
 
         Args:
@@ -122,7 +136,7 @@ class Correspondence(nn.Module):
         """Cosine of the query's features and the reference's at a position, box-averaged: (B, 1, d, h, w)."""
         there = sample(memory.features, position, memory.offset, memory.features.shape[2:])
         score = F.cosine_similarity(query, there, dim=1)[:, None]
-        return F.avg_pool3d(score, AGREEMENT_SIDE, stride=1, padding=AGREEMENT_SIDE // 2)
+        return box_mean(score, AGREEMENT_SIDE)
 
     def forward(
         self, query: Tensor, fine: Tensor, offset: Tensor, memory: ReferenceMemory

@@ -33,7 +33,8 @@ def fit_affine(own: Tensor, found: Tensor, weight: Tensor, ridge: float) -> Tens
         scale = spread.diagonal(dim1=1, dim2=2).mean(-1)[:, None, None] + 1e-3
         moment = torch.einsum("bis,bjs->bij", y * w, x)
         eye = torch.eye(3, device=p.device)
-        linear = torch.linalg.solve(spread + (ridge + 0.1) * scale * eye, moment.transpose(1, 2)).transpose(1, 2)
+        damped = spread + (ridge + 0.1) * scale * eye
+        linear = torch.linalg.solve(damped, moment.transpose(1, 2)).transpose(1, 2)
         return (p + shift + linear @ x).unflatten(2, own.shape[2:])
 
 

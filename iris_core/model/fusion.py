@@ -1,4 +1,4 @@
-"""Per-class head: weighs all evidence for one class at half resolution, sharpened by shared guidance maps.
+"""Per-class head: weighs all evidence for one class at half resolution.
 
 Extension to the paper (docs/decisions/0005). Everything class-specific happens in few channels at half
 resolution, so that fifteen classes cost hardly more than one.
@@ -21,43 +21,38 @@ def soft_logit(probability: Tensor) -> Tensor:
 
 
 class EvidenceHead(nn.Module):
-    """Evidence maps of a class -> one coarse logit and a few coefficients for the guidance maps.
+    """Evidence maps of a class -> one logit map at half resolution.
 
     Args:
         config: sizes.
-        evidence: number of evidence maps per class.
+        shared: number of evidence maps that all classes share.
+        own: number of evidence maps per class.
     """
 
-    def __init__(self, config: ModelConfig, evidence: int) -> None:
+    def __init__(self, config: ModelConfig, shared: int, own: int) -> None:
         super().__init__()
         width = config.evidence_channels
-        self.from_evidence = nn.Conv3d(evidence, width, 3, padding=1)
+        self.shared = shared
+        self.from_evidence = nn.Conv3d(shared + own, width, 1)
         self.from_context = nn.Conv3d(config.channels[1], width, 3, padding=1, bias=False)
         self.mix = nn.Conv3d(width, width, 3, padding=1)
-        self.out = nn.Conv3d(width, 1 + config.guidance_channels, 1)
-        self.guidance = nn.Conv3d(config.channels[0], config.guidance_channels, 1)
+        self.out = nn.Conv3d(width, 1, 1)
 
-    def forward(self, evidence: Tensor, half: Tensor, full: Tensor) -> Tensor:
+    def forward(self, shared: Tensor, own: Tensor, half: Tensor) -> Tensor:
         """One logit map per class.
 
         Args:
-            evidence: (B, K, E, d, h, w) at half resolution.
+            shared: (B, S, d, h, w) at half resolution, evidence that is the same for all classes.
+            own: (B, K, E, d, h, w), evidence per class.
             half: (B, c1, d, h, w), shared by the classes.
-            full: (B, c0, D, H, W), shared by the classes.
 
         Returns:
-            (B, K, D, H, W).
+            (B, K, d, h, w).
         """
-        b, k = evidence.shape[:2]
-        shared = self.from_context(half)[:, None]
-        x = self.from_evidence(evidence.flatten(0, 1)).unflatten(0, (b, k)) + shared
-        x = F.leaky_relu(x.flatten(0, 1), 0.01)
-        x = x + F.leaky_relu(self.mix(x), 0.01)
-        coarse = self.out(x)  # (BK, 1 + G, d, h, w)
-        guidance = torch.cat([torch.ones_like(full[:, :1]), self.guidance(full)], dim=1)  # (B, 1 + G, D, H, W)
-        size = full.shape[2:]
-        maps = []
-        for index, sample_maps in enumerate(coarse.unflatten(0, (b, k))):  # per sample: bounds the memory
-            fine = F.interpolate(sample_maps, size=tuple(size), mode="trilinear", align_corners=False)
-            maps.append((fine * guidance[index]).sum(1))
-        return torch.stack(maps)
+        b, k = own.shape[:2]
+        weight = self.from_evidence.weight
+        context = F.conv3d(shared, weight[:, : self.shared], self.from_evidence.bias) + self.from_context(half)
+        x = F.conv3d(own.flatten(0, 1), weight[:, self.shared :]).unflatten(0, (b, k))
+        x = F.leaky_relu(x.add_(context[:, None]).flatten(0, 1), 0.01, inplace=True)  # fresh memory costs most here
+        x = x + F.leaky_relu(self.mix(x), 0.01, inplace=True)
+        return self.out(x)[:, 0].unflatten(0, (b, k))

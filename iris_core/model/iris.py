@@ -18,7 +18,7 @@ from iris_core.config import ModelConfig
 from iris_core.model.correspondence import Correspondence, cell_positions, sample
 from iris_core.model.encoder import Encoder
 from iris_core.model.fusion import EvidenceHead, soft_logit
-from iris_core.model.layers import upsample
+from iris_core.model.layers import box_mean, upsample, upsample_many
 from iris_core.model.mask_decoder import MaskDecoder, class_logits
 from iris_core.model.matching import STRIDES, MatchingPyramid
 from iris_core.model.reference_memory import MASK_STRIDE, ReferenceMemory
@@ -68,18 +68,19 @@ class Iris(nn.Module):
         self.mask_decoder = MaskDecoder(config)
         if config.extended:
             self.matching = MatchingPyramid(config)
-            maps = 2  # the decoder's own coarse logit; whether a memory is there
+            shared, own = 1, 1  # whether a memory is there; the decoder's own coarse logit
             if config.similarity:
-                maps += len(STRIDES)
+                own += len(STRIDES)
                 self.similarity_scale = nn.Parameter(torch.full((len(STRIDES),), 3.0))
                 self.similarity_bias = nn.Parameter(torch.full((len(STRIDES),), -1.0))
             if config.correspondence:
                 self.correspondence = Correspondence(config.matching_channels, CORRESPONDENCE_HEADS)
-                maps += CORRESPONDENCE_HEADS + 2
+                own += CORRESPONDENCE_HEADS + 1
+                shared += 1
             if config.place:
-                maps += 1
+                own += 1
             self.prior_gain = nn.Parameter(torch.tensor(0.5))
-            self.evidence_head = EvidenceHead(config, maps)
+            self.evidence_head = EvidenceHead(config, shared, own)
 
     def encode_image(self, image: Tensor) -> ImageFeatures:
         """Args: image (B, 1, D, H, W), z-scored, sides multiples of 16. Returns: features for any task."""
@@ -101,7 +102,8 @@ class Iris(nn.Module):
         if not self.config.extended:
             return None
         cells = F.avg_pool3d(masks, MASK_STRIDE)
-        return ReferenceMemory(features.pyramid[1], features.pyramid[0], cells, prototypes(features.pyramid, cells), offset)
+        fine, coarse = features.pyramid[:2]
+        return ReferenceMemory(coarse, fine, cells, prototypes(features.pyramid, cells), offset)
 
     def decode(
         self,
@@ -121,21 +123,24 @@ class Iris(nn.Module):
             offset: (B, 3), of the query window, voxels; None: zeros.
         """
         full, half, full_vector, half_vector = self.mask_decoder(features.maps, tokens)
-        logits = class_logits(full, full_vector[..., :-1]) + full_vector[..., -1, None, None, None]
+        vector, bias = full_vector[..., :-1], full_vector[..., -1, None, None, None]
         if not self.config.extended:
-            return Decoded(logits)
+            return Decoded(class_logits(full, vector) + bias)
         half_full = upsample(half, features.pyramid[0].shape[2:])
         own = class_logits(half_full, half_vector)
         maps, fields = self._evidence(features, memories, weights, offset)
-        indicator = torch.full_like(own, 1.0 if memories else 0.0)[:, :, None]
-        evidence = torch.cat([indicator, own[:, :, None], *maps.values()], dim=2)
-        missing = self.evidence_head.from_evidence.in_channels - evidence.shape[2]
-        evidence = F.pad(evidence, (0,) * 7 + (missing,))  # zeros stand for what no memory provides
-        logits = logits + self.evidence_head(evidence, half_full, full)
+        shared = [torch.full_like(half_full[:, :1], 1.0 if memories else 0.0)]
+        if self.config.correspondence:
+            shared.append(maps.pop("agreement")[:, 0] if memories else torch.zeros_like(half_full[:, :1]))
+        head = self.evidence_head
+        missing = head.from_evidence.in_channels - head.shared - 1 - sum(m.shape[2] for m in maps.values())
+        absent = [own.new_zeros(*own.shape[:2], missing, *own.shape[2:])] if missing else []
+        evidence = torch.cat([own[:, :, None], *maps.values(), *absent], dim=2)
+        coarse = head(torch.cat(shared, dim=1), evidence, half_full)
         guess = maps.get("warped", maps.get("place"))
         if guess is not None:
-            prior = soft_logit(F.avg_pool3d(guess[:, :, 0], 3, stride=1, padding=1))
-            logits = logits + self.prior_gain * upsample(prior, logits.shape[2:])
+            coarse = coarse + self.prior_gain * soft_logit(box_mean(guess[:, :, 0], 3))
+        logits = class_logits(full, vector, plus=upsample_many(coarse + bias, full.shape[2:]))
         return Decoded(logits, maps, fields)
 
     def _evidence(
@@ -145,30 +150,29 @@ class Iris(nn.Module):
         weights: Tensor | None,
         offset: Tensor | None,
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Evidence by name, each (B, K, E, d, h, w), and the displacement field of every memory.
+        """Evidence by name, each (B, K or 1, E, d, h, w), and the displacement field of every memory.
 
         Memories are averaged by their weights; where several take part, those whose features agree with the
         query at a place count more there (docs/decisions/0017).
         """
         pyramid = features.pyramid
         offset = pyramid[1].new_zeros(pyramid[1].shape[0], 3) if offset is None else offset
-        totals: dict[str, Tensor] = {}
         fields: list[Tensor] = []
-        norm: Tensor | float = 0.0
+        if len(memories) == 1:
+            return self._one_memory(pyramid, memories[0], offset, fields), fields
+        totals: dict[str, Tensor] = {}
+        norms: dict[str, Tensor] = {}
         for index, memory in enumerate(memories):
             maps = self._one_memory(pyramid, memory, offset, fields)
-            share = 1.0 if weights is None else weights[..., index, None, None, None, None]
-            if len(memories) > 1 and "agreement" in maps:
-                share = share * (LOCAL_SHARPNESS * self._smooth(maps["agreement"])).exp()
-            norm = norm + share
+            share = memory.offset.new_ones(1, 1) if weights is None else weights[..., index]
+            share = share[..., None, None, None, None]  # (B, K, 1, 1, 1, 1)
+            if "agreement" in maps:
+                share = share * (LOCAL_SHARPNESS * box_mean(maps["agreement"][:, 0], 5)).exp()[:, None]
             for name, value in maps.items():
-                totals[name] = totals.get(name, 0.0) + share * value
-        return {name: value / norm for name, value in totals.items()}, fields
-
-    @staticmethod
-    def _smooth(agreement: Tensor) -> Tensor:
-        """Box mean over 5 cells: (B, K, 1, d, h, w)."""
-        return F.avg_pool3d(agreement[:, :1, 0], 5, stride=1, padding=2)[:, :, None]
+                part = share.mean(1, keepdim=True) if name == "agreement" else share
+                totals[name] = totals.get(name, 0.0) + part * value
+                norms[name] = norms.get(name, 0.0) + part
+        return {name: value / norms[name] for name, value in totals.items()}, fields
 
     def _one_memory(
         self, pyramid: tuple[Tensor, ...], memory: ReferenceMemory, offset: Tensor, fields: list[Tensor]
@@ -176,14 +180,15 @@ class Iris(nn.Module):
         size = pyramid[0].shape[2:]
         maps: dict[str, Tensor] = {}
         if self.config.similarity:
-            scores = similarity_maps(pyramid, memory.prototypes, tuple(size))
-            scale, bias = (p[:, None, None, None] for p in (self.similarity_scale, self.similarity_bias))
-            maps["similarity"] = scores * scale + bias
+            maps["similarity"] = similarity_maps(
+                pyramid, memory.prototypes, size, self.similarity_scale, self.similarity_bias
+            )
         if self.config.correspondence:
             propagated, warped, agreement, field = self.correspondence(pyramid[1], pyramid[0], offset, memory)
-            maps["propagated"] = upsample(propagated.flatten(1, 2), size).unflatten(1, propagated.shape[1:3])
+            fine = upsample_many(propagated.flatten(1, 2), size)
+            maps["propagated"] = fine.unflatten(1, propagated.shape[1:3])
             maps["warped"] = warped[:, :, None]
-            maps["agreement"] = agreement[:, None].expand(-1, warped.shape[1], -1, -1, -1, -1)
+            maps["agreement"] = agreement[:, None]
             fields.append(field)
         if self.config.place:
             maps["place"] = self._place(pyramid[1], memory, offset)[:, :, None]
@@ -193,7 +198,7 @@ class Iris(nn.Module):
         """The blurred reference masks at the same place of the field of view: (B, K, 2d, 2h, 2w)."""
         blurred = memory.masks
         for _ in range(2):
-            blurred = F.avg_pool3d(blurred, PLACE_BLUR, stride=1, padding=PLACE_BLUR // 2)
+            blurred = box_mean(blurred, PLACE_BLUR)
         size = query.shape[2:]
         own = cell_positions(size, offset).transpose(1, 2).unflatten(2, size)
         fine = upsample(own, tuple(2 * n for n in size))

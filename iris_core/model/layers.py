@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
 
 NORM_GROUP = 8  # channels that share one mean and deviation; the paper names no normalisation (ours)
 
@@ -16,7 +17,7 @@ def norm(channels: int) -> nn.GroupNorm:
 
 
 class ResidualBlock(nn.Module):
-    """a = act(norm(conv(x))), then act(a + norm(conv(a))): the first convolution carries every change of shape.
+    """a = act(norm(conv(x))), then act(a + norm(conv(a))); the first convolution changes the shape.
 
     Args:
         in_channels, out_channels: widths.
@@ -79,8 +80,37 @@ class FeedForward(nn.Module):
         return x + self.body(x)
 
 
+@lru_cache(maxsize=64)
+def interpolation_matrix(coarse: int, fine: int) -> Tensor:
+    """(fine, coarse): linear interpolation of one axis as a matrix, half-voxel aligned."""
+    matrix = F.interpolate(torch.eye(coarse)[None], size=fine, mode="linear", align_corners=False)[0]
+    return matrix.T.contiguous()
+
+
 def upsample(x: Tensor, size: tuple[int, int, int] | torch.Size) -> Tensor:
     """Trilinear interpolation of (B, C, d, h, w) to a size, half-voxel aligned."""
     if tuple(x.shape[2:]) == tuple(size):
         return x
     return F.interpolate(x, size=tuple(size), mode="trilinear", align_corners=False)
+
+
+def upsample_many(x: Tensor, size: tuple[int, int, int] | torch.Size) -> Tensor:
+    """As :func:`upsample`, one axis at a time by matrix products: several times faster for many maps."""
+    if tuple(x.shape[2:]) == tuple(size):
+        return x
+    first, second, third = (
+        interpolation_matrix(c, f).to(x) for c, f in zip(x.shape[2:], size, strict=True)
+    )
+    x = second @ (x @ third.T)  # (B, C, d, H, W)
+    return (first @ x.flatten(3)).unflatten(3, tuple(size[1:]))
+
+
+def box_mean(x: Tensor, side: int) -> Tensor:
+    """Mean over a box of side^3 cells around each cell, zeros outside: (B, C, d, h, w), any size."""
+    for axis in (2, 3, 4):
+        length, reach = x.shape[axis], side // 2
+        padded = F.pad(x, [reach if a == axis else 0 for a in (4, 3, 2) for _ in range(2)])
+        x = padded.narrow(axis, 0, length)
+        for start in range(1, side):
+            x = x + padded.narrow(axis, start, length)
+    return x / side**3

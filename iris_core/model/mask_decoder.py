@@ -46,7 +46,8 @@ class MaskDecoder(nn.Module):
         stages = []
         for level in reversed(range(4)):
             first = ResidualBlock(2 * channels[level], channels[level])
-            rest = [ResidualBlock(channels[level], channels[level]) for _ in range(config.decoder_blocks[level] - 1)]
+            more = range(config.decoder_blocks[level] - 1)
+            rest = [ResidualBlock(channels[level], channels[level]) for _ in more]
             stages.append(nn.Sequential(first, *rest))
         self.stages = nn.ModuleList(stages)
         self.mask_vector = nn.Sequential(
@@ -82,16 +83,18 @@ class MaskDecoder(nn.Module):
         return x, half, full_vector, half_vector
 
 
-def class_logits(features: Tensor, vector: Tensor) -> Tensor:
+def class_logits(features: Tensor, vector: Tensor, plus: Tensor | None = None) -> Tensor:
     """Dot product of every voxel's features with every class's vector, scaled by 1/sqrt(C).
 
     Args:
         features: (B, C, D, H, W).
         vector: (B, K, C).
+        plus: (B, K, D, H, W), added.
 
     Returns:
         (B, K, D, H, W).
     """
-    last = features.permute(0, 2, 3, 4, 1)  # a view where memory is channels-last, as in training
-    logits = last.flatten(1, 3) @ (vector * vector.shape[-1] ** -0.5).transpose(1, 2)  # (B, DHW, K)
-    return logits.transpose(1, 2).unflatten(2, features.shape[2:])
+    flat = features.permute(0, 2, 3, 4, 1).flatten(1, 3).transpose(1, 2)  # a view of channels-last memory
+    vector = vector * vector.shape[-1] ** -0.5
+    logits = vector @ flat if plus is None else torch.baddbmm(plus.flatten(2), vector, flat)
+    return logits.unflatten(2, features.shape[2:])

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iris_core.model.layers import upsample
+from iris_core.model.layers import box_mean, upsample_many
+from iris_core.model.mask_decoder import class_logits
 
 FAR_BACKGROUND = 0.05  # weight of background far from the object, against 1 beside it (ours)
 
 
 def surroundings(mask: Tensor) -> Tensor:
     """Background weight per cell. Args: mask (B, K, d, h, w) in [0, 1]. Returns: the same shape in [0, 1]."""
-    near = F.max_pool3d(mask, 5, stride=1, padding=2)
+    near = (box_mean(mask, 5) * 125).clamp(max=1)  # a dilation by two cells
     return (1 - mask) * (FAR_BACKGROUND + (1 - FAR_BACKGROUND) * near)
 
 
@@ -43,21 +44,24 @@ def prototypes(pyramid: tuple[Tensor, ...], masks: Tensor) -> Tensor:
     return torch.stack(levels, dim=2)
 
 
-def similarity_maps(pyramid: tuple[Tensor, ...], vectors: Tensor, size: tuple[int, int, int]) -> Tensor:
-    """Cosine to foreground minus cosine to background, per level.
+def similarity_maps(
+    pyramid: tuple[Tensor, ...], vectors: Tensor, size: tuple[int, int, int] | torch.Size, scale: Tensor, bias: Tensor
+) -> Tensor:
+    """Logits per level: scale * (cosine to foreground - cosine to background) + bias.
 
     Args:
         pyramid: the query's matching features.
         vectors: (B, K, L, 2, F) from :func:`prototypes`.
         size: (d, h, w) of the maps returned, half the window.
+        scale, bias: (L,).
 
     Returns:
-        (B, K, L, d, h, w) in [-2, 2].
+        (B, K, L, d, h, w).
     """
     maps = []
     for level, features in enumerate(pyramid):
-        difference = vectors[:, :, level, 0] - vectors[:, :, level, 1]  # (B, K, F)
+        difference = (vectors[:, :, level, 0] - vectors[:, :, level, 1]) * scale[level]  # (B, K, F)
         unit = F.normalize(features, dim=1)
-        score = torch.einsum("bkc,bcs->bks", difference[..., : unit.shape[1]], unit.flatten(2))
-        maps.append(upsample(score.unflatten(2, features.shape[2:]), size))
+        score = class_logits(unit, difference[..., : unit.shape[1]] * unit.shape[1] ** 0.5) + bias[level]
+        maps.append(upsample_many(score, size))
     return torch.stack(maps, dim=2)

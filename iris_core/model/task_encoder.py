@@ -6,20 +6,12 @@ build a full-resolution feature map (docs/decisions/0002, 0003); tests hold the 
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iris_core.config import DOWNSAMPLE_RATIO, ModelConfig
-from iris_core.model.layers import Attention, FeedForward
-
-
-@lru_cache(maxsize=64)
-def _interpolation_matrix(coarse: int, fine: int) -> Tensor:
-    """(coarse, fine): linear upsampling of one axis as a matrix, half-voxel aligned."""
-    return F.interpolate(torch.eye(coarse)[None], size=fine, mode="linear", align_corners=False)[0]
+from iris_core.model.layers import Attention, FeedForward, interpolation_matrix
 
 
 def adjoint_upsample(mask: Tensor, size: tuple[int, int, int]) -> Tensor:
@@ -34,10 +26,11 @@ def adjoint_upsample(mask: Tensor, size: tuple[int, int, int]) -> Tensor:
     Returns:
         (B, K, d, h, w).
     """
-    matrices = [_interpolation_matrix(c, f).to(mask) for c, f in zip(size, mask.shape[2:], strict=True)]
-    mask = torch.einsum("bkxyz,cz->bkxyc", mask, matrices[2])
-    mask = torch.einsum("bkxyz,cy->bkxcz", mask, matrices[1])
-    return torch.einsum("bkxyz,cx->bkcyz", mask, matrices[0])
+    first, second, third = (
+        interpolation_matrix(c, f).to(mask) for c, f in zip(size, mask.shape[2:], strict=True)
+    )
+    mask = second.T @ (mask @ third)  # (B, K, D, h, w)
+    return (first.T @ mask.flatten(3)).unflatten(3, size[1:])
 
 
 def foreground_embedding(features: Tensor, mask: Tensor) -> Tensor:
@@ -84,9 +77,10 @@ class TaskEncoder(nn.Module):
     def merged_features(self, features: Tensor, mask: Tensor) -> Tensor:
         """F-hat of Eq. 4. Args: features (B, C, d, h, w); mask (B, K, D, H, W). Returns: (B, K, dhw, C)."""
         b, k = mask.shape[:2]
-        blocks = unshuffle(mask.flatten(0, 1)).flatten(2).transpose(1, 2)  # (BK, dhw, r^3)
-        mixed = self.feature_mix(features).flatten(2).transpose(1, 2)  # (B, dhw, C)
-        return mixed[:, None] + self.mask_mix(blocks).unflatten(0, (b, k))
+        # unshuffle and 1x1x1 in one
+        kernel = self.mask_mix.weight.unflatten(1, (1, *(DOWNSAMPLE_RATIO,) * 3))
+        merged = F.conv3d(mask.flatten(0, 1)[:, None], kernel, stride=DOWNSAMPLE_RATIO).unflatten(0, (b, k))
+        return (merged + self.feature_mix(features)[:, None]).flatten(3).transpose(2, 3)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """T = [T_f; T_c]. Args: features (B, C, d, h, w); mask (B, K, D, H, W). Returns: (B, K, m + 1, C)."""

@@ -43,7 +43,8 @@ def control_figures(model: Iris, batches: list[EpisodeBatch]) -> dict[str, float
                 sums.setdefault("absent", []).append(found.flatten(2).float().mean(-1)[absent])
                 if "warped" in decoded.evidence:
                     coarse = torch.nn.functional.avg_pool3d(batch.query_mask, 2) > 0.5
-                    sums.setdefault("warped", []).append(_dice(decoded.evidence["warped"][:, :, 0] > 0.5, coarse)[where])
+                    moved = decoded.evidence["warped"][:, :, 0] > 0.5
+                    sums.setdefault("warped", []).append(_dice(moved, coarse)[where])
         alone = forward(model, batch, memory=False).logits > 0
         sums.setdefault("tokens", []).append(_dice(alone, batch.query_mask)[where])
         sums.setdefault("copy", []).append(_dice(batch.reference_mask, batch.query_mask)[where])

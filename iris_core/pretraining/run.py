@@ -44,7 +44,8 @@ def run(settings: Settings) -> Path:
         _segment(settings, rank=0)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            torch.multiprocessing.spawn(_worker, args=(settings, f"file://{folder}/meet"), nprocs=settings.workers)
+            arguments = (settings, f"file://{folder}/meet")
+            torch.multiprocessing.spawn(_worker, args=arguments, nprocs=settings.workers)
     return settings.output / "last.safetensors"
 
 
@@ -58,7 +59,8 @@ def _worker(rank: int, settings: Settings, meeting: str) -> None:
 
 def _start(settings: Settings) -> tuple[Iris, dict[str, float]]:
     if settings.resume is None:
-        return build(settings.preset, seed=settings.seed), {"steps": 0, "seconds": 0.0, "episodes": 0, "skipped": 0}
+        fresh = {"steps": 0, "seconds": 0.0, "episodes": 0, "skipped": 0}
+        return build(settings.preset, seed=settings.seed), fresh
     loaded = load_model(settings.resume)
     done = {key: loaded.meta.get(key, 0) for key in ("steps", "seconds", "episodes", "skipped")}
     return loaded.model.requires_grad_(True), done
@@ -84,7 +86,8 @@ def _segment(settings: Settings, rank: int) -> None:
             break
         steps_here = int(done["steps"]) - int(done.get("start", done["steps"]))
         done.setdefault("start", done["steps"])
-        rate = settings.rate * max(FLOOR, (1 - progress) ** POWER) * min(1, (steps_here + 1) / settings.warmup)
+        warm = min(1, (steps_here + 1) / settings.warmup)
+        rate = settings.rate * max(FLOOR, (1 - progress) ** POWER) * warm
         for group in optimiser.param_groups:
             group["lr"] = rate
         shape = settings.shapes[int(torch.randint(len(settings.shapes), (), generator=shared))]
@@ -148,10 +151,15 @@ def _share_gradients(model: Iris, workers: int) -> None:
 def _control_batches(settings: Settings, device: torch.device) -> list:
     generator = torch.Generator().manual_seed(CONTROL_SEED)
     shape = settings.shapes[0]
-    return [synthesise(2, settings.classes, shape, generator, device=device, progress=1.0) for _ in range(CONTROL_BATCHES)]
+    return [
+        synthesise(2, settings.classes, shape, generator, device=device, progress=1.0)
+        for _ in range(CONTROL_BATCHES)
+    ]
 
 
-def _report(settings: Settings, model: Iris, done: dict, controls: list, losses: list[float], rate: float) -> None:
+def _report(
+    settings: Settings, model: Iris, done: dict, controls: list, losses: list[float], rate: float
+) -> None:
     figures = control_figures(model, controls)
     line = {
         "steps": int(done["steps"]),
@@ -173,7 +181,8 @@ def _save(settings: Settings, model: Iris, done: dict) -> None:
     meta |= {
         "preset": settings.preset,
         "data": "synthetic tasks only, no patient data",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {settings.device}, torch {torch.__version__}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {settings.device}, "
+        f"torch {torch.__version__}",
         "settings": {k: str(v) if isinstance(v, Path) else v for k, v in vars(kept).items()},
     }
     save_model(settings.output / "last.safetensors", model, meta)

@@ -61,7 +61,9 @@ class Settings:
             if getattr(self, name) <= 0:
                 raise InputError("must be positive", where=name, found=getattr(self, name))
         if self.workers > 1 and self.device != "cpu":
-            raise InputError("several workers share a step on the CPU only", where="workers", found=self.workers)
+            raise InputError(
+                "several workers share a step on the CPU only", where="workers", found=self.workers
+            )
 
     @property
     def whole(self) -> float:

@@ -8,7 +8,9 @@ from iris_core.embedding import TaskEmbedding
 from iris_core.strategies.pool import holders, mixture
 
 
-def one_shot(pool: Sequence[TaskEmbedding], names: Sequence[str]) -> tuple[TaskEmbedding, dict[str, list[int]]]:
+def one_shot(
+    pool: Sequence[TaskEmbedding], names: Sequence[str]
+) -> tuple[TaskEmbedding, dict[str, list[int]]]:
     """The embedding, and which references each class came from."""
     chosen = {name: holders(pool, name)[:1] for name in names}
     return mixture(pool, chosen), chosen

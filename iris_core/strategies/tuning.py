@@ -118,7 +118,7 @@ def tune(
 
 
 def _without(pool: Sequence[TaskEmbedding], index: int, start: TaskEmbedding) -> TaskEmbedding:
-    """The start's tokens with the memories of every reference but one; of that one if no other has the class."""
+    """The start's tokens with the memories of all references but one, or of it where no other has a class."""
     if len(pool) == 1:
         return start
     chosen = {}
