@@ -9,12 +9,14 @@ Decoding is the same for every strategy. Volumes here are prepared: RAS+, workin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from math import prod
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from iris_core.alignment import aligned
 from iris_core.config import PAPER_WINDOW, WINDOW_OVERLAP
 from iris_core.embedding import TaskEmbedding, stored_precision
 from iris_core.errors import InputError
@@ -132,32 +134,68 @@ class Segmenter:
         embedding = embedding.to(self.device)
         window = tuple(min(w, fitting(n)) for w, n in zip(self.window, image.shape[1:], strict=True))
         padded, padding = pad(image, tuple(max(w, n) for w, n in zip(window, image.shape[1:], strict=True)))
+        if tuple(padded.shape[1:]) == window:
+            features = self._features(padded)
+            offset = offset_of((0, 0, 0), window, padding).to(self.device)
+            if embedding.memories:
+                embedding = aligned(embedding, features.pyramid[1][0], offset)
+            logits = self.decode(features, embedding, offset[None]).logits
+            if progress is not None:
+                progress(1, 1)
+            return padding.remove(logits[0].float().cpu())
+        if embedding.memories:
+            embedding = aligned(embedding, *self._survey(image))
+        return padding.remove(self._slide(padded, padding, window, embedding, progress))
+
+    def _slide(
+        self,
+        padded: Tensor,
+        padding: Padding,
+        window: Shape,
+        embedding: TaskEmbedding,
+        progress: Progress | None,
+    ) -> Tensor:
+        """Blends overlapping windows: (K, D', H', W') logits of the padded volume."""
+        from monai.inferers import sliding_window_inference  # seconds to import, so only where it is needed
+
         steps = [max(1, int(w * (1 - self.overlap))) for w in window]  # as the sliding window takes them
         total = prod(len(starts(*side)) for side in zip(padded.shape[1:], window, steps, strict=True))
         done = 0
 
-        def logits(part: Tensor, start: Shape) -> Tensor:
+        def predict(parts: Tensor, slices: Sequence[Sequence[slice]]) -> Tensor:
             nonlocal done
-            offset = offset_of(start, window, padding).to(self.device)[None]
-            decoded = self.decode(self._features(part), embedding, offset)
-            done += 1
-            if progress is not None:
-                progress(min(done, total), total)
-            return decoded.logits
-
-        if tuple(padded.shape[1:]) == window:
-            return padding.remove(logits(padded, (0, 0, 0))[0].float().cpu())
-        from monai.inferers import sliding_window_inference  # seconds to import, so only where it is needed
-
-        def predict(part: Tensor, slices: Sequence[Sequence[slice]]) -> Tensor:
-            corners = [tuple(side.start for side in sides[-3:]) for sides in slices]
-            return torch.cat([logits(p, corner) for p, corner in zip(part, corners, strict=True)])
+            maps = []
+            for part, sides in zip(parts, slices, strict=True):
+                offset = offset_of(tuple(side.start for side in sides[-3:]), window, padding).to(self.device)
+                maps.append(self.decode(self._features(part), embedding, offset[None]).logits)
+                done += 1
+                if progress is not None:
+                    progress(min(done, total), total)
+            return torch.cat(maps)
 
         blended = sliding_window_inference(
             padded[None].to(self.device), window, 1, predict, self.overlap, mode="gaussian", with_coord=True,
             device=torch.device("cpu"),
         )  # fmt: skip
-        return padding.remove(blended[0].float())
+        return blended[0].float()
+
+    def _survey(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Matching features of a whole volume at stride 4, from windows side by side, and their offset."""
+        whole, padding = pad(image)
+        shape = tuple(whole.shape[1:])
+        window = tuple(min(w, n) for w, n in zip(self.window, shape, strict=True))
+        canvas: Tensor | None = None
+        for start in product(*(starts(n, w, w) for n, w in zip(shape, window, strict=True))):
+            cut = (slice(None), *(slice(s, s + w) for s, w in zip(start, window, strict=True)))
+            found = self._features(whole[cut]).pyramid[1][0]
+            if canvas is None:
+                canvas = found.new_zeros(found.shape[0], *(n // FEATURE_STRIDE for n in shape))
+            cells = (
+                slice(s // FEATURE_STRIDE, (s + w) // FEATURE_STRIDE)
+                for s, w in zip(start, window, strict=True)
+            )
+            canvas[(slice(None), *cells)] = found
+        return canvas, offset_of((0, 0, 0), shape, padding).to(self.device)
 
     @torch.no_grad()
     def image_vector(self, image: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ LAYERS = (
     {"grid", "intensity", "modality", "spacing", "preprocess"},
     {"synthesis", "episodes", "losses", "metrics", "memory_bank"},
     # what uses it
-    {"segmenter", "strategies", "checkpoint", "task", "card", "pretraining"},
+    {"alignment", "segmenter", "strategies", "checkpoint", "task", "card", "pretraining"},
     {"baselines", "evaluation", "folder_run", "preview", "report"},
     {"cli"},
 )

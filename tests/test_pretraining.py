@@ -116,7 +116,7 @@ def test_two_workers_take_the_same_steps(tmp_path):
     moved = max(float((one[name] - start[name]).abs().max()) for name in one)
     apart = max(float((one[name] - other[name]).abs().max()) for name in one)
     assert 0 < moved < 1
-    assert apart < 0.01 * moved  # not 0: each worker reads the learning rate off its own clock
+    assert apart <= 1e-6 * moved
     meta = load_model(tmp_path / "last.safetensors").meta
     assert meta["episodes"] == 2 * meta["steps"] > 0
 

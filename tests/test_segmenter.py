@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -35,7 +36,7 @@ def test_a_query_of_any_size_is_segmented_on_its_own_grid(shape):
 @pytest.mark.parametrize(("window", "overlap"), [((48, 48, 48), 0.5), ((80, 48, 32), 0.25)])
 def test_progress_reaches_its_total_with_any_window(window, overlap):
     runner, seen = segmenter(window, overlap=overlap), []
-    task = runner.encode(*scene(), NAMES)
+    task = replace(runner.encode(*scene(), NAMES), memories=(), weights=None)
     runner.decode = lambda features, *_: SimpleNamespace(logits=features)
     runner._features = lambda part: part[None]
     runner.segment(noise(1, 130, 90, 70), task, lambda *at: seen.append(at))
@@ -52,7 +53,8 @@ def test_overlapping_windows_know_where_they_are_and_are_blended_to_one_map():
 
     runner.decode = position
     runner._features = lambda part: None
-    logits = runner.segment(torch.zeros(1, *shape), Segmenter(network()).encode(*scene(), NAMES))
+    task = replace(Segmenter(network()).encode(*scene(), NAMES), memories=(), weights=None)
+    logits = runner.segment(torch.zeros(1, *shape), task)
     expected = torch.meshgrid(*(torch.arange(n) - (n - 1) / 2 for n in shape), indexing="ij")
     torch.testing.assert_close(logits, torch.stack(expected), atol=1e-3, rtol=1e-4)
 

@@ -51,8 +51,12 @@ class EvidenceHead(nn.Module):
         """
         b, k = own.shape[:2]
         weight = self.from_evidence.weight
-        context = F.conv3d(shared, weight[:, : self.shared], self.from_evidence.bias) + self.from_context(half)
+        context = F.conv3d(shared, weight[:, : self.shared], self.from_evidence.bias) + self.from_context(
+            half
+        )
         x = F.conv3d(own.flatten(0, 1), weight[:, self.shared :]).unflatten(0, (b, k))
-        x = F.leaky_relu(x.add_(context[:, None]).flatten(0, 1), 0.01, inplace=True)  # fresh memory costs most here
+        x = F.leaky_relu(
+            x.add_(context[:, None]).flatten(0, 1), 0.01, inplace=True
+        )  # fresh memory costs most here
         x = x + F.leaky_relu(self.mix(x), 0.01, inplace=True)
         return self.out(x)[:, 0].unflatten(0, (b, k))

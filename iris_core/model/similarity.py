@@ -45,7 +45,11 @@ def prototypes(pyramid: tuple[Tensor, ...], masks: Tensor) -> Tensor:
 
 
 def similarity_maps(
-    pyramid: tuple[Tensor, ...], vectors: Tensor, size: tuple[int, int, int] | torch.Size, scale: Tensor, bias: Tensor
+    pyramid: tuple[Tensor, ...],
+    vectors: Tensor,
+    size: tuple[int, int, int] | torch.Size,
+    scale: Tensor,
+    bias: Tensor,
 ) -> Tensor:
     """Logits per level: scale * (cosine to foreground - cosine to background) + bias.
 

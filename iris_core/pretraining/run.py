@@ -22,6 +22,7 @@ from iris_core.pretraining.controls import control_figures
 from iris_core.pretraining.curve import draw_curve
 from iris_core.pretraining.settings import Settings
 from iris_core.pretraining.step import loss_of
+from iris_core.pretraining.workers import Team
 from iris_core.synthesis import synthesise
 
 log = logging.getLogger(__name__)
@@ -77,12 +78,12 @@ def _segment(settings: Settings, rank: int) -> None:
     controls = _control_batches(settings, device) if rank == 0 else []
 
     started, saved, losses, row = time.monotonic(), time.monotonic(), [], 0
-    base, parent = float(done["seconds"]), os.getppid()
+    base, team = float(done["seconds"]), Team(rank, settings.workers)
+    whole = max(base + settings.minutes * 60, (settings.total_minutes or 0) * 60)
     while True:
-        elapsed = time.monotonic() - started
-        progress = min(1.0, (base + elapsed) / (settings.whole * 60))
-        orphan = settings.workers > 1 and os.getppid() != parent  # the command was ended from outside
-        if _agree_to_stop(elapsed > settings.minutes * 60 or progress >= 1 or orphan, settings):
+        elapsed, ended = team.clock(time.monotonic() - started)
+        progress = (base + elapsed) / whole
+        if ended or elapsed > settings.minutes * 60:
             break
         steps_here = int(done["steps"]) - int(done.get("start", done["steps"]))
         done.setdefault("start", done["steps"])
@@ -97,7 +98,7 @@ def _segment(settings: Settings, rank: int) -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = loss_of(model, batch, source)
         loss.backward()
-        _share_gradients(model, settings.workers)
+        team.share_gradients(model)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         done["steps"] += 1
         done["episodes"] += settings.batch * settings.workers
@@ -113,6 +114,7 @@ def _segment(settings: Settings, rank: int) -> None:
                 log.warning("%d steps in a row were not finite: going back to the averaged weights", row)
                 model.load_state_dict(average.model.state_dict())
                 optimiser.state.clear()
+                row = 0
         if rank == 0:
             done["seconds"] = base + time.monotonic() - started
             if done["steps"] % settings.log_every == 0 or done["steps"] == 20:
@@ -126,26 +128,6 @@ def _segment(settings: Settings, rank: int) -> None:
         _report(settings, average.model, done, controls, losses, 0.0)
         _save(settings, average.model, done)
         draw_curve(settings.output / "log.jsonl", settings.output / "curve.png")
-
-
-def _agree_to_stop(stop: bool, settings: Settings) -> bool:
-    """True on every worker as soon as one of them is out of time."""
-    if settings.workers == 1:
-        return stop
-    flag = torch.tensor(float(stop))
-    distributed.all_reduce(flag)
-    return bool(flag > 0)
-
-
-def _share_gradients(model: Iris, workers: int) -> None:
-    if workers == 1:
-        return
-    parameters = list(model.parameters())
-    flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in parameters])
-    distributed.all_reduce(flat)
-    flat /= workers
-    for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-        parameter.grad = part.view_as(parameter).clone()
 
 
 def _control_batches(settings: Settings, device: torch.device) -> list:

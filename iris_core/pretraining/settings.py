@@ -23,7 +23,7 @@ class Settings:
         preset: of the network.
         minutes: wall time of this segment.
         total_minutes: wall time of the whole run, over all segments; drives learning rate and curriculum.
-            None: this segment is the whole.
+            None, or less than what is done and this segment: the run ends with this segment.
         resume: checkpoint to go on from; moments of the optimiser start anew and warm up again.
         batch: episodes per step and worker.
         classes: most tasks per episode; each step draws between half and all of them.
@@ -64,8 +64,3 @@ class Settings:
             raise InputError(
                 "several workers share a step on the CPU only", where="workers", found=self.workers
             )
-
-    @property
-    def whole(self) -> float:
-        """Minutes of the whole run."""
-        return max(self.minutes, self.total_minutes or self.minutes)
