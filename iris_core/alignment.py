@@ -18,7 +18,9 @@ from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
 
 LEAST_OVERLAP = 0.4  # of the smaller field of view that a shift leaves (ours)
 MARGIN = 0.02  # of mean cosine by which a shift must beat none (ours)
-CHANCE = 4.0  # times 1 / sqrt(numbers compared), what the best of many shifts of unrelated maps may reach (ours)
+CHANCE = (
+    4.0  # times 1 / sqrt(numbers compared), what the best of many shifts of unrelated maps may reach (ours)
+)
 
 
 def aligned(embedding: TaskEmbedding, features: Tensor, offset: Tensor) -> TaskEmbedding:

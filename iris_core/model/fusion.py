@@ -6,12 +6,15 @@ resolution, so that fifteen classes cost hardly more than one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iris_core.config import ModelConfig
 
+CLASSES_AT_ONCE = 2  # small enough for the cache and for memory that is used again
 PROBABILITY_FLOOR = 0.02  # keeps the logit of a propagated mask finite
 
 
@@ -38,25 +41,25 @@ class EvidenceHead(nn.Module):
         self.mix = nn.Conv3d(width, width, 3, padding=1)
         self.out = nn.Conv3d(width, 1, 1)
 
-    def forward(self, shared: Tensor, own: Tensor, half: Tensor) -> Tensor:
+    def forward(self, shared: Tensor, own: Sequence[Tensor], half: Tensor) -> Tensor:
         """One logit map per class.
 
         Args:
             shared: (B, S, d, h, w) at half resolution, evidence that is the same for all classes.
-            own: (B, K, E, d, h, w), evidence per class.
+            own: parts (B, K, e, d, h, w) of the evidence per class; missing ones at the end count as zeros.
             half: (B, c1, d, h, w), shared by the classes.
 
         Returns:
             (B, K, d, h, w).
         """
-        b, k = own.shape[:2]
         weight = self.from_evidence.weight
-        context = F.conv3d(shared, weight[:, : self.shared], self.from_evidence.bias) + self.from_context(
-            half
-        )
-        x = F.conv3d(own.flatten(0, 1), weight[:, self.shared :]).unflatten(0, (b, k))
-        x = F.leaky_relu(
-            x.add_(context[:, None]).flatten(0, 1), 0.01, inplace=True
-        )  # fresh memory costs most here
-        x = x + F.leaky_relu(self.mix(x), 0.01, inplace=True)
-        return self.out(x)[:, 0].unflatten(0, (b, k))
+        given = self.shared + sum(part.shape[2] for part in own)
+        context = F.conv3d(shared, weight[:, : self.shared], self.from_evidence.bias) + self.from_context(half)
+        maps = []
+        for first in range(0, own[0].shape[1], CLASSES_AT_ONCE):
+            evidence = torch.cat([part[:, first : first + CLASSES_AT_ONCE] for part in own], dim=2)
+            x = F.conv3d(evidence.flatten(0, 1), weight[:, self.shared : given]).unflatten(0, evidence.shape[:2])
+            x = F.leaky_relu(x.add_(context[:, None]).flatten(0, 1), 0.01, inplace=True)
+            x = x + F.leaky_relu(self.mix(x), 0.01, inplace=True)
+            maps.append(self.out(x)[:, 0].unflatten(0, evidence.shape[:2]))
+        return torch.cat(maps, dim=1)

@@ -132,11 +132,8 @@ class Iris(nn.Module):
         shared = [torch.full_like(half_full[:, :1], 1.0 if memories else 0.0)]
         if self.config.correspondence:
             shared.append(maps.pop("agreement")[:, 0] if memories else torch.zeros_like(half_full[:, :1]))
-        head = self.evidence_head
-        missing = head.from_evidence.in_channels - head.shared - 1 - sum(m.shape[2] for m in maps.values())
-        absent = [own.new_zeros(*own.shape[:2], missing, *own.shape[2:])] if missing else []
-        evidence = torch.cat([own[:, :, None], *maps.values(), *absent], dim=2)
-        coarse = head(torch.cat(shared, dim=1), evidence, half_full)
+        evidence = [own[:, :, None], *maps.values()]
+        coarse = self.evidence_head(torch.cat(shared, dim=1), evidence, half_full)
         guess = maps.get("warped", maps.get("place"))
         if guess is not None:
             coarse = coarse + self.prior_gain * soft_logit(box_mean(guess[:, :, 0], 3))

@@ -33,9 +33,10 @@ def prototypes(pyramid: tuple[Tensor, ...], masks: Tensor) -> Tensor:
         (B, K, L, 2, F); the finest level is padded with zeros to F.
     """
     width = pyramid[1].shape[1]
-    levels = []
+    levels, mask = [], masks
     for features in pyramid:
-        mask = F.adaptive_avg_pool3d(masks, features.shape[2:])
+        while mask.shape[2] > features.shape[2]:
+            mask = F.avg_pool3d(mask, 2)
         weights = torch.stack([mask, surroundings(mask)], dim=2).flatten(3)  # (B, K, 2, s)
         weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-6)
         vectors = torch.einsum("bkts,bcs->bktc", weights, F.normalize(features.flatten(2), dim=1))
