@@ -54,11 +54,15 @@ class EvidenceHead(nn.Module):
         """
         weight = self.from_evidence.weight
         given = self.shared + sum(part.shape[2] for part in own)
-        context = F.conv3d(shared, weight[:, : self.shared], self.from_evidence.bias) + self.from_context(half)
+        context = F.conv3d(shared, weight[:, : self.shared], self.from_evidence.bias) + self.from_context(
+            half
+        )
         maps = []
         for first in range(0, own[0].shape[1], CLASSES_AT_ONCE):
             evidence = torch.cat([part[:, first : first + CLASSES_AT_ONCE] for part in own], dim=2)
-            x = F.conv3d(evidence.flatten(0, 1), weight[:, self.shared : given]).unflatten(0, evidence.shape[:2])
+            x = F.conv3d(evidence.flatten(0, 1), weight[:, self.shared : given]).unflatten(
+                0, evidence.shape[:2]
+            )
             x = F.leaky_relu(x.add_(context[:, None]).flatten(0, 1), 0.01, inplace=True)
             x = x + F.leaky_relu(self.mix(x), 0.01, inplace=True)
             maps.append(self.out(x)[:, 0].unflatten(0, evidence.shape[:2]))
