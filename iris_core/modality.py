@@ -47,3 +47,21 @@ def detect_modality(volume: Volume) -> Modality:
     if tissue < LEAST_TISSUE:
         return Modality("mr", f"{span}: no soft tissue between {TISSUE_HU[0]:g} and {TISSUE_HU[1]:g}")
     return Modality("ct", f"{span}, {tissue:.0%} of them in soft tissue's range: Hounsfield units")
+
+
+def query_modality(query: Volume, references: str, *, given: bool) -> tuple[str, list[str]]:
+    """How a query is prepared when it does not look like its references.
+
+    Args:
+        query: the image.
+        references: modality of the references.
+        given: a person named it, so it holds for the query too.
+
+    Returns:
+        The modality, and what a person should know of the choice.
+    """
+    guess = detect_modality(query)
+    if "ct" not in (guess.name, references) or guess.name == references:
+        return references, []
+    doubt = f"looks like {guess.name} ({guess.reason}), the references are {references}"
+    return (references, [doubt]) if given else (guess.name, [f"{doubt}; prepared as {guess.name}"])

@@ -19,6 +19,7 @@ from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
 from iris_core.grid import make_grid
 from iris_core.lattice import fit_label
+from iris_core.modality import query_modality
 from iris_core.preprocess import (
     Prepared,
     choose_spacing,
@@ -194,8 +195,9 @@ def apply_task(
         InputError: the query would be too large at the task's spacing.
     """
     started = time.perf_counter()
-    warnings = _doubts(task, image)
-    prepared = _prepared(image, task.modality, task.spacing)
+    given = task.provenance.get("modality_reason") == "given"
+    modality, warnings = query_modality(image, task.modality, given=given)
+    prepared = _prepared(image, modality, task.spacing)
     embedding, chosen = _embedding(segmenter, task, prepared.image)
     logits = segmenter.segment(prepared.image, embedding, progress)
     values = [c.value for c in task.classes]
@@ -324,13 +326,6 @@ def _strategy(wanted: str, references: int) -> str:
     if wanted not in STRATEGIES:
         raise InputError("unknown strategy", where=wanted, expected=f"auto or one of {', '.join(STRATEGIES)}")
     return wanted
-
-
-def _doubts(task: Task, image: Volume) -> list[str]:
-    guess = detect_modality(image)
-    if "ct" in (guess.name, task.modality) and guess.name != task.modality:
-        return [f"looks like {guess.name} ({guess.reason}), the references are {task.modality}"]
-    return []
 
 
 def _named(
