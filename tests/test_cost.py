@@ -6,6 +6,7 @@ import time
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from iris_core.checkpoint import load_model, shipped_weights
 from iris_core.config import PAPER_WINDOW, PRESETS, ModelConfig
@@ -15,7 +16,8 @@ from tests.tiny import noise
 
 MANY = 15
 MOST = 1.25  # times the cost of one class
-TRIES = 5
+MOST_BUSY = 1.6  # the same, in seconds on a machine with neighbours
+TRIES = 3
 
 
 def shipped_config() -> ModelConfig:
@@ -47,8 +49,20 @@ def stages(model: Iris, image: torch.Tensor, masks: torch.Tensor) -> list[float]
 
 
 @pytest.mark.slow
-def test_fifteen_classes_cost_at_most_a_quarter_more_than_one():
-    """One and fifteen take turns; the least time of every stage counts, so that neighbours do not."""
+def test_fifteen_classes_take_at_most_a_quarter_more_arithmetic_than_one():
+    model = build(shipped_config(), seed=0).eval().requires_grad_(False)
+    image, counts = noise(1, 1, *PAPER_WINDOW), {}
+    for k in (1, MANY):
+        with FlopCounterMode(display=False) as counter:
+            stages(model, image, masks_of(k))
+        counts[k] = counter.get_total_flops()
+    assert counts[1] < counts[MANY] <= MOST * counts[1], counts
+
+
+@pytest.mark.slow
+def test_fifteen_classes_take_little_more_time_than_one():
+    """One and fifteen take turns; the least time of every stage counts. On a quiet machine the share is 1.15
+    (docs/measurements.md); the bound leaves room for neighbours, which slow memory more than arithmetic."""
     model = build(shipped_config(), seed=0).eval().to(memory_format=torch.channels_last_3d)
     image = noise(1, 1, *PAPER_WINDOW).to(memory_format=torch.channels_last_3d)
     masks = {1: masks_of(1), MANY: masks_of(MANY)}
@@ -59,4 +73,4 @@ def test_fifteen_classes_cost_at_most_a_quarter_more_than_one():
     finally:
         torch.set_num_threads(threads)
     one, many = (sum(min(stage) for stage in zip(*(r[k] for r in runs), strict=True)) for k in masks)
-    assert many <= MOST * one, f"{one:.2f} s for one class, {many:.2f} s for {MANY}"
+    assert many <= MOST_BUSY * one, f"{one:.2f} s for one class, {many:.2f} s for {MANY}"
