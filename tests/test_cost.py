@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from iris_core.checkpoint import load_model, shipped_weights
-from iris_core.config import PAPER_WINDOW, PRESETS, ModelConfig
+from iris_core.checkpoint import load_model
+from iris_core.config import PAPER_WINDOW, ModelConfig
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
 from tests.tiny import noise
@@ -21,8 +21,8 @@ TRIES = 3
 
 
 def shipped_config() -> ModelConfig:
-    """The network that is shipped; `tiny` until there is one."""
-    return load_model().model.config if shipped_weights().is_file() else PRESETS["tiny"]
+    """The network that is shipped."""
+    return load_model().model.config
 
 
 def masks_of(classes: int) -> torch.Tensor:
@@ -61,8 +61,8 @@ def test_fifteen_classes_take_at_most_a_quarter_more_arithmetic_than_one():
 
 @pytest.mark.slow
 def test_fifteen_classes_take_little_more_time_than_one():
-    """One and fifteen take turns; the least time of every stage counts. On a quiet machine the share is 1.15
-    (docs/measurements.md); the bound leaves room for neighbours, which slow memory more than arithmetic."""
+    """One and fifteen take turns; the least time of every stage counts. docs/measurements.md has the share on
+    a quiet machine; the bound leaves room for neighbours, which slow memory more than arithmetic."""
     model = build(shipped_config(), seed=0).eval().to(memory_format=torch.channels_last_3d)
     image = noise(1, 1, *PAPER_WINDOW).to(memory_format=torch.channels_last_3d)
     masks = {1: masks_of(1), MANY: masks_of(MANY)}

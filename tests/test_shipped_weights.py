@@ -24,8 +24,6 @@ from iris_core.volume_io import list_cases, read_image, read_label
 from sample_data import abdomen, head
 from sample_data.make_phantoms import make_study
 
-pytestmark = pytest.mark.skipif(not shipped_weights().is_file(), reason="no weights are shipped yet")
-
 SEED = 11
 PAIRS = ((abdomen, 0, 1), (abdomen, 2, 3), (head, 0, 2))  # reference and query of three phantom pairs
 MOST_BYTES = 40e6

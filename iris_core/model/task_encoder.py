@@ -48,13 +48,6 @@ def foreground_embedding(features: Tensor, mask: Tensor) -> Tensor:
     return torch.einsum("bks,bcs->bkc", weight / total.clamp_min(1e-6), features.flatten(2))
 
 
-def unshuffle(mask: Tensor, ratio: int = DOWNSAMPLE_RATIO) -> Tensor:
-    """PixelUnshuffle in 3D: (B, D, H, W) -> (B, ratio^3, D/ratio, H/ratio, W/ratio)."""
-    b, d, h, w = mask.shape
-    blocks = mask.reshape(b, d // ratio, ratio, h // ratio, ratio, w // ratio, ratio)
-    return blocks.permute(0, 2, 4, 6, 1, 3, 5).reshape(b, ratio**3, d // ratio, h // ratio, w // ratio)
-
-
 class TaskEncoder(nn.Module):
     """Both streams of the task encoding module.
 
