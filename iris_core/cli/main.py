@@ -20,7 +20,8 @@ from typing import NoReturn
 
 from iris_core.errors import IrisError
 
-#: command -> what it does. Each is a module of this package with add_arguments(parser) and run(arguments).
+#: command -> what it does. Each is a module of a room's `cli` with add_arguments(parser) and run(arguments);
+#: rooms behind the core are named here and imported only when their command is chosen.
 COMMANDS = {
     "demo": "pre-label sample studies from one labelled study each: pictures and a table",
     "segment": "segment an image or a folder with references, or with a task card",
@@ -29,6 +30,7 @@ COMMANDS = {
     "pretrain": "train weights on synthetic tasks",
     "info": "show versions, weights and devices, and check the installation",
 }
+ROOMS: dict[str, str] = {}  # command -> package of its module, where it is not this one
 DONE, SOME_FAILED, BAD_INPUT, FAULT, INTERRUPTED, TERMINATED = 0, 1, 2, 70, 130, 143
 
 
@@ -74,7 +76,8 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name == command:
-            module = importlib.import_module(f"iris_core.cli.{name}")
+            room = ROOMS.get(name, "iris_core.cli")
+            module = importlib.import_module(f"{room}.{name.replace('-', '_')}")
             module.add_arguments(sub)
             sub.add_argument("--verbose", action="store_true", help="show the log and tracebacks")
             sub.add_argument("--quiet", action="store_true", help="no progress and no notes on stderr")

@@ -10,7 +10,14 @@ from iris_core.errors import InputError
 Shape = tuple[int, int, int]
 
 # Windows of a step, drawn evenly; few, so that every kernel is compiled once.
-CPU_SHAPES: tuple[Shape, ...] = ((48, 48, 32), (32, 48, 48), (48, 32, 48), (48, 48, 48), (32, 32, 32))
+CPU_SHAPES: tuple[Shape, ...] = (
+    (48, 48, 32),
+    (32, 48, 48),
+    (48, 32, 48),
+    (48, 48, 48),
+    (32, 32, 32),
+    (64, 64, 64),
+)
 GPU_SHAPES: tuple[Shape, ...] = ((64, 64, 64), (64, 64, 64), (96, 96, 64), (96, 96, 96))
 
 

@@ -9,7 +9,7 @@ from iris_core.losses import evidence_loss, segmentation_loss, smoothness_loss
 from iris_core.model.iris import Decoded, Iris
 from iris_core.synthesis.episode_batch import EpisodeBatch
 
-WITHOUT_MEMORY = 0.1  # share of steps in which the decoder has the tokens alone, as from a memory bank (ours)
+WITHOUT_MEMORY = 0.2  # share of steps in which the decoder has the tokens alone, as from a memory bank (ours)
 
 
 def forward(model: Iris, batch: EpisodeBatch, masks: Tensor | None = None, *, memory: bool = True) -> Decoded:

@@ -32,7 +32,7 @@ class Team:
         """Replaces every gradient by its mean over the workers."""
         if self.size == 1:
             return
-        parameters = list(model.parameters())
+        parameters = [p for p in model.parameters() if p.requires_grad]
         flat = torch.cat(
             [(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in parameters]
         )

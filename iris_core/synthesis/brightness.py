@@ -17,6 +17,9 @@ CT_RANGES = {  # Hounsfield units
 }
 CT_SHARES = (0.1, 0.2, 0.4, 0.15, 0.15)
 AIR_HU = -1000.0
+CT_DETAIL = 250.0  # Hounsfield units that count as the whole range of soft tissue
+FAINT_SHARE, FAINTEST = 0.35, 0.25  # pairs whose labels differ less, and the least that is left of it
+DETAIL_SHARE = 0.7  # pairs that show detail
 
 
 @dataclass(frozen=True)
@@ -28,19 +31,36 @@ class Palette:
         texture: (LABELS,) standard deviation of the coarse texture.
         grain: (LABELS,) standard deviation of the fine texture.
         ct: Hounsfield units.
+        detail: how strongly the anatomy's detail shows, signed, in units of the mean.
     """
 
     mean: np.ndarray
     texture: np.ndarray
     grain: np.ndarray
     ct: bool
+    detail: float = 0.0
 
 
 def draw_palettes(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> tuple[Palette, Palette]:
     """Two palettes: CT in 10 %; else the same look in 60, a monotone remap in 20, unrelated in 10 of 90.
 
-    Changes of contrast begin at progress .3 and have their full share at .5.
+    Changes of contrast begin at progress .3 and have their full share at .5. In a third of the pairs the
+    labels differ less from each other, and most pairs show detail that no label names.
     """
+    first, second = _draw_pair(rng, anatomy, progress)
+    left = rng.uniform(FAINTEST, 0.8) if rng.random() < FAINT_SHARE else 1.0
+    amount = float(np.exp(rng.uniform(np.log(0.03), np.log(0.25)))) if rng.random() < DETAIL_SHARE else 0.0
+    used = _used(anatomy)
+    return _faint(first, left, amount, used), _faint(second, left, amount * rng.uniform(0.7, 1.4), used)
+
+
+def _faint(palette: Palette, left: float, amount: float, used: list[int]) -> Palette:
+    middle = np.median(palette.mean[used])
+    mean = np.where(np.arange(LABELS) == 0, palette.mean, middle + left * (palette.mean - middle))
+    return replace(palette, mean=mean, detail=palette.detail * amount)
+
+
+def _draw_pair(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> tuple[Palette, Palette]:
     if rng.random() < 0.1:
         first = _ct(rng, anatomy)
         return first, replace(first, mean=first.mean + rng.normal(0, 6, LABELS) * (first.mean > AIR_HU))
@@ -48,9 +68,10 @@ def draw_palettes(rng: np.random.Generator, anatomy: Anatomy, progress: float) -
     change = float(np.clip((progress - 0.3) / 0.2, 0, 1))
     draw = rng.random()
     if draw < 0.11 * change:
-        return first, _mr(rng, anatomy)
+        return first, replace(_mr(rng, anatomy), detail=float(rng.choice([-1.0, 1.0])))
     if draw < 0.33 * change:
-        return first, replace(first, mean=_remap(rng, first.mean))
+        mean, rising = _remap(rng, first.mean)
+        return first, replace(first, mean=mean, detail=1.0 if rising else -1.0)
     jitter = rng.uniform(-0.05, 0.05, LABELS) * rng.choice([0.2, 0.6, 1.0])
     mean = np.clip(first.mean, 0, 1) ** np.exp(rng.uniform(np.log(0.7), np.log(1.5)))
     return first, replace(first, mean=mean + _keep_shared(first.mean, jitter))
@@ -94,7 +115,7 @@ def _mr(rng: np.random.Generator, anatomy: Anatomy) -> Palette:
     texture = rough * rng.uniform(0.3, 1.2, LABELS)
     grain = rng.uniform(0.0, 0.06) * rng.uniform(0.3, 1.5, LABELS)
     texture[0] = grain[0] = 0.0
-    return Palette(mean, texture, grain, ct=False)
+    return Palette(mean, texture, grain, ct=False, detail=1.0)
 
 
 def _ct(rng: np.random.Generator, anatomy: Anatomy) -> Palette:
@@ -106,16 +127,17 @@ def _ct(rng: np.random.Generator, anatomy: Anatomy) -> Palette:
     texture = rng.uniform(2, 15, LABELS)
     grain = rng.uniform(0, 10, LABELS)
     texture[0] = grain[0] = 0.0
-    return Palette(mean, texture, grain, ct=True)
+    return Palette(mean, texture, grain, ct=True, detail=CT_DETAIL)
 
 
-def _remap(rng: np.random.Generator, mean: np.ndarray) -> np.ndarray:
-    """A monotone map of brightness, rising or (one in three) falling."""
+def _remap(rng: np.random.Generator, mean: np.ndarray) -> tuple[np.ndarray, bool]:
+    """A monotone map of brightness, rising or (one in three) falling, and whether it rises."""
     knots = np.cumsum(rng.gamma(0.8, size=6) + 0.05)
     knots = (knots - knots[0]) / (knots[-1] - knots[0])
     mapped = np.interp(mean, np.linspace(0, 1, 6), knots)
-    if rng.random() < 1 / 3:
-        air = mapped[0]
-        mapped = 1 - mapped
-        mapped[0] = air
-    return mapped
+    if rng.random() >= 1 / 3:
+        return mapped, True
+    air = mapped[0]
+    mapped = 1 - mapped
+    mapped[0] = air
+    return mapped, False

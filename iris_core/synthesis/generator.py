@@ -13,6 +13,7 @@ import torch
 from ..errors import InputError
 from .anatomy import LABELS, Anatomy
 from .deformation import draw_displacement, place
+from .detail import detail_maps, draw_detail
 from .episode_batch import EpisodeBatch
 from .families import FAMILIES, draw_family
 from .imperfect_mask import imperfect
@@ -71,7 +72,8 @@ def synthesise(
 
     looks = [draw_looks(rng, anatomy, progress) for anatomy in anatomies]
     boxes = np.stack([p.box for p in people])
-    images = render(labels, [a for a, _ in looks] + [b for _, b in looks], boxes, noise)
+    detail = detail_maps([draw_detail(rng) for _ in anatomies], places, noise)
+    images = render(labels, detail, [a for a, _ in looks] + [b for _, b in looks], boxes, noise)
     for i in twins:
         images[batch_size + i] = images[i]
 

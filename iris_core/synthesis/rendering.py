@@ -65,12 +65,17 @@ def _draw_look(rng: np.random.Generator, palette: Palette, zero_air: bool) -> Lo
 
 
 def render(
-    labels: torch.Tensor, looks: list[Look], boxes: np.ndarray, generator: torch.Generator
+    labels: torch.Tensor,
+    detail: torch.Tensor,
+    looks: list[Look],
+    boxes: np.ndarray,
+    generator: torch.Generator,
 ) -> torch.Tensor:
     """Images of label volumes, normalised as the shipped preprocessing does.
 
     Args:
         labels: (B, D, H, W) uint8.
+        detail: (B, D, H, W), see `detail_maps`.
         looks: B looks.
         boxes: (B, 3, 2) what each image covers; outside it the result is 0.
         generator: source of texture, bias and noise; on the device of `labels`.
@@ -94,6 +99,7 @@ def render(
     coarse = lookup([look.palette.texture for look in looks])
     fine = lookup([look.palette.grain for look in looks])
     image = lookup([look.palette.mean for look in looks]) + coarse * texture + fine * grain
+    image = image + detail * column([look.palette.detail for look in looks]) * (labels != 0)
     blurs = np.stack([look.blur for look in looks])
     image = blur(image, torch.tensor(blurs, dtype=torch.float32, device=device))
     bias = smooth_noise([(4, 4, 4)] * len(looks), 1, shape, generator).squeeze(1)
