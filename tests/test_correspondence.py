@@ -11,6 +11,7 @@ from iris_core.model import correspondence
 from iris_core.model.correspondence import Correspondence, cell_positions, sample
 from iris_core.model.displacement import fit_affine
 from iris_core.model.iris import PLACE_BLUR
+from iris_core.model.layers import box_mean, place_matrix
 from iris_core.model.reference_memory import ReferenceMemory
 from tests.tiny import SIDE, boxes, network, noise
 
@@ -138,3 +139,13 @@ def test_moving_both_windows_alike_moves_nothing():
     np.testing.assert_allclose(
         place_prior([10, 4, -6], [10, 4, -6]), place_prior([0, 0, 0], [0, 0, 0]), atol=1e-5
     )
+
+
+def test_a_place_matrix_looks_up_the_twice_blurred_grid():
+    """The oracle blurs with box means and interpolates with NumPy; both see zeros outside the grid."""
+    line, shift = torch.rand(1, 1, 9, 1, 1), torch.tensor([1.3])
+    blurred = (box_mean(box_mean(line, 3), 3) * 81).flatten().numpy()  # the two other axes are one cell wide
+    where = np.arange(6) - 2.5 + 4 + 1.3  # centres on the same point, then shifted
+    expected = np.interp(where, np.arange(-1, 10), np.pad(blurred, 1))
+    found = place_matrix(6, 9, shift, 3)[0] @ line.flatten()
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)

@@ -16,8 +16,7 @@ from tests.tiny import noise
 
 MANY = 15
 MOST = 1.25  # times the cost of one class
-MOST_BUSY = 1.6  # the same, in seconds on a machine with neighbours
-TRIES = 3
+TRIES = 4
 
 
 def shipped_config() -> ModelConfig:
@@ -60,9 +59,9 @@ def test_fifteen_classes_take_at_most_a_quarter_more_arithmetic_than_one():
 
 
 @pytest.mark.slow
-def test_fifteen_classes_take_little_more_time_than_one():
-    """One and fifteen take turns; the least time of every stage counts. docs/measurements.md has the share on
-    a quiet machine; the bound leaves room for neighbours, which slow memory more than arithmetic."""
+def test_fifteen_classes_take_at_most_a_quarter_more_time_than_one():
+    """One and fifteen take turns; the least time of every stage counts, so that neighbours of this process
+    weigh little. Held for a whole task and for a window alone, whose reference was encoded before."""
     model = build(shipped_config(), seed=0).eval().to(memory_format=torch.channels_last_3d)
     image = noise(1, 1, *PAPER_WINDOW).to(memory_format=torch.channels_last_3d)
     masks = {1: masks_of(1), MANY: masks_of(MANY)}
@@ -72,5 +71,6 @@ def test_fifteen_classes_take_little_more_time_than_one():
         runs = [{k: stages(model, image, masks[k]) for k in masks} for _ in range(TRIES)]
     finally:
         torch.set_num_threads(threads)
-    one, many = (sum(min(stage) for stage in zip(*(r[k] for r in runs), strict=True)) for k in masks)
-    assert many <= MOST_BUSY * one, f"{one:.2f} s for one class, {many:.2f} s for {MANY}"
+    one, many = ([min(stage) for stage in zip(*(r[k] for r in runs), strict=True)] for k in masks)
+    for part in (slice(0, 4), slice(2, 4)):
+        assert sum(many[part]) <= MOST * sum(one[part]), f"seconds by stage: {one} for one, {many} for {MANY}"

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iris_core.config import ModelConfig
-from iris_core.model.correspondence import Correspondence, cell_positions, sample
+from iris_core.model.correspondence import Correspondence
 from iris_core.model.encoder import Encoder
 from iris_core.model.fusion import EvidenceHead, soft_logit
-from iris_core.model.layers import box_mean, upsample, upsample_many
+from iris_core.model.layers import box_mean, place_matrix, upsample, upsample_many
 from iris_core.model.mask_decoder import MaskDecoder, class_logits
 from iris_core.model.matching import STRIDES, MatchingPyramid
 from iris_core.model.reference_memory import MASK_STRIDE, ReferenceMemory
@@ -193,10 +193,9 @@ class Iris(nn.Module):
 
     def _place(self, query: Tensor, memory: ReferenceMemory, offset: Tensor) -> Tensor:
         """The blurred reference masks at the same place of the field of view: (B, K, 2d, 2h, 2w)."""
-        blurred = memory.masks
-        for _ in range(2):
-            blurred = box_mean(blurred, PLACE_BLUR)
-        size = query.shape[2:]
-        own = cell_positions(size, offset).transpose(1, 2).unflatten(2, size)
-        fine = upsample(own, tuple(2 * n for n in size))
-        return sample(blurred, fine, memory.offset, memory.features.shape[2:])
+        apart = (offset - memory.offset) / MASK_STRIDE  # (B, 3), cells of a mask
+        maps = memory.masks
+        for axis, cells in enumerate(query.shape[2:]):
+            matrix = place_matrix(2 * cells, maps.shape[2 + axis], apart[:, axis], PLACE_BLUR)  # (B, out, in)
+            maps = torch.einsum("bkx...,byx->bky...", maps.movedim(2 + axis, 2), matrix).movedim(2, 2 + axis)
+        return maps

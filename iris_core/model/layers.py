@@ -105,6 +105,25 @@ def upsample_many(x: Tensor, size: tuple[int, int, int] | torch.Size) -> Tensor:
     return (first @ x.flatten(3)).unflatten(3, tuple(size[1:]))
 
 
+def place_matrix(fine: int, cells: int, shift: Tensor, blur: int) -> Tensor:
+    """One axis of a look-up in a blurred grid of the same cell size, as a matrix.
+
+    Args:
+        fine: cells of the result, centred on the middle of the grid and then shifted.
+        cells: of the grid, zeros outside.
+        shift: (B,), cells.
+        blur: side of the box that blurs the grid twice.
+
+    Returns:
+        (B, fine, cells): rows of linear interpolation times the blur.
+    """
+    where = torch.arange(fine, device=shift.device) - (fine - cells) / 2 + shift[:, None]  # (B, fine)
+    column = torch.arange(cells, device=shift.device, dtype=shift.dtype)
+    between = (1 - (where[..., None] - column).abs()).clamp_min(0)
+    box = ((column[:, None] - column).abs() <= blur // 2).to(shift.dtype) / blur
+    return between @ (box @ box)
+
+
 def box_mean(x: Tensor, side: int) -> Tensor:
     """Mean over a box of side^3 cells around each cell, zeros outside: (B, C, d, h, w), any size."""
     for axis in (2, 3, 4):

@@ -89,12 +89,12 @@ def class_logits(features: Tensor, vector: Tensor, plus: Tensor | None = None) -
     Args:
         features: (B, C, D, H, W).
         vector: (B, K, C).
-        plus: (B, K, D, H, W), added.
+        plus: (B, K, D, H, W), added; its memory may be used for the result.
 
     Returns:
         (B, K, D, H, W).
     """
     flat = features.permute(0, 2, 3, 4, 1).flatten(1, 3).transpose(1, 2)  # a view of channels-last memory
     vector = vector * vector.shape[-1] ** -0.5
-    logits = vector @ flat if plus is None else torch.baddbmm(plus.flatten(2), vector, flat)
+    logits = vector @ flat if plus is None else plus.flatten(2).baddbmm_(vector, flat)
     return logits.unflatten(2, features.shape[2:])
