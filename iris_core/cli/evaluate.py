@@ -58,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_model_options(parser)
     options.add_channel(parser)
     parser.add_argument(
+        "--registration",
+        action="store_true",
+        help="measure registration (affine, B-splines, vote) on the same pairs; seconds to minutes a pair",
+    )
+    parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write every pair and the summary; - for stdout"
     )
 
@@ -111,7 +116,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
 
     bar = console.bar(sum(len(entry.queries) for entry in sets), "pair")
-    bench = Bench(names, groups, encode, engine.apply, arguments.channel)
+    peers = {"registration": _registration(arguments.seed)} if arguments.registration else {}
+    bench = Bench(names, groups, encode, engine.apply, arguments.channel, peers)
     measurement = bench.measure(sets, step=lambda _: bar.update())
     bar.close()
     summary = summarise(measurement, names, seed=arguments.seed)
@@ -128,6 +134,16 @@ def run(arguments: argparse.Namespace) -> int:
     for failure in summary.failures:
         print(f"iris evaluate: failed: {failure}", file=sys.stderr)
     return 1 if summary.failures else 0
+
+
+def _registration(seed: int):
+    from iris_core.registration import registration
+
+    def register(references, query, values, task):
+        how = {"modality": task.modality, "spacing": task.spacing}
+        return registration(references, query, values, seed=seed, **how)
+
+    return register
 
 
 def _wanted(names: dict[int, str], classes: tuple[str, ...] | None) -> dict[int, str]:

@@ -24,6 +24,7 @@ LOG = logging.getLogger(__name__)
 
 Encode = Callable[[Sequence[tuple[Volume, LabelVolume]], Sequence[str]], "Task"]
 Apply = Callable[["Task", Volume], "Prediction"]
+Peer = Callable[[Sequence[tuple[Volume, LabelVolume]], Volume, Sequence[int], "Task"], LabelVolume]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Pair:
             the case cannot be measured.
         copied: value -> score of copy-prompt, from the first reference.
         copied_how: "rescaled" or "centred", the better of the two for this pair.
+        peers: name -> scores like `scores`, of the other methods asked for; a failed one scores as empty.
         seconds: time to segment the query, without reading files.
         failure: why there is no result, or None.
         warnings: what the model had to say about the case.
@@ -51,6 +53,7 @@ class Pair:
     scores: Mapping[int, ClassScore] = field(default_factory=dict)
     copied: Mapping[int, ClassScore] = field(default_factory=dict)
     copied_how: str = ""
+    peers: Mapping[str, Mapping[int, ClassScore]] = field(default_factory=dict)
     seconds: float = 0.0
     failure: str | None = None
     warnings: tuple[str, ...] = ()
@@ -64,6 +67,10 @@ class Pair:
     def copied_dice(self) -> float | None:
         """The same mean for copy-prompt."""
         return mean_dice(self.copied)
+
+    def peer_dice(self, name: str) -> float | None:
+        """The same mean for a peer."""
+        return mean_dice(self.peers.get(name, {}))
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ class Bench:
         encode: makes a task from references and the names of the classes wanted.
         apply: segments one image with a task.
         channel: channel to take of images with several.
+        peers: name -> method that segments a query with the same references.
     """
 
     names: Mapping[int, str]
@@ -91,6 +99,7 @@ class Bench:
     encode: Encode
     apply: Apply
     channel: int | None = None
+    peers: Mapping[str, Peer] = field(default_factory=dict)
 
     def measure(
         self, sets: Sequence[ReferenceSet], step: Callable[[str], None] = lambda _: None
@@ -128,7 +137,7 @@ class Bench:
         seconds = time.perf_counter() - started
         pairs = []
         for blank, query in zip(blanks, chosen.queries, strict=True):
-            pair = self._measure_pair(blank, query, references[0][1], chosen.values, task)
+            pair = self._measure_pair(blank, query, references, chosen.values, task)
             pairs.append(replace(pair, failure=pair.failure or failure))
             step(query.name)
         return pairs, seconds
@@ -137,7 +146,7 @@ class Bench:
         self,
         blank: Pair,
         query: LabelledCase,
-        reference: LabelVolume,
+        references: Sequence[tuple[Volume, LabelVolume]],
         values: Sequence[int],
         task: Task | None,
     ) -> Pair:
@@ -145,11 +154,18 @@ class Bench:
             image, truth = self._read(query)
         except IrisError as error:
             return replace(blank, failure=str(error))
-        how, copied = _better_copy(reference, image, truth, values)
+        how, copied = _better_copy(references[0][1], image, truth, values)
         nothing = {value: ClassScore(score.truth_voxels, 0, 0) for value, score in copied.items()}
         pair = replace(blank, scores=nothing, copied=copied, copied_how=how)
         if task is None:
             return pair
+        for name, peer in self.peers.items():
+            try:
+                found = dice_per_class(truth.array, peer(references, image, values, task).array, values)
+            except Exception as error:
+                LOG.warning("%s", _say(error, f"{query.name}, {name}"))
+                found = nothing
+            pair = replace(pair, peers={**pair.peers, name: found})
         try:
             prediction = self.apply(task, image)
             scores = dice_per_class(truth.array, prediction.label.array, values)

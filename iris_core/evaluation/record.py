@@ -49,6 +49,7 @@ def _pair_entry(pair: Pair, names: Mapping[int, str]) -> dict:
         classes[names[value]] = {
             "dice": score.dice,
             "copy_dice": pair.copied[value].dice,
+            **{f"{peer}_dice": scores[value].dice for peer, scores in pair.peers.items()},
             "truth_voxels": score.truth_voxels,
             "result_voxels": score.result_voxels,
             "false_positive_voxels": score.false_positive_voxels,
@@ -60,6 +61,7 @@ def _pair_entry(pair: Pair, names: Mapping[int, str]) -> dict:
         "patient": pair.group,
         "dice": pair.dice,
         "copy_dice": pair.copied_dice,
+        **{f"{peer}_dice": pair.peer_dice(peer) for peer in pair.peers},
         "copied": pair.copied_how,
         "seconds": round(pair.seconds, 3),
         "failure": pair.failure,

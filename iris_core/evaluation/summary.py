@@ -19,6 +19,7 @@ class ClassSummary:
         name: class name.
         dice: mean Dice of the model over the pairs whose truth holds the class.
         copied: the same for copy-prompt.
+        peers: the same for every other peer, by name.
         pairs: number of those pairs.
         false_positive_pairs: pairs whose truth lacks the class but whose result has it.
         false_positive_voxels: voxels of the class in those pairs, in all.
@@ -27,6 +28,7 @@ class ClassSummary:
     name: str
     dice: float | None
     copied: float | None
+    peers: dict[str, float | None]
     pairs: int
     false_positive_pairs: int
     false_positive_voxels: int
@@ -40,6 +42,7 @@ class Summary:
         dice: model, mean over queries with its 95 % bootstrap interval over queries; None without any pair.
         copied: the same for copy-prompt.
         difference: the same for model minus copy-prompt, pair by pair.
+        peers: per other peer its mean and the model's minus its, as above.
         classes: one entry a class.
         pairs: number of measured pairs.
         failures: what went wrong, a sentence each.
@@ -50,6 +53,7 @@ class Summary:
     dice: Interval | None
     copied: Interval | None
     difference: Interval | None
+    peers: dict[str, tuple[Interval | None, Interval | None]]
     classes: tuple[ClassSummary, ...]
     pairs: int
     failures: tuple[str, ...]
@@ -72,6 +76,13 @@ def summarise(measurement: Measurement, names: Mapping[int, str], *, seed: int =
         dice=_interval(counted, [pair.dice for pair in counted], seed),
         copied=_interval(counted, [pair.copied_dice for pair in counted], seed),
         difference=_interval(counted, [pair.dice - pair.copied_dice for pair in counted], seed),
+        peers={
+            peer: (
+                _interval(counted, [pair.peer_dice(peer) or 0.0 for pair in counted], seed),
+                _interval(counted, [pair.dice - (pair.peer_dice(peer) or 0.0) for pair in counted], seed),
+            )
+            for peer in _peers(measurement)
+        },
         classes=tuple(_class_summary(name, value, measurement.pairs) for value, name in names.items()),
         pairs=len(counted),
         failures=failures,
@@ -83,23 +94,27 @@ def summarise(measurement: Measurement, names: Mapping[int, str], *, seed: int =
 def table(summary: Summary) -> str:
     """Gives the summary as text: a row a class, then the means, the interval and the times."""
     width = max([len("class"), len("mean over queries"), *(len(entry.name) for entry in summary.classes)])
-    lines = [f"{'class':<{width}}   Dice   copy   diff  pairs  absent but predicted"]
+    peers = list(summary.peers)
+    heads = "".join(f"  {peer:>{_wide(peer)}}" for peer in peers)
+    lines = [f"{'class':<{width}}   Dice   copy   diff{heads}  pairs  absent but predicted"]
     for entry in summary.classes:
         difference = None if entry.dice is None or entry.copied is None else entry.dice - entry.copied
         false = f"{entry.false_positive_pairs} ({entry.false_positive_voxels} voxels)"
+        others = "".join(f"  {_number(entry.peers[peer]):>{_wide(peer)}}" for peer in peers)
         lines.append(
             f"{entry.name:<{width}}  {_number(entry.dice)}  {_number(entry.copied)} {_signed(difference)}"
-            f"  {entry.pairs:5d}  {false if entry.false_positive_pairs else '-'}"
+            f"{others}  {entry.pairs:5d}  {false if entry.false_positive_pairs else '-'}"
         )
     lines.append("-" * len(lines[0]))
     if summary.dice and summary.copied and summary.difference:
+        means = {peer: own.mean for peer, (own, _) in summary.peers.items() if own}
+        others = "".join(f"  {_number(means.get(peer)):>{_wide(peer)}}" for peer in peers)
         lines.append(
             f"{'mean over queries':<{width}}  {_number(summary.dice.mean)}  {_number(summary.copied.mean)} "
-            f"{_signed(summary.difference.mean)}  {summary.pairs:5d}"
+            f"{_signed(summary.difference.mean)}{others}  {summary.pairs:5d}"
         )
-        low, high = _signed(summary.difference.low).strip(), _signed(summary.difference.high).strip()
-        units = f"{summary.difference.units} independent queries"
-        lines.append(f"difference to copy-prompt: 95 % interval {low} to {high} ({units})")
+        lines.append(_against("copy-prompt", summary.difference))
+        lines += [_against(peer, gap) for peer, (_, gap) in summary.peers.items() if gap]
     lines.append(
         f"seconds: {summary.encode_seconds:.2f} to encode a reference set, "
         f"{summary.segment_seconds:.2f} to segment a query"
@@ -107,6 +122,19 @@ def table(summary: Summary) -> str:
     if summary.failures:
         lines.append(f"failed, counted as 0: {len(summary.failures)}")
     return "\n".join(lines)
+
+
+def _against(peer: str, difference: Interval) -> str:
+    low, high = _signed(difference.low).strip(), _signed(difference.high).strip()
+    return f"difference to {peer}: 95 % interval {low} to {high} ({difference.units} independent queries)"
+
+
+def _wide(peer: str) -> int:
+    return max(5, len(peer))
+
+
+def _peers(measurement: Measurement) -> list[str]:
+    return list(dict.fromkeys(peer for pair in measurement.pairs for peer in pair.peers))
 
 
 def _interval(pairs: Sequence[Pair], values: Sequence[float], seed: int) -> Interval | None:
@@ -117,11 +145,14 @@ def _interval(pairs: Sequence[Pair], values: Sequence[float], seed: int) -> Inte
 
 def _class_summary(name: str, value: int, pairs: Sequence[Pair]) -> ClassSummary:
     dice, copied = _dice_of(value, [p.scores for p in pairs]), _dice_of(value, [p.copied for p in pairs])
+    others = dict.fromkeys(peer for pair in pairs for peer in pair.peers)
+    carried = {peer: _dice_of(value, [p.peers.get(peer, {}) for p in pairs]) for peer in others}
     false = [p.scores[value].false_positive_voxels for p in pairs if value in p.scores]
     return ClassSummary(
         name=name,
         dice=float(np.mean(dice)) if dice else None,
         copied=float(np.mean(copied)) if copied else None,
+        peers={peer: float(np.mean(found)) if found else None for peer, found in carried.items()},
         pairs=len(dice),
         false_positive_pairs=sum(voxels > 0 for voxels in false),
         false_positive_voxels=sum(false),

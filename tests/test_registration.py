@@ -1,0 +1,56 @@
+"""Laws of the registration peer: it finds a moved structure, keeps grids, and lets references vote."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from iris_core.metrics import dice
+from iris_core.registration import registration
+from iris_core.volume import LabelVolume, Volume
+
+SIDE = 24
+STEP = 1.5  # mm
+
+
+def blob(centre: tuple[float, float, float], radii: tuple[float, float, float]) -> np.ndarray:
+    grid = np.stack(np.meshgrid(*[np.arange(SIDE, dtype=float)] * 3, indexing="ij"), -1)
+    return (((grid - centre) / radii) ** 2).sum(-1) < 1
+
+
+def study(shift: float, swell: float = 1.0) -> tuple[Volume, LabelVolume]:
+    """A bright body with a dark organ off its centre, grown by `swell` and moved by `shift` voxels."""
+    body = blob((10 + shift, 12, 12), tuple(swell * radius for radius in (8, 8, 7)))
+    organ = blob((10 + shift - 2 * swell, 12 - 2 * swell, 12), tuple(swell * radius for radius in (4, 4, 3)))
+    noise = np.random.default_rng(0).normal(0, 4, body.shape)
+    image = 20 + 100 * body - 60 * organ + noise
+    affine = np.diag([STEP, STEP, STEP, 1])
+    label = LabelVolume(3 * organ.astype(np.uint8), affine, {3: "organ"}, {})
+    return Volume(image.astype(np.float32), affine), label
+
+
+def registered(references, query) -> LabelVolume:
+    return registration(references, query, [3], modality="mr", spacing=(STEP,) * 3)
+
+
+def test_an_organ_that_moved_and_grew_with_its_body_is_found():
+    reference, (query, truth) = study(0), study(3, swell=1.2)
+    copied = dice(truth.array, reference[1].array)
+    found = registered([reference], query)
+    assert found.array.shape == query.shape
+    assert set(np.unique(found.array)) <= {0, 3}
+    assert dice(truth.array, found.array) > max(0.85, copied + 0.3)
+
+
+def test_a_reference_that_lacks_the_class_does_not_vote():
+    """Which also says that the same seed gives the same mask."""
+    reference, (query, _) = study(0), study(3)
+    image, label = study(0)
+    empty = LabelVolume(np.zeros_like(label.array), label.affine, label.names, {})
+    alone, together = registered([reference], query), registered([reference, (image, empty)], query)
+    assert np.array_equal(alone.array, together.array)
+
+
+def test_a_class_that_nobody_holds_stays_empty():
+    reference, (query, _) = study(0), study(2)
+    found = registration([reference], query, [3, 5], modality="mr", spacing=(STEP,) * 3)
+    assert 5 not in found.array
