@@ -15,11 +15,13 @@ from torch import Tensor
 
 from iris_core.config import ModelConfig
 from iris_core.errors import CheckpointError, InputError
+from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
 
 FORMAT = "iris-checkpoint-1"
 SHIPPED = "iris.safetensors"
+PORTABLE = "iris.safetensors"  # what a training in nnU-Net leaves in the folder of a fold
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,33 @@ class LoadedModel:
     path: Path
     state: dict[str, Tensor]
 
+    @property
+    def recipe(self) -> IntensityRecipe:
+        """How the network's images are normalised; the paper's recipe where the file names none."""
+        facts = self.meta.get("intensity")
+        return IntensityRecipe.from_dict(facts) if isinstance(facts, Mapping) else PAPER
+
 
 def shipped_weights() -> Path:
     """The default checkpoint of this installation."""
     return Path(str(resources.files("iris_core"))) / "weights" / SHIPPED
+
+
+def portable_in(folder: Path) -> Path:
+    """The portable checkpoint of a training's folder or of one of its folds.
+
+    Raises:
+        InputError: none there, or several folds.
+    """
+    own = folder / PORTABLE
+    found = [own] if own.is_file() else sorted(folder.glob(f"fold_*/{PORTABLE}"))
+    if len(found) != 1:
+        raise InputError(
+            "several folds were trained" if found else "no checkpoint in this folder", where=folder,
+            expected=f"one {PORTABLE}", found=", ".join(path.parent.name for path in found) or None,
+            remedy="name one of them" if found else "make one of a finished training with iris export",
+        )  # fmt: skip
+    return found[0]
 
 
 def fingerprint(config: ModelConfig, tensors: Mapping[str, Tensor]) -> str:
@@ -95,15 +120,16 @@ def save_model(
 
 
 def load_model(path: str | Path | None = None, device: str | torch.device = "cpu") -> LoadedModel:
-    """The network of a file; None loads the shipped weights.
+    """The network of a file, or of the folder of a training; None loads the shipped weights.
 
     Raises:
-        InputError: no such file.
+        InputError: no such file, or a folder without a checkpoint or with several.
         CheckpointError: the file is no checkpoint of this model, or is damaged.
     """
     from safetensors import SafetensorError, safe_open
 
     path = shipped_weights() if path is None else Path(path)
+    path = portable_in(path) if path.is_dir() else path
     if not path.is_file():
         raise InputError("no such checkpoint", where=path, remedy="name a .safetensors file that iris wrote")
     try:

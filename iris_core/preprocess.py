@@ -17,7 +17,7 @@ import torch
 
 from iris_core.errors import InputError
 from iris_core.grid import Grid, Spacing, label_map, make_grid, resample, restore, restore_labels
-from iris_core.intensity import normalise
+from iris_core.intensity import PAPER, IntensityRecipe, normalise
 from iris_core.modality import detect_modality
 from iris_core.orientation import to_canonical
 from iris_core.spacing import choose_spacing
@@ -49,13 +49,16 @@ class Prepared:
     grid: Grid
 
 
-def prepare_image(volume: Volume, *, modality: str, spacing: Spacing) -> Prepared:
+def prepare_image(
+    volume: Volume, *, modality: str, spacing: Spacing, recipe: IntensityRecipe = PAPER
+) -> Prepared:
     """Prepares an image, reference or query alike.
 
     Args:
         volume: the image in its native order.
         modality: "ct", "mr" or "pet".
         spacing: working voxel size along the RAS+ axes, mm.
+        recipe: of the intensities; the paper's, or the one that a training through nnU-Net names.
 
     Raises:
         InputError: unknown modality, or a spacing that is not positive.
@@ -65,7 +68,7 @@ def prepare_image(volume: Volume, *, modality: str, spacing: Spacing) -> Prepare
             "unusable spacing", where=volume.source, expected="3 positive sizes in mm", found=spacing
         )
     grid = make_grid(volume, spacing)
-    array = normalise(_cropped(volume.array, grid), modality)
+    array = normalise(_cropped(volume.array, grid), modality, recipe)
     return Prepared(resample(torch.from_numpy(array)[None], grid.shape), grid)
 
 

@@ -1,8 +1,13 @@
-"""A dataset in nnU-Net's raw layout: imagesTr/CASE_0000.ext, labelsTr/CASE.ext and dataset.json."""
+"""A dataset in nnU-Net's raw layout: imagesTr/CASE_0000.ext, labelsTr/CASE.ext and dataset.json.
+
+Or dataset.json lists the cases: "dataset": {CASE: {"images": [path, ...], "label": path}}.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,17 +59,11 @@ class RawDataset:
         channels = dict(description.get("channel_names") or description.get("modality") or {"0": ""})
         ending = str(description.get("file_ending", ".nii.gz"))
         channel = _choose_channel(channels, channel, folder)
-        labels = sorted((folder / "labelsTr").glob(f"*{ending}"))
-        if not labels:
-            raise InputError("no labels", where=folder / "labelsTr", expected=f"CASE{ending} files")
-        cases = []
-        for label in labels:
-            name = label.name.removesuffix(ending)
-            image = folder / "imagesTr" / f"{name}_{channel:04d}{ending}"
-            if not image.is_file():
-                raise InputError("a label has no image", where=label, expected=image)
-            cases.append(LabelledCase(name, image, label))
-        return cls(folder, names, _modality(channels.get(str(channel), "")), tuple(cases))
+        if "dataset" in description:
+            cases = _listed(description["dataset"], channel, folder)
+        else:
+            cases = _in_folders(folder, ending, channel)
+        return cls(folder, names, _modality(channels.get(str(channel), "")), cases)
 
     def chosen(self, selection: str | None) -> tuple[LabelledCase, ...]:
         """Gives the cases that a selection names.
@@ -96,6 +95,37 @@ class RawDataset:
                     "no such case", where="--cases", expected=f"names like {self.cases[0].name}", found=name
                 )
         return tuple(by_name[name] for name in wanted)
+
+
+def _in_folders(folder: Path, ending: str, channel: int) -> tuple[LabelledCase, ...]:
+    labels = sorted((folder / "labelsTr").glob(f"*{ending}"))
+    if not labels:
+        raise InputError("no labels", where=folder / "labelsTr", expected=f"CASE{ending} files")
+    cases = []
+    for label in labels:
+        name = label.name.removesuffix(ending)
+        image = folder / "imagesTr" / f"{name}_{channel:04d}{ending}"
+        if not image.is_file():
+            raise InputError("a label has no image", where=label, expected=image)
+        cases.append(LabelledCase(name, image, label))
+    return tuple(cases)
+
+
+def _listed(entries: Mapping, channel: int, folder: Path) -> tuple[LabelledCase, ...]:
+    """Cases that dataset.json lists with their paths, relative to the folder, variables expanded."""
+    cases = []
+    for name, entry in sorted(entries.items()):
+        image, label = (
+            Path(os.path.abspath(folder / os.path.expandvars(path)))
+            for path in (entry["images"][channel], entry["label"])
+        )
+        for path in (image, label):
+            if not path.is_file():
+                raise InputError(
+                    f"case {name} names a file that is not there", where=folder / "dataset.json", found=path
+                )
+        cases.append(LabelledCase(name, image, label))
+    return tuple(cases)
 
 
 def _choose_channel(channels: dict[str, str], channel: int | None, folder: Path) -> int:

@@ -20,6 +20,7 @@ from iris_core.alignment import aligned
 from iris_core.config import PAPER_WINDOW, WINDOW_OVERLAP
 from iris_core.embedding import TaskEmbedding, stored_precision
 from iris_core.errors import InputError
+from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.model.iris import ImageFeatures, Iris
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
 from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, shift_of, starts
@@ -37,6 +38,7 @@ class Segmenter:
         device: where it lies.
         window: most voxels per side that the network sees at once; multiples of 16.
         overlap: share of a window that the next one covers again (paper: 0.5).
+        recipe: by which the network's images are normalised.
 
     Attributes:
         encode_calls: references encoded so far.
@@ -48,8 +50,10 @@ class Segmenter:
         device: str | torch.device = "cpu",
         window: Shape = PAPER_WINDOW,
         overlap: float = WINDOW_OVERLAP,
+        recipe: IntensityRecipe = PAPER,
     ) -> None:
         self.model, self.device, self.window, self.overlap = model, torch.device(device), window, overlap
+        self.recipe = recipe
         self.encode_calls = 0
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
 """Task: what labelled references say, ready for any number of queries.
 
-    references -> encode_task -> Task (storable as a card) -> apply_task(query) -> Prediction
+references -> encode_task -> Task (storable as a card) -> apply_task(query) -> Prediction
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def encode_task(
     strategy = _strategy(strategy, len(references))
     pool, examples = [], []
     for number, reference in enumerate(references):
-        prepared = _prepared(reference.image, chosen, size)
+        prepared = _prepared(segmenter, reference.image, chosen, size)
         held = [(c, v) for c in infos if (v := _value(reference.label, c.name)) in reference.label.values]
         if not held:
             continue
@@ -197,7 +197,7 @@ def apply_task(
     started = time.perf_counter()
     given = task.provenance.get("modality_reason") == "given"
     modality, warnings = query_modality(image, task.modality, given=given)
-    prepared = _prepared(image, modality, task.spacing)
+    prepared = _prepared(segmenter, image, modality, task.spacing)
     embedding, chosen = _embedding(segmenter, task, prepared.image)
     logits = segmenter.segment(prepared.image, embedding, progress)
     values = [c.value for c in task.classes]
@@ -233,7 +233,9 @@ def expected_dice(logits: Tensor, names: Sequence[str]) -> dict[str, float]:
     return quality
 
 
-def _prepared(image: Volume, modality: str, spacing: tuple[float, float, float]) -> Prepared:
+def _prepared(
+    segmenter: Segmenter, image: Volume, modality: str, spacing: tuple[float, float, float]
+) -> Prepared:
     """The prepared image; one that would be huge is refused before anything is resampled."""
     shape = make_grid(image, spacing).shape
     if prod(shape) > MOST_VOXELS:
@@ -244,7 +246,7 @@ def _prepared(image: Volume, modality: str, spacing: tuple[float, float, float])
             found=f"{tuple(shape)} at {spacing} mm",
             remedy="use a coarser --spacing",
         )
-    return prepare_image(image, modality=modality, spacing=spacing)
+    return prepare_image(image, modality=modality, spacing=spacing, recipe=segmenter.recipe)
 
 
 def _embedding(segmenter: Segmenter, task: Task, image: Tensor) -> tuple[TaskEmbedding, dict[str, list[int]]]:

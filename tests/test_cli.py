@@ -205,12 +205,6 @@ def test_an_existing_card_is_kept_unless_overwritten(dataset, tmp_path):
     assert card.read_text() != "mine"
 
 
-def test_the_bank_says_that_it_comes_with_trained_datasets(dataset, tmp_path, capsys):
-    query = dataset / "imagesTr"
-    assert main(["segment", "--bank", "--query", str(query), "--output", str(tmp_path / "out")]) == 2
-    assert "trained on datasets" in capsys.readouterr().err
-
-
 def test_demo_writes_labels_pictures_and_a_contact_sheet(dataset, tmp_path, capsys):
     assert main(["demo", "--data", str(dataset), "--output", str(tmp_path / "demo")]) == 0
     folder = tmp_path / "demo/prelabels/Dataset001_Boxes"

@@ -23,8 +23,8 @@ FOLDERS = {
     "sample_data": (),
     "nnunet_trainers": ("nnunet",),
     "apps": ("app",),
-    "tests": ("dev", "nnunet", "app"),
-    "benchmarks": ("dev",),
+    "tests": ("dev", "nnunet", "app", "browser"),
+    "benchmarks": ("dev", "nnunet"),
 }
 DISTRIBUTION = {"PIL": "pillow"}  # where the import's name is not the distribution's
 HEAVY = {"torch", "monai", "SimpleITK", "matplotlib", "scipy", "nibabel", "pydicom", "nnunetv2", "monailabel"}

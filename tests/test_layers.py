@@ -31,7 +31,8 @@ LAYERS = (
     {"synthesis", "episodes", "losses", "metrics", "memory_bank"},
     # what uses it
     {"alignment", "segmenter", "strategies", "checkpoint", "task", "card", "pretraining"},
-    {"baselines", "evaluation", "folder_run", "preview", "report"},
+    {"bank_segmenter", "bank_task"},
+    {"baselines", "registration", "evaluation", "folder_run", "preview", "report"},
     {"cli"},
 )
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}

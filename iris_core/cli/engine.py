@@ -11,6 +11,7 @@ from iris_core.errors import InputError
 from iris_core.volume import LabelVolume, Volume
 
 if TYPE_CHECKING:
+    from iris_core.bank_task import BankTask
     from iris_core.task import Prediction, Task
 
 
@@ -18,7 +19,7 @@ class Engine:
     """Loaded weights on a device.
 
     Args:
-        checkpoint: weights file; the shipped weights when None.
+        checkpoint: weights file, or folder of a training; the shipped weights when None.
         device: "auto", "cpu" or "cuda".
         console: where notes and progress go.
 
@@ -34,7 +35,7 @@ class Engine:
         self.device = choose_device(device)
         self.console = console
         self.loaded = load_model(checkpoint, self.device)
-        self.segmenter = Segmenter(self.loaded.model, self.device)
+        self.segmenter = Segmenter(self.loaded.model, self.device, recipe=self.loaded.recipe)
         self.checkpoint = checkpoint
 
     @property
@@ -68,6 +69,13 @@ class Engine:
             progress=self.console.steps("references", "step"),
         )
 
+    def bank(self, *, classes: Sequence[str] | None = None, modality: str | None = None) -> BankTask:
+        """The classes that the weights were trained on."""
+        from iris_core.bank_task import BankTask
+
+        modality = None if modality == "auto" else modality
+        return BankTask(self.loaded, self.device, classes=classes, modality=modality)
+
     def load(self, card: Path) -> Task:
         """Reads a task card that these weights wrote."""
         from iris_core.card import load_card
@@ -80,10 +88,13 @@ class Engine:
 
         save_card(task, card)
 
-    def apply(self, task: Task, image: Volume, title: str = "query") -> Prediction:
+    def apply(self, task: Task | BankTask, image: Volume, title: str = "query") -> Prediction:
         """Segments one image."""
+        from iris_core.bank_task import BankTask
         from iris_core.task import apply_task
 
+        if isinstance(task, BankTask):
+            return task.apply(image, progress=self.console.steps(title, "window"))
         return apply_task(self.segmenter, task, image, progress=self.console.steps(title, "window"))
 
 
@@ -108,8 +119,9 @@ def choose_device(wanted: str) -> str:
     return wanted
 
 
-def describe_task(task: Task) -> dict:
+def describe_task(task: Task | BankTask) -> dict:
     """A task in plain JSON types, for reports."""
+    task = getattr(task, "task", task)
     return {
         "classes": [{"name": entry.name, "value": int(entry.value)} for entry in task.classes],
         "modality": task.modality,

@@ -28,9 +28,24 @@ COMMANDS = {
     "encode": "turn references into a task card, a small file without images",
     "evaluate": "measure on a labelled dataset, beside copying the reference's mask",
     "pretrain": "train weights on synthetic tasks",
+    "union": "make one nnU-Net dataset of several, each with its own classes",
+    "plan-and-preprocess": "prepare nnU-Net datasets for nnUNetv2_train -tr nnUNetTrainerIris",
+    "trainer-path": "print the folder that nnU-Net's nnUNet_extTrainer must name",
+    "export": "turn a training of nnUNetTrainerIris into one portable file",
+    "graduate": "turn the final labels of a MONAI Label studies folder into an nnU-Net dataset",
+    "serve": "start the MONAI Label server: label one study, find the others pre-labelled",
     "info": "show versions, weights and devices, and check the installation",
 }
-ROOMS: dict[str, str] = {}  # command -> package of its module, where it is not this one
+#: command -> package of its module, where it is not this one
+ROOMS = {
+    "union": "nnunet_trainers.cli",
+    "plan-and-preprocess": "nnunet_trainers.cli",
+    "graduate": "nnunet_trainers.cli",
+    "trainer-path": "nnunet_trainers.cli",
+    "export": "nnunet_trainers.cli",
+    "serve": "apps.iris_app.cli",
+}
+FORKING = {"plan-and-preprocess"}
 DONE, SOME_FAILED, BAD_INPUT, FAULT, INTERRUPTED, TERMINATED = 0, 1, 2, 70, 130, 143
 
 
@@ -93,7 +108,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.verbose:
         logging.getLogger("PIL").setLevel(logging.WARNING)
     try:
-        with _terminated_like_interrupted():
+        with _terminated_like_interrupted(arguments.command):
             return arguments.run(arguments)
     except IrisError as error:
         return _end(BAD_INPUT, str(error), arguments)
@@ -123,13 +138,17 @@ def _end(status: int, message: str, arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """While it lasts, SIGTERM raises KeyboardInterrupt, so that half-written files are cleared away."""
+def _terminated_like_interrupted(command: str) -> Iterator[None]:
+    """While it lasts, SIGTERM raises KeyboardInterrupt, so that half-written files are cleared away.
+
+    Commands whose work forks keep the system's own SIGTERM: a worker that is told to end in the moment after
+    its fork would lose a signal that Python handles, and its pool would wait for it for ever.
+    """
 
     def interrupt(number: int, frame: object) -> NoReturn:
         raise KeyboardInterrupt(signal.SIGTERM)
 
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or command in FORKING:
         yield
         return
     before = signal.signal(signal.SIGTERM, interrupt)

@@ -85,21 +85,18 @@ def _refuse_what_does_not_fit(arguments: argparse.Namespace) -> None:
     from iris_core.errors import InputError
     from iris_core.folder_run import require_writable
 
-    if arguments.bank:
-        raise InputError(
-            "no memory bank to segment with",
-            where="--bank",
-            expected="weights trained on datasets, which bring their classes along",
-            remedy="give --reference IMAGE LABEL or --task CARD",
-        )
+    source, decided = "", ()
     if arguments.task:
-        for name in ("labels", "classes", "strategy", "modality", "spacing"):
-            if getattr(arguments, name) is not None:
-                raise InputError(
-                    "a task card has decided this already",
-                    where=f"--{name}",
-                    remedy="leave it out, or make another card with iris encode",
-                )
+        source, decided = "a task card", ("labels", "classes", "strategy", "modality", "spacing")
+    elif arguments.bank:
+        source, decided = "the training", ("labels", "strategy", "spacing")
+    for name in decided:
+        if getattr(arguments, name) is not None:
+            raise InputError(
+                f"{source} has decided this already",
+                where=f"--{name}",
+                remedy="leave it out, or segment with references",
+            )
     if arguments.report:
         from iris_core.report import refuse_as_record
 
@@ -120,7 +117,9 @@ def _prepare(arguments: argparse.Namespace, report, console):
     if references:
         check_classes(references, arguments.classes)
     engine = Engine(arguments.checkpoint, arguments.device, console)
-    if arguments.task:
+    if arguments.bank:
+        task = engine.bank(classes=arguments.classes, modality=arguments.modality)
+    elif arguments.task:
         task = engine.load(arguments.task)
     else:
         task = engine.encode(

@@ -1,0 +1,223 @@
+"""Annotator: from a request to a finished segmentation. Flow C of docs/architecture, without the host.
+
+catalogue, study, options -> references -> embeddings (kept) -> task -> query segmented -> result (kept)
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
+from apps.iris_app.lib.embedding_store import EmbeddingStore, Facts, Spacing
+from apps.iris_app.lib.options import Options
+from apps.iris_app.lib.reference_choice import Choice, choose, chosen_references
+from apps.iris_app.lib.result_store import Result, ResultStore, result_key
+from apps.iris_app.lib.state import State, stamp
+from apps.iris_app.lib.tuned_store import TunedStore
+from iris_core.checkpoint import load_model
+from iris_core.config import PAPER_SPACING
+from iris_core.errors import InputError
+from iris_core.modality import detect_modality
+from iris_core.preprocess import prepare_image, prepare_masks
+from iris_core.segmenter import Progress, Segmenter
+from iris_core.strategies.ensemble import ensemble
+from iris_core.task import ClassInfo, Prediction, Task, apply_task
+from iris_core.volume_io import read_image
+
+PREVIEW = 2.0  # voxels of the fast preview are this much larger
+MOST_REFERENCES = 8  # that one class listens to at once, the newest ones
+
+
+class Annotator:
+    """Segments studies of a catalogue with its references.
+
+    Args:
+        state: where embeddings and results are kept.
+        checkpoint: weights; the shipped ones when None.
+        device: "auto", "cpu" or "cuda"; CUDA gives way to the CPU where torch sees none.
+    """
+
+    def __init__(self, state: State, checkpoint: Path | None = None, device: str = "auto") -> None:
+        self.state, self.checkpoint, self.device = state, checkpoint, device
+        self.results = ResultStore(state)
+        self.tuned = TunedStore(state)
+
+    @cached_property
+    def _loaded(self):
+        import torch
+
+        device = "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+        return load_model(self.checkpoint, device), device
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights."""
+        return self._loaded[0].fingerprint
+
+    @property
+    def weights(self) -> str:
+        """A word for the weights and whatever was tuned on top of them."""
+        return weights_word(self.fingerprint, self.tuned)
+
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        """The network, loaded when it is first needed."""
+        model, device = self._loaded
+        return Segmenter(model.model, device)
+
+    @cached_property
+    def embeddings(self) -> EmbeddingStore:
+        """The references' embeddings."""
+        return EmbeddingStore(self.state, self.segmenter, self.fingerprint)
+
+    def annotate(
+        self, catalogue: Catalogue, study: str, options: Options, progress: Progress | None = None
+    ) -> Result:
+        """The finished segmentation of a study, kept or computed.
+
+        Args:
+            catalogue: as the server wrote it last.
+            study: id of the query.
+            options: of the request.
+            progress: called with (windows done, windows in all).
+
+        Raises:
+            InputError: no reference, or an image that cannot be used.
+            Outdated: a file changed on the way.
+        """
+        references = chosen_references(catalogue, study, options)
+        key = result_key(catalogue, study, options, references, self.weights)
+        kept = self.results.find(study, key)
+        if kept is not None and "problem" not in kept.record:
+            return kept
+        started = time.perf_counter()
+        image = read_image(catalogue.studies[study].image)
+        choice = choose(catalogue, options, references, image, self.embeddings)
+        task = self._task(catalogue, options, choice)
+        prediction = apply_task(self.segmenter, task, image, progress)
+        if stamp(catalogue.studies[study].image) != catalogue.studies[study].stamp:
+            raise Outdated("its image has just changed", where=study, remedy="ask again")
+        record = _record(catalogue, study, task, prediction, choice, time.perf_counter() - started)
+        return self.results.put(study, key, prediction.label, record)
+
+    def likeness(self, catalogue: Catalogue, result: Result, options: Options) -> dict[str, float]:
+        """Per class found in a result, the cosine between the study's own embedding and the references'."""
+        image = read_image(catalogue.studies[result.study].image)
+        references = chosen_references(catalogue, result.study, options)
+        task = self._task(catalogue, options, choose(catalogue, options, references, image, self.embeddings))
+        prepared = prepare_image(image, modality=detect_modality(image).name, spacing=task.spacing)
+        label = result.label()
+        numbers = catalogue.register.numbers
+        masks = prepare_masks(label, [numbers[name] for name in task.names], prepared.grid)
+        seen = [n for n, mask in enumerate(masks) if float(mask.sum()) > 0]
+        if not seen:
+            return {}
+        names = [task.names[n] for n in seen]
+        own = self.segmenter.encode(prepared.image, masks[seen], names)
+        return own.cosine(ensemble(task.pool, names)[0])
+
+    def _task(self, catalogue: Catalogue, options: Options, choice: Choice) -> Task:
+        spacing = _spacing(options.spacing, choice.references[0][1].spacing)
+        entries = [e for e, _ in choice.references if {*e.classes} & {*choice.names}][-MOST_REFERENCES:]
+        pool, sources = [], []
+        for entry in entries:
+            try:
+                card = self.embeddings.get(catalogue, entry, spacing)
+            except Outdated:
+                raise
+            except InputError as error:
+                choice.warnings.append(f"{entry.study} is left out: {error}")
+                continue
+            held = [name for name in choice.names if name in card.names]
+            if held:
+                pool.append(card.pool[0].select(held))
+                sources.append(entry.study)
+        names = [n for n in choice.names if any(n in embedding.names for embedding in pool)]
+        if not names:
+            raise InputError("No reference can be used", found="; ".join(choice.warnings))
+        register = catalogue.register
+        classes = tuple(
+            ClassInfo(name, number, register.color(number))
+            for name, number in ((name, register.numbers[name]) for name in names)
+        )
+        entries = [entry for entry in entries if entry.study in sources]
+        provenance = {"references": sources, "modality_reason": "references"}
+        strategy = "one-shot" if len(pool) == 1 else "ensemble"
+        task = Task(classes, choice.modality, spacing, tuple(pool), strategy, self.fingerprint, provenance)
+        if options.strategy not in ("auto", "tuning"):
+            return replace(task, strategy=options.strategy)
+        tuned = self.tuned.get(task, entries)
+        if tuned is None and options.strategy == "tuning":
+            self.tuned.make(task, entries, catalogue, self.segmenter)
+            tuned = self.tuned.get(task, entries)
+        return task if tuned is None else replace(task, strategy="tuning", tuned=tuned)
+
+    def tune(self, catalogue: Catalogue, progress: Progress | None = None) -> list[dict]:
+        """Tunes on all references, modality by modality.
+
+        Args:
+            catalogue: as the server wrote it last.
+            progress: called with (steps done, steps in all) of one modality.
+
+        Returns:
+            For each modality what `TunedStore.make` gives.
+
+        Raises:
+            InputError: there is no reference.
+        """
+        groups: dict[str, list[tuple[ReferenceEntry, Facts]]] = {}
+        warnings: list[str] = []
+        for entry in chosen_references(catalogue, "", Options()):
+            try:
+                facts = self.embeddings.facts(catalogue, entry)
+                groups.setdefault(facts.modality, []).append((entry, facts))
+            except Outdated:
+                raise
+            except InputError as error:
+                warnings.append(f"{entry.study} is left out: {error}")
+        stats = []
+        numbers = catalogue.register.numbers
+        for modality, references in groups.items():
+            held = sorted({n for entry, _ in references for n in entry.classes}, key=numbers.__getitem__)
+            choice = Choice(tuple(references), tuple(held), modality, warnings)
+            task = self._task(catalogue, Options(strategy="ensemble"), choice)
+            sources = task.provenance["references"]
+            entries = [entry for entry, _ in references if entry.study in sources]
+            stats.append(self.tuned.make(task, entries, catalogue, self.segmenter, progress))
+        return stats
+
+
+def weights_word(fingerprint: str, tuned: TunedStore) -> str:
+    """A word for weights and whatever was tuned on top of them."""
+    return f"{fingerprint}-{tuned.word}" if tuned.word else fingerprint
+
+
+def _spacing(wanted: str, automatic: Spacing) -> Spacing:
+    if wanted == "auto":
+        return automatic
+    if wanted == "preview":
+        return tuple(PREVIEW * size for size in automatic)  # type: ignore[return-value]
+    return PAPER_SPACING if wanted == "paper" else (float(wanted),) * 3
+
+
+def _record(
+    catalogue: Catalogue, study: str, task: Task, prediction: Prediction, choice: Choice, seconds: float
+) -> dict:
+    present = set(prediction.label.values)
+    classes = [{"name": c.name, "idx": c.value, "color": list(c.color)} for c in task.classes]
+    return {
+        "study": study,
+        "label_names": catalogue.register.numbers,
+        "classes": classes,
+        "label_info": [entry for entry in classes if entry["idx"] in present],
+        "strategy": task.strategy,
+        "modality": task.modality,
+        "spacing_mm": list(task.spacing),
+        "references_used": prediction.references_used,
+        "expected_dice": prediction.quality,
+        "warnings": list(dict.fromkeys([*choice.warnings, *prediction.warnings])),
+        "seconds": round(seconds, 2),
+    }

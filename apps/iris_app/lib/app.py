@@ -1,0 +1,123 @@
+"""IrisApp: what MONAI Label sees. It turns the host's calls into calls of the service."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from fastapi import HTTPException
+from monailabel.datastore.dicom import DICOMWebDatastore
+from monailabel.interfaces.app import MONAILabelApp
+
+from apps.iris_app.lib.batch import CpuBatchInfer
+from apps.iris_app.lib.infer_task import MODEL, InContextTask
+from apps.iris_app.lib.prelabelling import want
+from apps.iris_app.lib.service import Service
+from apps.iris_app.lib.state import State, read_json
+from apps.iris_app.lib.strategies import FirstStudy, NextStudy, RandomStudy
+from apps.iris_app.lib.study import names_from_info
+from apps.iris_app.lib.training import InContextTuning
+
+log = logging.getLogger(__name__)
+
+
+class IrisApp(MONAILabelApp):
+    """In-context segmentation: the datastore's final labels are the references.
+
+    Args:
+        app_dir: where the host keeps its logs.
+        studies: a folder, or a DICOMweb URL.
+        conf: `checkpoint` names other weights, `originals` = "false" keeps pre-labels to ourselves.
+    """
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        checkpoint = conf.get("checkpoint")
+        self._settings = {
+            "checkpoint": Path(checkpoint) if checkpoint else None,
+            "originals": conf.get("originals", "true").lower() != "false",
+        }
+        super().__init__(
+            app_dir, studies, conf, name="Iris",
+            description="In-context segmentation: label one study, find the others pre-labelled",
+        )  # fmt: skip
+
+    def init_datastore(self):
+        """The host's datastore, and the service on top of it."""
+        datastore = super().init_datastore()
+        remote = isinstance(datastore, DICOMWebDatastore)
+        if remote:
+            from apps.iris_app.lib.dicom_datastore import NamedDicomDatastore
+
+            datastore = NamedDicomDatastore.in_place_of(datastore)
+        folder = None if remote else Path(self.studies)
+        self.service = Service(State.of_datastore(self.studies), datastore, folder, **self._settings)
+        return datastore
+
+    def init_infers(self):
+        """One model, which both viewers list under automatic segmentation."""
+        return {MODEL: InContextTask(self.service)}
+
+    def init_trainers(self):
+        """The training button tunes the embeddings; the network stays as it is."""
+        return {MODEL: InContextTuning(self.service)}
+
+    def init_strategies(self):
+        """Which study to label next."""
+        return {
+            "next": NextStudy(self.service),
+            "random": RandomStudy(self.service),
+            "first": FirstStudy(self.service),
+        }
+
+    def init_batch_infer(self):
+        """Batches that run without a GPU too."""
+        return CpuBatchInfer()
+
+    def on_init_complete(self) -> None:
+        """Starts what runs beside the server."""
+        super().on_init_complete()
+        self.service.start()
+
+    def info(self) -> dict:
+        """The host's facts, and how far the pre-labels are."""
+        told = {"prelabels": read_json(self.service.state.progress, {"state": "none"})}
+        return super().info() | told | {"unusable_references": self.service.catalogue.problems}
+
+    def infer(self, request: dict, datastore=None) -> dict:
+        """Segments a study of the datastore; no other file is ever read, whatever the request names.
+
+        Raises:
+            HTTPException: 404 for an unknown model or study, 422 for any other mistake; the detail says what.
+        """
+        task = self._infers.get(request.get("model"))
+        if task is None:
+            raise HTTPException(404, f"There is no model {request.get('model')}; use {MODEL}")
+        if request.get("session"):
+            raise HTTPException(422, "Sessions are not served: add the image to the datastore")
+        study = request.get("image")
+        if not isinstance(study, str) or not self.service.has(study):
+            raise HTTPException(
+                404, f"The datastore has no study {study or '(none named)'}; name one by its id"
+            )
+        file, params = task({**request, "image": study})
+        return {"label": file, "tag": "original", "file": file, "params": params}
+
+    def next_sample(self, request: dict) -> dict:
+        """The study to label next; it is pre-labelled before all others.
+
+        Raises:
+            HTTPException: 422, an unknown strategy.
+        """
+        if request.get("strategy") not in self._strategies:
+            known = ", ".join(self._strategies)
+            raise HTTPException(422, f"There is no strategy {request.get('strategy')}; use {known}")
+        found = super().next_sample(request)
+        if found:
+            want(self.service.state, found["id"])
+        return found
+
+    def on_save_label(self, image_id: str, label_id: str) -> None:
+        """Takes a label that a viewer has just submitted."""
+        info = self.datastore().get_label_info(image_id, "final") or {}
+        self.service.catalogue.name_classes(names_from_info(info.get("label_info")).values())
+        self.service.look()

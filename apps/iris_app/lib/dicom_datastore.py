@@ -1,0 +1,225 @@
+"""NamedDicomDatastore: the host's DICOMweb datastore with its silent traps taken out.
+
+Segments keep their own names and codes, of several SEGs of a series the newest counts, MR is listed beside
+CT, and a series is whole or not there at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from monailabel.config import settings
+from monailabel.datastore.dicom import DICOMWebDatastore
+from monailabel.datastore.utils.dicom import dicom_web_download_series
+from pydicom.dataset import Dataset
+
+from apps.iris_app.lib.anatomy_codes import segment_attribute
+from apps.iris_app.lib.datastore_view import FINAL
+from apps.iris_app.lib.state import read_json, stamp, write_json
+from apps.iris_app.lib.study import FinalLabel, Study, names_from_info
+from iris_core.volume import PALETTE
+from iris_core.volume_io import read_label
+
+log = logging.getLogger(__name__)
+
+REFRESH = 2.0  # seconds that an answer of the archive is good for
+
+
+@dataclass(frozen=True)
+class SegSeries:
+    """A SEG series. Args: uid; study: UID; image: UID of the series it was drawn on; when: date and time."""
+
+    uid: str
+    study: str
+    image: str
+    when: str
+
+
+class NamedDicomDatastore(DICOMWebDatastore):
+    """Made from the host's own datastore by `in_place_of`."""
+
+    @classmethod
+    def in_place_of(cls, host: DICOMWebDatastore) -> NamedDicomDatastore:
+        """A datastore on the same archive and the same folder."""
+        host._observer.stop()
+        return cls(
+            client=host._client,
+            search_filter=host._search_filter,
+            cache_path=settings.MONAI_LABEL_DICOMWEB_CACHE_PATH.strip() or None,
+            fetch_by_frame=host._fetch_by_frame,
+            convert_to_nifti=True,
+        )
+
+    def __init__(self, **kwargs) -> None:
+        self._fetching = threading.RLock()
+        self._broken: set[str] = set()
+        self._segs: dict[str, SegSeries | None] = {}  # None: drawn on nothing that is listed
+        self._listed: tuple[float, list[str]] = (-REFRESH, [])
+        self._found: tuple[float, dict[str, SegSeries]] = (-REFRESH, {})
+        super().__init__(**kwargs)
+        self._ledger = Path(self._datastore_path) / "whole.json"
+        self._whole = set(read_json(self._ledger, []))
+
+    def list_images(self) -> list[str]:
+        """UIDs of the image series of all wanted modalities."""
+        when, listed = self._listed
+        if time.monotonic() - when > REFRESH:
+            wanted = str(self._search_filter.get("Modality", "")).split("\\")
+            filters = [{**self._search_filter, **({"Modality": m} if m else {})} for m in wanted]
+            entries = [e for f in filters for e in self._client.search_for_series(search_filters=f)]
+            listed = sorted({str(Dataset.from_json(entry).SeriesInstanceUID) for entry in entries})
+            self._listed = (time.monotonic(), listed)
+        return listed
+
+    def newest_segs(self) -> dict[str, SegSeries]:
+        """Image series -> the newest SEG that was drawn on it."""
+        when, found = self._found
+        if time.monotonic() - when > REFRESH:
+            found = {}
+            for entry in self._client.search_for_series(search_filters={"Modality": "SEG"}):
+                seg = self._seg(Dataset.from_json(entry))
+                if seg is not None and (seg.image not in found or seg.when > found[seg.image].when):
+                    found[seg.image] = seg
+            self._found = (time.monotonic(), found)
+        return found
+
+    def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
+        """Image series with a SEG, each once."""
+        return [image for image in self.list_images() if image in self.newest_segs()]
+
+    def get_unlabeled_images(
+        self, label_tag: str | None = None, labels: list[str] | None = None
+    ) -> list[str]:
+        """Image series without a SEG."""
+        return [image for image in self.list_images() if image not in self.newest_segs()]
+
+    def get_label_by_image_id(self, image_id: str, tag: str) -> str:
+        """The label of a series: a SEG of the archive where it is final, else what is kept here."""
+        if tag == FINAL:
+            seg = self.newest_segs().get(image_id)
+            return seg.uid if seg else ""
+        return super().get_label_by_image_id(image_id, tag)
+
+    def save_label(
+        self, image_id: str, label_filename: str, label_tag: str, label_info: dict, label_id: str = ""
+    ) -> str:
+        """Saves a label; a final one goes to the archive as a SEG whose segments carry their own names."""
+        if label_tag == FINAL:
+            label_info = {**label_info, "label_info": described_segments(label_filename, label_info)}
+        saved = super().save_label(image_id, label_filename, label_tag, label_info, label_id)
+        self._found = (-REFRESH, {})
+        return saved
+
+    def studies(self) -> list[Study]:
+        """The series that are here already, with the newest SEG of each."""
+        segs, found = self.newest_segs(), []
+        for image in self.list_images():
+            if image not in self._whole:
+                continue
+            path, final = self._image_file(image), None
+            if image in segs:
+                file = self._seg_file(segs[image])
+                final = FinalLabel(file, stamp(file))
+            found.append(Study(image, path, stamp(path), final))
+        return found
+
+    def fetch_next(self) -> bool:
+        """Brings one more series here, labelled ones first; False where all are here."""
+        segs, here = self.newest_segs(), self._whole | self._broken
+        missing = [image for image in self.list_images() if image not in here]
+        if not missing:
+            return False
+        image = min(missing, key=lambda image: image not in segs)
+        try:
+            self.fetch(image)
+        except Exception:  # whatever is wrong with one series must not keep the others away
+            log.warning("the series %s cannot be brought here", image, exc_info=True)
+            self._broken.add(image)
+        return True
+
+    def fetch(self, image: str) -> None:
+        """Brings a series here, whole or not at all."""
+        with self._fetching:
+            if image in self._whole or image not in self.list_images():
+                return
+            folder, file = Path(self._datastore_path) / image, self._image_file(image)
+            part = folder.with_name(f".{image}.part")
+            for leftover in (folder, part):
+                shutil.rmtree(leftover, ignore_errors=True)
+            file.unlink(missing_ok=True)
+            dicom_web_download_series(None, image, str(part), self._client, self._fetch_by_frame)
+            os.replace(part, folder)
+            super().get_image_uri(image)
+            self._whole.add(image)
+            write_json(sorted(self._whole), self._ledger)
+
+    def get_image_uri(self, image_id: str) -> str:
+        """The image's file; "" for a series that the archive does not list."""
+        self.fetch(image_id)
+        return str(self._image_file(image_id)) if image_id in self._whole else ""
+
+    def _image_file(self, image: str) -> Path:
+        return Path(self._datastore_path) / f"{image}.nii.gz"
+
+    def _seg_file(self, seg: SegSeries) -> Path:
+        """The file of a SEG, brought here where it is missing."""
+        folder = Path(self._datastore_path) / "segs" / seg.uid
+        with self._fetching:
+            if not folder.is_dir():
+                part = folder.with_name(f".{seg.uid}.part")
+                shutil.rmtree(part, ignore_errors=True)
+                dicom_web_download_series(seg.study, seg.uid, str(part), self._client, self._fetch_by_frame)
+                os.replace(part, folder)
+        return next(folder.glob("*.dcm"))
+
+    def _seg(self, entry: Dataset) -> SegSeries | None:
+        uid, study = str(entry.SeriesInstanceUID), str(entry.StudyInstanceUID)
+        if uid not in self._segs:
+            meta = Dataset.from_json(self._client.retrieve_series_metadata(study, uid)[0])
+            drawn_on = meta.get("ReferencedSeriesSequence")
+            image = str(drawn_on[0].SeriesInstanceUID) if drawn_on else ""
+            when = " ".join(
+                str(meta.get(date) or "") + str(meta.get(hour) or "")
+                for date, hour in (("ContentDate", "ContentTime"), ("SeriesDate", "SeriesTime"))
+            )
+            if not image:
+                log.warning("the SEG %s does not say which series it was drawn on: left out", uid)
+            self._segs[uid] = SegSeries(uid, study, image, when) if image else None
+        return self._segs[uid]
+
+
+def described_segments(label: str, info: dict) -> list[dict]:
+    """What the host's SEG writer needs: one entry for each value that is present, in ascending order.
+
+    Args:
+        label: label file.
+        info: may hold a label_info that lists more, fewer or other values.
+    """
+    listed = info.get("label_info")
+    names = names_from_info(listed)
+    colors = {entry.get("idx"): entry.get("color") for entry in listed or () if isinstance(entry, dict)}
+    segments = []
+    for value in read_label(Path(label)).values:
+        name = names.get(value, f"label_{value}")
+        color = _rgb(colors.get(value)) or PALETTE[(value - 1) % len(PALETTE)]
+        attribute = segment_attribute(name, value, color)
+        segments.append({"name": name, "idx": value, "color": list(color), "segmentAttribute": attribute})
+    if segments:
+        segments[0]["model_name"] = "Iris"
+    return segments
+
+
+def _rgb(color: object) -> tuple[int, int, int] | None:
+    parts = np.asarray(color if isinstance(color, (list, tuple)) else (), dtype=float)
+    if parts.size < 3:
+        return None
+    parts = parts[:3] * (255 if parts.max() <= 1 else 1)
+    red, green, blue = (int(part) for part in np.clip(np.rint(parts), 0, 255))
+    return red, green, blue

@@ -1,0 +1,147 @@
+"""EmbeddingStore: every reference is encoded once and kept as a task card beside the datastore.
+
+A card is named after its study, the label's checksum, the weights and the voxel size it was made at. It
+holds one embedding a class, so classes are chosen without encoding again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
+from apps.iris_app.lib.state import State, digest, file_word, read_json, write_json
+from iris_core.card import load_card, save_card
+from iris_core.errors import CardError, InputError
+from iris_core.lattice import fit_label
+from iris_core.modality import detect_modality
+from iris_core.segmenter import Segmenter
+from iris_core.spacing import choose_spacing
+from iris_core.task import Reference, Task, encode_task
+from iris_core.volume_io import read_image
+
+log = logging.getLogger(__name__)
+
+Spacing = tuple[float, float, float]
+MOST_READ = 16  # cards that stay in memory
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a reference before it is encoded. Args: modality; spacing: that "auto" gives, mm."""
+
+    modality: str
+    spacing: Spacing
+
+
+class EmbeddingStore:
+    """Gives embeddings of references, from disk or from the network.
+
+    Args:
+        state: where they are kept.
+        segmenter: the network.
+        fingerprint: of its weights.
+    """
+
+    def __init__(self, state: State, segmenter: Segmenter, fingerprint: str) -> None:
+        self.state, self.segmenter, self.fingerprint = state, segmenter, fingerprint
+        self._read: dict[str, Task] = {}  # by name of the card, the latest last
+
+    def facts(self, catalogue: Catalogue, entry: ReferenceEntry) -> Facts:
+        """Modality and working voxel size of a reference.
+
+        Raises:
+            InputError: image or label cannot be read, or do not belong together.
+        """
+        path = self._folder(entry) / f"{self._word(catalogue, entry)}.json"
+        kept = read_json(path, None)
+        if kept is None:
+            try:
+                reference = read_reference(catalogue, entry)
+                spacing = choose_spacing(reference.image, reference.label, "auto")
+                kept = {"modality": detect_modality(reference.image).name, "spacing": spacing}
+            except Outdated:
+                raise
+            except InputError as error:
+                kept = {"problem": str(error)}
+            write_json(kept, path)
+        if "problem" in kept:
+            raise InputError(kept["problem"])
+        return Facts(kept["modality"], tuple(kept["spacing"]))
+
+    def get(self, catalogue: Catalogue, entry: ReferenceEntry, spacing: Spacing) -> Task:
+        """The task of one reference; classes too small for the voxel size are left out.
+
+        Raises:
+            InputError: image or label cannot be read, or no class is left.
+        """
+        modality = self.facts(catalogue, entry).modality
+        word = f"{self._word(catalogue, entry)}-{self.fingerprint}-{digest(entry.study, spacing)}"
+        if word not in self._read:
+            self._read[word] = self._stored(catalogue, entry, spacing, modality, word)
+            for oldest in list(self._read)[:-MOST_READ]:
+                del self._read[oldest]
+        return self._read[word]
+
+    def _stored(
+        self, catalogue: Catalogue, entry: ReferenceEntry, spacing: Spacing, modality: str, word: str
+    ) -> Task:
+        path = self._folder(entry) / f"{word}.safetensors"
+        if path.is_file():
+            try:
+                return load_card(path, self.fingerprint)
+            except CardError as error:
+                log.warning("encoding again: %s", error)
+        reference = read_reference(catalogue, entry)
+        task = self._encode(reference, entry, modality, spacing)
+        save_card(task, path)
+        self._forget_others(catalogue, entry)
+        return task
+
+    def _encode(self, reference: Reference, entry: ReferenceEntry, modality: str, spacing: Spacing) -> Task:
+        def encode(classes: tuple[str, ...]) -> Task:
+            return encode_task(
+                self.segmenter, [reference], classes=classes, modality=modality, spacing=spacing,
+                strategy="one-shot", fingerprint=self.fingerprint,
+            )  # fmt: skip
+
+        try:
+            return encode(entry.classes)
+        except InputError as error:
+            usable = tuple(name for name in entry.classes if len(entry.classes) > 1 and _works(encode, name))
+            if not usable:
+                raise
+            log.warning("%s: only %s can be used: %s", entry.study, ", ".join(usable), error)
+            return encode(usable)
+
+    def _folder(self, entry: ReferenceEntry):
+        return self.state.embeddings / file_word(entry.study)
+
+    @staticmethod
+    def _word(catalogue: Catalogue, entry: ReferenceEntry) -> str:
+        return f"{entry.checksum}-{digest(catalogue.studies[entry.study].stamp)[:8]}"
+
+    def _forget_others(self, catalogue: Catalogue, entry: ReferenceEntry) -> None:
+        """Removes what was kept of earlier labels of this study."""
+        current = self._word(catalogue, entry)
+        for path in self._folder(entry).iterdir():
+            if not path.name.startswith((current, ".")):
+                path.unlink(missing_ok=True)
+
+
+def read_reference(catalogue: Catalogue, entry: ReferenceEntry) -> Reference:
+    """Image and final label of a study, the label on the image's grid and in the register's numbers.
+
+    Raises:
+        InputError: one cannot be read, or they do not belong together.
+    """
+    image = read_image(catalogue.studies[entry.study].image)
+    return Reference(image, fit_label(catalogue.label_of(entry.study), image), entry.study)
+
+
+def _works(encode, name: str) -> bool:
+    try:
+        encode((name,))
+    except InputError:
+        return False
+    return True

@@ -1,0 +1,85 @@
+"""Reading a final label with the names of its classes, wherever they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from apps.iris_app.lib.class_register import ClassRegister
+from apps.iris_app.lib.study import FinalLabel
+from iris_core.errors import InputError
+from iris_core.label_names import read_label_names
+from iris_core.label_values import label_dtype
+from iris_core.volume import LabelVolume
+from iris_core.volume_io import read_label, seg_nrrd
+from iris_core.volume_io.suffix import NRRD, suffix_of
+
+NAME_FILES = ("labels.json", "dataset.json")  # of a whole studies folder
+
+
+def read_final(final: FinalLabel, studies: Path | None = None) -> LabelVolume:
+    """Reads a final label.
+
+    Names are taken from the segments of a DICOM SEG or a segmentation NRRD, else from the datastore, else
+    from labels.json or dataset.json in the studies folder. A value that nobody names is called label_<value>.
+
+    Args:
+        final: the label.
+        studies: folder of the images.
+
+    Raises:
+        InputError: the file cannot be read, or nothing is drawn in it.
+    """
+    if final.path.suffix == ".dcm" or final.path.is_dir():
+        from apps.iris_app.lib.dicom_seg import read_seg
+
+        label = read_seg(final.path)
+    elif suffix_of(final.path) in NRRD and _has_segments(final.path):
+        label = seg_nrrd.load(final.path, {})
+    else:
+        label = read_label(final.path, labels=final.names or folder_names(studies) or None)
+    if not label.values:
+        raise InputError("the label is empty", where=final.path, remedy="draw something in it")
+    return label
+
+
+def folder_names(studies: Path | None) -> dict[int, str]:
+    """Value -> name for a whole studies folder; empty where no file says so.
+
+    Raises:
+        InputError: there is such a file and it is broken.
+    """
+    for name in NAME_FILES if studies is not None else ():
+        if (studies / name).is_file():
+            return read_label_names(studies / name)
+    return {}
+
+
+def in_register(label: LabelVolume, register: ClassRegister) -> LabelVolume:
+    """The label with the register's names and numbers; two values of one name become one class."""
+    moved = {value: register.add(label.name_of(value), label.colors.get(value)) for value in label.values}
+    numbers = moved.values()
+    return replace(
+        label,
+        array=_renumbered(label.array, moved),
+        layers=tuple(_renumbered(layer, moved) for layer in label.layers),
+        names={number: register.name(number) for number in numbers},
+        colors={number: register.color(number) for number in numbers},
+    )
+
+
+def _renumbered(array: np.ndarray, moved: Mapping[int, int]) -> np.ndarray:
+    result = np.zeros(array.shape, label_dtype(max(moved.values(), default=0)))
+    for value, number in moved.items():
+        result[array == value] = number
+    return result
+
+
+def _has_segments(path: Path) -> bool:
+    """Whether an NRRD's header describes segments."""
+    with open(path, "rb") as file:
+        head = file.read(1 << 16)
+    return b"Segment0_" in head.split(b"\n\n", 1)[0]

@@ -1,0 +1,109 @@
+"""Which references answer for a study: those that may, and of them those of its own modality.
+
+See docs/decisions/0052.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
+from apps.iris_app.lib.embedding_store import EmbeddingStore, Facts
+from apps.iris_app.lib.options import Options
+from iris_core.errors import InputError
+from iris_core.modality import detect_modality
+from iris_core.volume import Volume
+
+
+@dataclass(frozen=True)
+class Choice:
+    """References in use.
+
+    Attributes:
+        references: with their facts, oldest first.
+        names: of the classes, in the order of their numbers.
+        modality: of the references.
+        warnings: what a person should know; grows while references turn out to be unusable.
+    """
+
+    references: tuple[tuple[ReferenceEntry, Facts], ...]
+    names: tuple[str, ...]
+    modality: str
+    warnings: list[str]
+
+
+def chosen_references(catalogue: Catalogue, study: str, options: Options) -> list[ReferenceEntry]:
+    """The references that may be used for a study: final labels of other studies, pinned ones if any.
+
+    Raises:
+        InputError: there is none; the message says why and what to do.
+    """
+    others = [r for r in catalogue.usable if r.study != study]
+    chosen = [r for r in others if r.study not in options.banned]
+    if options.pinned:
+        chosen = [r for r in chosen if r.study in options.pinned]
+    if chosen:
+        return chosen
+    if others:
+        raise InputError("Every reference is banned", remedy="leave at least one to learn from")
+    if catalogue.problems:
+        raise InputError(
+            "No reference can be used",
+            found="; ".join(f"{name}: {why}" for name, why in catalogue.problems.items()),
+        )
+    if catalogue.usable:
+        raise InputError(
+            "The only labelled study is this one", where=study, remedy="label another one to learn from"
+        )
+    raise InputError("There is no reference yet", remedy="label one study and submit that label as final")
+
+
+def choose(
+    catalogue: Catalogue,
+    options: Options,
+    references: Sequence[ReferenceEntry],
+    image: Volume,
+    embeddings: EmbeddingStore,
+) -> Choice:
+    """Of the references that may be used, those of the image's modality where there are any.
+
+    Args:
+        catalogue: studies and class numbers.
+        options: of the request; a class that it names is worth another modality.
+        references: that may be used, oldest first.
+        image: the query.
+        embeddings: knows the references' modalities.
+
+    Raises:
+        InputError: none can be used, or none of them shows a class that is asked for.
+        Outdated: a label changed after it was catalogued.
+    """
+    modality = detect_modality(image).name
+    facts: list[tuple[ReferenceEntry, Facts]] = []
+    warnings: list[str] = []
+    for entry in references:
+        try:
+            facts.append((entry, embeddings.facts(catalogue, entry)))
+        except Outdated:
+            raise
+        except InputError as error:
+            warnings.append(f"{entry.study} is left out: {error}")
+    if not facts:
+        raise InputError("No reference can be used", found="; ".join(warnings))
+    alike = [(entry, fact) for entry, fact in facts if fact.modality == modality]
+    used = alike if alike and {*options.classes} <= _shown(alike) else facts
+    missing = [name for name in options.classes if name not in _shown(used)]
+    if missing:
+        raise InputError("No reference in use shows this class", where=", ".join(missing))
+    if used is not alike and len(alike) < len(facts):
+        found = Counter(f.modality for _, f in facts).most_common(1)[0][0]
+        warnings.append(f"the references are {found}, this study looks like {modality}: check the result")
+    numbers = catalogue.register.numbers
+    names = sorted(options.classes or _shown(used), key=numbers.__getitem__)
+    return Choice(tuple(used), tuple(names), used[0][1].modality, warnings)
+
+
+def _shown(references: Sequence[tuple[ReferenceEntry, Facts]]) -> set[str]:
+    return {name for entry, _ in references for name in entry.classes}

@@ -1,0 +1,55 @@
+"""The answer's file: a fresh temporary one in the format that the viewer asks for; the host deletes it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from apps.iris_app.lib.result_store import Result
+from iris_core.errors import InputError
+from iris_core.volume_io import write_label
+from iris_core.volume_io.itk import from_array
+from iris_core.volume_io.suffix import WRITABLE
+
+DEFAULT = ".nii.gz"
+
+
+def write_reply(result: Result, request: Mapping[str, object]) -> str:
+    """Writes a result for a viewer.
+
+    Args:
+        result: the segmentation; its voxel order is the image's.
+        request: may hold result_extension, result_dtype and result_compress.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: a format or a type that cannot hold the label.
+    """
+    extension = str(request.get("result_extension") or DEFAULT)
+    if extension not in WRITABLE:
+        raise InputError("Unknown result extension", where=extension, expected=", ".join(WRITABLE))
+    label = result.label()
+    handle, name = tempfile.mkstemp(prefix="iris-", suffix=extension)
+    os.close(handle)
+    if extension not in (".nrrd", ".mha"):
+        write_label(label, name)
+        return name
+    import SimpleITK as sitk
+
+    array = label.array.astype(_dtype(request.get("result_dtype"), label.array))
+    compress = str(request.get("result_compress", "true")).lower() != "false"
+    sitk.WriteImage(from_array(array, label.affine), str(Path(name)), useCompression=compress)
+    return name
+
+
+def _dtype(wanted: object, array: np.ndarray) -> np.dtype:
+    dtype = np.dtype(str(wanted)) if wanted in ("uint8", "uint16", "int16", "int32") else array.dtype
+    if int(array.max(initial=0)) > np.iinfo(dtype).max:
+        raise InputError("Too many classes for the type asked for", where="result_dtype", found=dtype.name)
+    return dtype

@@ -1,0 +1,100 @@
+"""ResultStore: finished segmentations, each named after everything it was computed from.
+
+A result is found again only while nothing it depends on has changed. The record is written after the label,
+so a result whose record is there is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from apps.iris_app.lib.catalogue import Catalogue, ReferenceEntry
+from apps.iris_app.lib.options import Options
+from apps.iris_app.lib.state import State, digest, file_word, read_json, write_json
+from iris_core.volume import LabelVolume
+from iris_core.volume_io import read_label, write_label
+
+KEPT = 4  # results a study, the newest
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished segmentation. Args: study; key; path: label file; record: in JSON types."""
+
+    study: str
+    key: str
+    path: Path
+    record: dict
+
+    def label(self) -> LabelVolume:
+        """The label with names and colours."""
+        names = {entry["idx"]: entry["name"] for entry in self.record["classes"]}
+        colors = {entry["idx"]: tuple(entry["color"]) for entry in self.record["classes"]}
+        return replace(read_label(self.path, labels=names), colors=colors)
+
+
+class ResultStore:
+    """Results by study and key. Args: state: where they are kept."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def find(self, study: str, key: str) -> Result | None:
+        """The result, or None where it has to be computed; one that failed is found too."""
+        record = read_json(self._path(study, key, ".json"), None)
+        return None if record is None else Result(study, key, self._path(study, key, ".nii.gz"), record)
+
+    def put(self, study: str, key: str, label: LabelVolume, record: dict) -> Result:
+        """Keeps a result; the oldest ones of the study go."""
+        write_label(label, self._path(study, key, ".nii.gz"))
+        write_json(record, self._path(study, key, ".json"))
+        self._forget_old(study)
+        return Result(study, key, self._path(study, key, ".nii.gz"), record)
+
+    def put_problem(self, study: str, key: str, sentence: str) -> None:
+        """Remembers that a study could not be segmented, and why."""
+        write_json({"problem": sentence}, self._path(study, key, ".json"))
+
+    def likeness(self, study: str, key: str) -> dict[str, float] | None:
+        """Per class how much a study looks like the references; None where it is not known yet."""
+        return read_json(self._path(study, key, ".likeness"), None)
+
+    def latest_likeness(self, study: str) -> dict[str, float]:
+        """The newest likeness that was measured for a study, whatever has changed since; else empty."""
+        files = self._path(study, "", "").parent.glob("[!.]*.likeness")
+        newest = max(files, key=lambda path: path.stat().st_mtime, default=None)
+        return {} if newest is None else read_json(newest, {})
+
+    def put_likeness(self, study: str, key: str, likeness: dict[str, float]) -> None:
+        """Keeps how much a study looks like the references."""
+        write_json(likeness, self._path(study, key, ".likeness"))
+
+    def _path(self, study: str, key: str, suffix: str) -> Path:
+        return self.state.results / file_word(study) / f"{key}{suffix}"
+
+    def _forget_old(self, study: str) -> None:
+        folder = self._path(study, "", "").parent
+        records = sorted(folder.glob("[!.]*.json"), key=lambda path: path.stat().st_mtime)
+        for record in records[:-KEPT]:
+            for suffix in (".json", ".nii.gz", ".likeness"):
+                record.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def result_key(
+    catalogue: Catalogue, study: str, options: Options, references: Sequence[ReferenceEntry], weights: str
+) -> str:
+    """A word for everything a result depends on.
+
+    Args:
+        catalogue: studies and class numbers.
+        study: the query's id.
+        options: of the request.
+        references: that may be used.
+        weights: fingerprint of the network, and of a tuned embedding where one is used.
+    """
+    used = [(r.study, r.checksum, catalogue.studies[r.study].stamp) for r in references]
+    numbers = catalogue.register.numbers
+    held = sorted((name, numbers[name]) for name in {n for r in references for n in r.classes})
+    return digest(weights, options.decisive, used, held, study, catalogue.studies[study].stamp)

@@ -1,0 +1,172 @@
+"""Service: what happens beside the host's requests.
+
+It follows the datastore, keeps the pre-label job running, publishes what the job has finished, and hands what
+a person waits for to the worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from monailabel.interfaces.datastore import Datastore
+
+from apps.iris_app.lib.annotator import Annotator, weights_word
+from apps.iris_app.lib.catalogue import Catalogue
+from apps.iris_app.lib.datastore_view import studies_of
+from apps.iris_app.lib.index_copy import keep_copy
+from apps.iris_app.lib.options import Options
+from apps.iris_app.lib.originals import Originals
+from apps.iris_app.lib.prelabelling import prelabels
+from apps.iris_app.lib.reference_choice import chosen_references
+from apps.iris_app.lib.result_store import Result, ResultStore, result_key
+from apps.iris_app.lib.state import State, stamp
+from apps.iris_app.lib.tuned_store import TunedStore
+from apps.iris_app.lib.weights import weights_fingerprint
+from apps.iris_app.lib.worker_client import WorkerClient
+from iris_core.errors import InputError
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0  # seconds between two looks at the datastore
+RESTART = 3.0  # seconds before a job that died is started again
+
+
+class Service:
+    """Serves one datastore.
+
+    Args:
+        state: the app's state.
+        datastore: the host's.
+        folder: of the images, where the datastore is one.
+        checkpoint: weights; the shipped ones when None.
+        originals: publish pre-labels as original labels.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        datastore: Datastore,
+        folder: Path | None,
+        checkpoint: Path | None,
+        originals: bool,
+    ) -> None:
+        self.state, self.datastore, self.checkpoint = state, datastore, checkpoint
+        self._folder = folder
+        self.catalogue = Catalogue(state, folder)
+        self.results, self.tuned = ResultStore(state), TunedStore(state)
+        self._originals, self._publishes = Originals(state, datastore), originals
+        self._worker: WorkerClient | None = None
+        self._job: subprocess.Popen | None = None
+        self._job_started = 0.0
+        self._published = ("", "")
+        self._wake = threading.Event()
+
+    @property
+    def weights(self) -> str:
+        """A word for the weights and what was tuned on top of them.
+
+        Raises:
+            InputError: there are none.
+        """
+        return weights_word(weights_fingerprint(self.checkpoint), self.tuned)
+
+    def start(self) -> None:
+        """Begins to follow the datastore; the caller is the server, not one of its subprocesses."""
+        self._worker = WorkerClient(self.state, self.checkpoint)
+        self._worker.warm()
+        threading.Thread(target=self._follow, name="iris", daemon=True).start()
+
+    def look(self) -> None:
+        """Looks at the datastore at once, in the background."""
+        self._wake.set()
+
+    def refresh(self) -> None:
+        """Takes over what the datastore says now."""
+        self.catalogue.refresh(studies_of(self.datastore))
+
+    def has(self, study: str) -> bool:
+        """Whether the datastore knows a study."""
+        if study not in self.catalogue.studies:
+            fetch = getattr(self.datastore, "fetch", None)
+            if fetch is not None:  # an archive whose series are brought here one by one
+                fetch(study)
+            self.refresh()
+        return study in self.catalogue.studies
+
+    def result(self, study: str, options: Options) -> Result:
+        """The segmentation of a study: kept, or computed by the worker, or here where there is no worker.
+
+        Raises:
+            InputError: it cannot be computed; the message says why.
+            WorkerLost: the worker died twice.
+        """
+        catalogue = self.catalogue.snapshot()
+        references = chosen_references(catalogue, study, options)
+        key = result_key(catalogue, study, options, references, self.weights)
+        kept = self.results.find(study, key)
+        if kept is not None and "problem" not in kept.record:
+            return kept
+        if self._worker is None:
+            annotator = Annotator(self.state, self.checkpoint, options.device)
+            return annotator.annotate(catalogue, study, options)
+        found = self.results.find(study, self._worker.annotate(study, options))
+        if found is None or "problem" in found.record:
+            raise InputError("The result has just become outdated", where=study, remedy="ask again")
+        return found
+
+    def save(self, result: Result, tag: str) -> str:
+        """Saves a result under a tag, "no" for not at all; gives what a person should know of it, or "".
+
+        A refusal is a warning and no error: the result itself is fine.
+        """
+        if tag == "no":
+            return ""
+        try:
+            self._originals.save(result, tag)
+        except InputError as error:
+            return f"not saved as {tag}: {error}"
+        self.look()
+        return ""
+
+    def prelabels(self) -> dict[str, Result]:
+        """The finished pre-labels of unlabelled studies that are up to date."""
+        return prelabels(self.catalogue.snapshot(), self.results, self.weights)
+
+    def _follow(self) -> None:
+        while True:
+            try:
+                self.refresh()
+                self._keep_job()
+                fetch_next = getattr(self.datastore, "fetch_next", None)
+                while fetch_next is not None and fetch_next():
+                    self.refresh()
+                self._publish()
+                if self._folder is not None:
+                    keep_copy(self._folder, self.state)
+            except Exception:  # a datastore that is away for a moment must not end the service
+                log.warning("looking at the datastore failed", exc_info=True)
+            self._wake.wait(LOOK)
+            self._wake.clear()
+
+    def _publish(self) -> None:
+        """Saves pre-labels that have come since the last time as originals."""
+        seen = (stamp(self.state.progress), stamp(self.state.catalogue))
+        if self._publishes and seen != self._published:
+            for result in self.prelabels().values():
+                self._originals.publish(result)
+            self._published = seen
+
+    def _keep_job(self) -> None:
+        running = self._job is not None and self._job.poll() is None
+        if running or time.monotonic() - self._job_started < RESTART:
+            return
+        if self._job is not None:
+            log.warning("the pre-label job ended with %s; it is started again", self._job.returncode)
+        command = [sys.executable, "-m", "apps.iris_app.prelabel_job", str(self.state.root)]
+        command += ["--checkpoint", str(self.checkpoint)] if self.checkpoint else []
+        self._job, self._job_started = subprocess.Popen(command), time.monotonic()

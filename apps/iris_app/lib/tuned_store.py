@@ -1,0 +1,106 @@
+"""TunedStore: embeddings tuned on a set of references, used for as long as that set stays the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from apps.iris_app.lib.catalogue import Catalogue, ReferenceEntry
+from apps.iris_app.lib.embedding_store import Spacing, read_reference
+from apps.iris_app.lib.state import State, digest, read_json, write_json
+from iris_core.card import load_card, save_card
+from iris_core.embedding import TaskEmbedding
+from iris_core.errors import CardError
+from iris_core.preprocess import prepare_image, prepare_masks
+from iris_core.segmenter import Progress, Segmenter
+from iris_core.strategies.tuning import Example, tune
+from iris_core.task import Task
+
+
+class TunedStore:
+    """Keeps one tuned embedding for each modality. Args: state: where."""
+
+    def __init__(self, state: State) -> None:
+        self.folder = state.root / "tuned"
+
+    @property
+    def word(self) -> str:
+        """Changes whenever a tuned embedding comes or goes; "" where there is none."""
+        names = sorted(path.name for path in self.folder.glob("[!.]*.safetensors"))
+        return digest(names) if names else ""
+
+    def get(self, task: Task, entries: Sequence[ReferenceEntry]) -> TaskEmbedding | None:
+        """The tuned embedding of a task's classes; None where it was not tuned on just these references."""
+        path = self.folder / f"{_key(task, entries)}.safetensors"
+        if not path.is_file():
+            return None
+        try:
+            tuned = load_card(path, task.fingerprint).tuned
+        except CardError:
+            return None
+        return tuned.select(task.names) if tuned and {*task.names} <= {*tuned.names} else None
+
+    def make(
+        self,
+        task: Task,
+        entries: Sequence[ReferenceEntry],
+        catalogue: Catalogue,
+        segmenter: Segmenter,
+        progress: Progress | None = None,
+    ) -> dict:
+        """Tunes a task on its references and keeps the result, which is never worse on the held-back one.
+
+        Args:
+            task: its pool holds one embedding for each entry.
+            entries: the references.
+            catalogue: where image and label of a reference are found.
+            segmenter: the network, which stays as it is.
+            progress: called with (steps done, steps in all).
+
+        Returns:
+            Dice of the held-back reference before and after, steps, classes, references.
+        """
+        examples = [
+            _example(catalogue, entry, embedding.names, task.modality, task.spacing)
+            for entry, embedding in zip(entries, task.pool, strict=True)
+        ]
+        tuned = tune(segmenter, task.pool, examples, task.names, seed=task.seed, progress=progress)
+        stats = {
+            "before": round(tuned.before, 4),
+            "after": round(tuned.after, 4),
+            "steps": tuned.steps,
+            "classes": list(task.names),
+            "references": [entry.study for entry in entries],
+            "modality": task.modality,
+        }
+        name = _key(task, entries)
+        save_card(
+            Task(
+                task.classes, task.modality, task.spacing, task.pool, "tuning", task.fingerprint, stats,
+                tuned.embedding,
+            ),
+            self.folder / f"{name}.safetensors",
+        )  # fmt: skip
+        for path in self.folder.glob(f"{task.modality}-*.safetensors"):
+            if path.stem != name:
+                path.unlink(missing_ok=True)
+        write_json({**self.stats, task.modality: stats}, self.folder / "stats.json")
+        return stats
+
+    @property
+    def stats(self) -> dict:
+        """What the last tuning of each modality gave."""
+        return read_json(self.folder / "stats.json", {})
+
+
+def _key(task: Task, entries: Sequence[ReferenceEntry]) -> str:
+    used = [(entry.study, entry.checksum) for entry in entries]
+    return f"{task.modality}-{digest(task.fingerprint, used, task.spacing)}"
+
+
+def _example(
+    catalogue: Catalogue, entry: ReferenceEntry, names: Sequence[str], modality: str, spacing: Spacing
+) -> Example:
+    reference = read_reference(catalogue, entry)
+    prepared = prepare_image(reference.image, modality=modality, spacing=spacing)
+    numbers = [catalogue.register.numbers[name] for name in names]
+    return Example(prepared.image, prepare_masks(reference.label, numbers, prepared.grid), tuple(names))

@@ -1,0 +1,34 @@
+"""The fingerprint of a weights file, read from its header alone: the server loads no network."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from apps.iris_app.lib.state import stamp
+from iris_core.checkpoint import shipped_weights
+from iris_core.errors import CheckpointError, InputError
+
+
+def weights_fingerprint(checkpoint: Path | None) -> str:
+    """The fingerprint that a weights file states.
+
+    Raises:
+        InputError: there is no such file.
+        CheckpointError: it states none.
+    """
+    path = checkpoint or shipped_weights()
+    if not path.is_file():
+        raise InputError("The weights are missing", where=path, remedy="start the server with other weights")
+    return _stated(path, stamp(path))
+
+
+@lru_cache(maxsize=4)
+def _stated(path: Path, when: str) -> str:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata()["fingerprint"]
+    except (SafetensorError, OSError, KeyError, TypeError) as error:
+        raise CheckpointError("The weights cannot be read", where=path, found=error) from error

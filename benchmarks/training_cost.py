@@ -1,0 +1,64 @@
+"""What one training episode costs: floating-point operations, and those of a whole training.
+
+    python benchmarks/training_cost.py --preset paper --window 128 --classes 1 [--seconds]
+
+Counted on tensors without memory; --seconds also times one step here, on the CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from iris_core.config import preset
+from iris_core.model.build import build
+from iris_core.model.iris import Iris
+
+
+def step(model: Iris, image: Tensor, masks: Tensor) -> None:
+    """Forward and backward of one batch, reference and query alike."""
+    reference = model.encode_image(image)
+    tokens = model.encode_tokens(reference, masks)
+    offset = torch.zeros(image.shape[0], 3)
+    memory = model.encode_memory(reference, masks, offset)
+    memories = [] if memory is None else [memory]
+    decoded = model.decode(model.encode_image(image), tokens, memories, None, offset)
+    decoded.logits.mean().backward()
+
+
+def batch(window: int, classes: int) -> tuple[Tensor, Tensor]:
+    """One episode: image (1, 1, D, H, W), masks (1, K, D, H, W)."""
+    shape = (window, window, window)
+    masks = torch.zeros(1, classes, *shape)
+    masks[..., : window // 2] = 1
+    return torch.ones(1, 1, *shape), masks
+
+
+def main() -> None:
+    """Prints the operations of a step, of the paper's training, and seconds where they are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="paper")
+    parser.add_argument("--window", type=int, default=128)
+    parser.add_argument("--classes", type=int, default=1)
+    parser.add_argument("--seconds", action="store_true")
+    arguments = parser.parse_args()
+    with FakeTensorMode(), FlopCounterMode(display=False) as counter:
+        step(build(preset(arguments.preset)), *batch(arguments.window, arguments.classes))
+    operations = counter.get_total_flops()
+    print(f"{arguments.preset}, window {arguments.window}, classes {arguments.classes}")
+    print(f"one episode, forward and backward: {operations / 1e12:.2f} TFLOP")
+    print(f"80 000 steps of 32 episodes: {operations * 80_000 * 32 / 1e18:.1f} EFLOP")
+    if arguments.seconds:
+        model = build(preset(arguments.preset))
+        started = time.perf_counter()
+        step(model, *batch(arguments.window, arguments.classes))
+        print(f"one step here, {torch.get_num_threads()} threads: {time.perf_counter() - started:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+from nnunet_trainers.iris_trainer import nnUNetTrainerIris as nnUNetTrainerIris

@@ -1,0 +1,35 @@
+"""Image files as nnU-Net's NIfTI reader needs them: their grid without their voxels, and writing them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from iris_core.volume import Volume
+from iris_core.volume_io import nifti
+from iris_core.volume_io.suffix import NIFTI, suffix_of
+
+
+def readable_by_nnunet(path: Path) -> bool:
+    """Whether nnU-Net's reader, which reorients, takes the file: NIfTI with three axes."""
+    import nibabel as nib
+
+    return suffix_of(path) in NIFTI and nib.load(path).ndim == 3
+
+
+def header_of(path: Path) -> Volume:
+    """A NIfTI file's grid in its own order; the array is a stand-in that takes no memory."""
+    import nibabel as nib
+
+    image = nib.load(path)
+    return Volume(np.broadcast_to(np.float32(0), image.shape[:3]), image.affine, path)
+
+
+def write_image(image: Volume, path: Path) -> None:
+    """Writes NIfTI: int16 where that loses nothing, else float32."""
+    array = image.array
+    limits = np.iinfo(np.int16)
+    if limits.min <= array.min() and array.max() <= limits.max and np.array_equal(array, np.rint(array)):
+        array = array.astype(np.int16)
+    nifti.save(array, image.affine, path)

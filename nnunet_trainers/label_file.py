@@ -1,0 +1,48 @@
+"""A dataset's label in other values: what union and graduation write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from iris_core.errors import InputError
+from iris_core.label_values import label_dtype
+from iris_core.lattice import fit_label
+from iris_core.volume import LabelVolume, Volume
+from iris_core.volume_io import read_label
+
+
+def renumbered(path: Path, image: Volume, values: Mapping[int, int]) -> LabelVolume:
+    """Reads a label, brings it onto its image's voxels, and gives every structure its new value.
+
+    Args:
+        path: the label file.
+        image: its image; the grid is enough.
+        values: old value -> new value.
+
+    Raises:
+        InputError: a value that is not in `values`, structures that share a voxel, or a label that does not
+            lie on its image.
+    """
+    label = fit_label(read_label(path), image)
+    unnamed = sorted(set(label.values) - set(values))
+    if unnamed:
+        raise InputError(
+            "holds a value without a name",
+            where=path,
+            expected=", ".join(map(str, sorted(values))),
+            found=", ".join(map(str, unnamed)),
+            remedy="name the value, or take it out of the label",
+        )
+    if sum(np.count_nonzero(layer) for layer in label.layers) > np.count_nonzero(label.array):
+        raise InputError(
+            "structures overlap, and nnU-Net keeps one value a voxel",
+            where=path,
+            remedy="decide which structure a voxel belongs to",
+        )
+    table = np.zeros(max(values) + 1, dtype=label_dtype(max(values.values())))
+    table[list(values)] = list(values.values())
+    return replace(label, array=table[label.array], layers=())

@@ -1,0 +1,82 @@
+"""Which study comes next: the one least like the references, somebody else's last."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+pytestmark = pytest.mark.hosts
+
+LIKENESS = {"a": {"liver": 0.9, "spleen": 0.8}, "b": {"liver": 0.95, "spleen": 0.3}, "c": {"liver": 0.7}}
+
+
+class Datastore:
+    """Says when a study was last handed out."""
+
+    def __init__(self, **handed_out: float) -> None:
+        self.handed_out = handed_out
+
+    def get_image_info(self, study: str) -> dict:
+        return {"strategy": {"next": {"ts": self.handed_out.get(study, 0)}}}
+
+
+@pytest.fixture
+def service():
+    """Three pre-labelled studies; in "empty" nothing was found."""
+    results = {
+        name: SimpleNamespace(
+            key=name, record={"label_info": [{"name": "liver"}], "expected_dice": {"liver": 0.9}}
+        )
+        for name in (*LIKENESS, "empty")
+    }
+    results["empty"].record["label_info"] = []
+    return SimpleNamespace(
+        refresh=lambda: None,
+        catalogue=SimpleNamespace(unlabelled=[SimpleNamespace(id=name) for name in results]),
+        results=SimpleNamespace(
+            likeness=lambda study, key: LIKENESS.get(study), latest_likeness=lambda study: LIKENESS.get(study)
+        ),
+        prelabels=lambda: results,
+    )
+
+
+def chosen(strategy, datastore=None) -> str | None:
+    found = strategy({}, datastore or Datastore())
+    return found and found["id"]
+
+
+def test_next_is_the_study_whose_worst_class_is_least_like_the_references(service):
+    from apps.iris_app.lib.strategies import NextStudy
+
+    assert chosen(NextStudy(service)) == "b"
+
+
+def test_a_study_without_foreground_in_view_comes_last(service):
+    from apps.iris_app.lib.strategies import NextStudy
+
+    weights = NextStudy(service).weigh(["a", "empty", "c"])
+    assert min(weights, key=weights.__getitem__) == "empty"
+
+
+def test_a_study_that_was_just_handed_out_goes_to_nobody_else_while_there_are_others(service):
+    from apps.iris_app.lib.strategies import FirstStudy, NextStudy
+
+    now = time.time()
+    assert chosen(NextStudy(service), Datastore(b=now)) == "c"
+    assert chosen(FirstStudy(service), Datastore(a=now)) == "b"
+    assert chosen(FirstStudy(service), Datastore(a=now, b=now, c=now, empty=now)) == "a"
+
+
+def test_random_reaches_every_study(service):
+    from apps.iris_app.lib.strategies import RandomStudy
+
+    assert {chosen(RandomStudy(service)) for _ in range(200)} == {"a", "b", "c", "empty"}
+
+
+def test_when_all_are_labelled_there_is_no_next(service):
+    from apps.iris_app.lib.strategies import RandomStudy
+
+    service.catalogue.unlabelled = []
+    assert chosen(RandomStudy(service)) is None

@@ -1,0 +1,168 @@
+"""The pre-label job: every unlabelled study once, most useful first, whole whenever it is killed."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from apps.iris_app.lib.catalogue import Catalogue
+from apps.iris_app.lib.prelabelling import Prelabelling, cancel, prelabels, resume, want
+from apps.iris_app.lib.result_store import ResultStore
+from apps.iris_app.lib.state import checksum, read_json
+from iris_core.errors import InputError
+from tests.app_folder import AppFolder
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return AppFolder(tmp_path, count=4)
+
+
+def run(folder) -> Prelabelling:
+    job = Prelabelling(folder.annotator())
+    job.run(until_done=True)
+    return job
+
+
+def finished(folder) -> dict:
+    weights = folder.annotator().weights
+    return prelabels(Catalogue(folder.state), ResultStore(folder.state), weights)
+
+
+def test_every_unlabelled_study_is_prelabelled_once_and_none_that_is_labelled(folder, monkeypatch):
+    folder.label("case_2")
+    done = []
+    annotate = type(folder.annotator()).annotate
+    monkeypatch.setattr(
+        "apps.iris_app.lib.annotator.Annotator.annotate",
+        lambda self, catalogue, study, *a: done.append(study) or annotate(self, catalogue, study, *a),
+    )
+    run(folder)
+    assert done == ["case_1", "case_3", "case_4"] == sorted(finished(folder))
+    assert read_json(folder.state.progress, {})["state"] == "idle"
+
+    run(folder)
+    assert len(done) == 3
+
+
+def test_nothing_is_done_without_a_reference(folder):
+    run(folder)
+    assert finished(folder) == {} and not folder.state.results.exists()
+
+
+def test_a_new_label_makes_every_prelabel_stale(folder):
+    folder.label("case_1")
+    run(folder)
+    before = {study: result.key for study, result in finished(folder).items()}
+    folder.label("case_2")
+    assert finished(folder) == {}
+    run(folder)
+    assert sorted(finished(folder)) == ["case_3", "case_4"]
+    assert all(result.key != before[study] for study, result in finished(folder).items())
+
+
+def test_a_study_that_somebody_opens_comes_first_and_then_the_least_like_the_references(folder, monkeypatch):
+    folder.label("case_1")
+    likeness = {"case_2": {"bright": 0.9}, "case_3": {"bright": 0.2, "dark": 0.95}, "case_4": {"bright": 0.5}}
+    monkeypatch.setattr(ResultStore, "latest_likeness", lambda self, study: likeness[study])
+    want(folder.state, "case_2")
+
+    todo, done = Prelabelling(folder.annotator())._missing(folder.catalogue)
+
+    assert [study.id for study in todo] == ["case_2", "case_3", "case_4"] and done == 0
+
+
+def test_a_study_that_cannot_be_read_is_named_and_holds_nothing_up(folder):
+    (folder.root / "case_2.nii.gz").write_bytes(b"no image")
+    folder.refresh()
+    folder.label("case_1")
+    run(folder)
+    assert sorted(finished(folder)) == ["case_3", "case_4"]
+    assert "case_2.nii.gz" in read_json(folder.state.progress, {})["failed"]["case_2"]
+
+
+def test_a_fault_of_the_program_on_one_study_holds_nothing_up(folder, monkeypatch):
+    folder.label("case_1")
+    annotate = type(folder.annotator()).annotate
+
+    def faulty(self, catalogue, study, *rest):
+        if study == "case_3":
+            raise RuntimeError("out of luck")
+        return annotate(self, catalogue, study, *rest)
+
+    monkeypatch.setattr("apps.iris_app.lib.annotator.Annotator.annotate", faulty)
+    run(folder)
+    assert sorted(finished(folder)) == ["case_2", "case_4"]
+    assert "out of luck" in read_json(folder.state.progress, {})["failed"]["case_3"]
+
+
+def test_a_cancelled_job_stops_and_goes_on_when_it_is_resumed(folder):
+    folder.label("case_1")
+    cancel(folder.state)
+    run(folder)
+    assert finished(folder) == {} and read_json(folder.state.progress, {})["state"] == "cancelled"
+    resume(folder.state)
+    run(folder)
+    assert len(finished(folder)) == 3
+
+
+def test_a_change_of_the_catalogue_stops_work_that_is_out_of_date(folder):
+    folder.label("case_1")
+    job = Prelabelling(folder.annotator())
+    pause, calls = job._pause, []
+
+    def label_meanwhile(done, total):
+        if not calls:
+            calls.append(folder.label("case_2"))
+        pause(done, total)
+
+    job._pause = label_meanwhile
+    assert job.step()
+    assert not list(folder.state.results.rglob("*.json"))
+    job.run(until_done=True)
+    assert sorted(finished(folder)) == ["case_3", "case_4"]
+
+
+def test_only_one_job_works_on_a_datastore(folder):
+    with FileLock(folder.state.job_lock), pytest.raises(InputError, match="another pre-label job"):
+        Prelabelling(folder.annotator()).run()
+
+
+def test_the_likeness_of_every_prelabel_is_measured_when_nothing_else_is_to_do(folder):
+    folder.label("case_1")
+    run(folder)
+    results = ResultStore(folder.state)
+    for study, result in finished(folder).items():
+        assert results.likeness(study, result.key) is not None
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_goes_on_and_leaves_nothing_half_done(folder):
+    final = folder.label("case_1")
+    before = checksum(final)
+    command = [sys.executable, "-m", "apps.iris_app.prelabel_job", str(folder.state.root)]
+    command += ["--checkpoint", str(folder.weights), "--until-done"]
+    chance = random.Random(3)
+    kills = 0
+    for _ in range(4):
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(2.0, 6.0))
+        kills += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for result in finished(folder).values():
+            assert result.label().shape
+    assert kills, "the job ended before it could be killed"
+    assert subprocess.run(command, cwd=ROOT, stderr=subprocess.DEVNULL).returncode == 0
+    assert len(finished(folder)) == 3 and checksum(final) == before
+    records = list(folder.state.results.rglob("[!.]*.json"))
+    assert len(records) == 3
