@@ -1,6 +1,7 @@
 """Kinds of tests: which run here, how many ran, and which must not have run zero times.
 
-Kinds are `core`, `real_data` (marked, needs IRIS_REAL_DATA) and `hosts` (marked).
+Kinds are the markers `real_data` (needs IRIS_REAL_DATA) and `hosts` with the host that it needs (`nnunet`,
+`monailabel`, `dicomweb`, `browser`); a test without any of them is `core`.
 IRIS_REQUIRED_KINDS="core real_data" makes a run fail in which one of them ran no test.
 """
 
@@ -13,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-KINDS = ("core", "real_data", "hosts")
+KINDS = ("core", "real_data", "hosts", "nnunet", "monailabel", "dicomweb", "browser")
 _ran: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
 
-def kind_of(item: pytest.Item) -> str:
-    """The kind of a test: its marker `hosts` or `real_data`, else `core`."""
-    return next((kind for kind in ("hosts", "real_data") if item.get_closest_marker(kind)), "core")
+def kinds_of(item: pytest.Item) -> list[str]:
+    """The kinds of a test, by its markers."""
+    return [kind for kind in KINDS if item.get_closest_marker(kind)] or ["core"]
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not os.environ.get("IRIS_REAL_DATA"):
         for item in items:
-            if kind_of(item) == "real_data":
+            if "real_data" in kinds_of(item):
                 item.add_marker(pytest.mark.skip(reason="IRIS_REAL_DATA names no folder of real studies"))
 
 
@@ -43,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.when == "call" and not report.skipped:
-        item.config.stash[_ran][kind_of(item)] += 1
+        item.config.stash[_ran].update(kinds_of(item))
     return report
 
 

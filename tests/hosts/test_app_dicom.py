@@ -18,7 +18,7 @@ from iris_core.volume_io import read_label
 from tests import tiny
 from tests.hosts.app_server import AppServer, require_programs
 
-pytestmark = pytest.mark.hosts
+pytestmark = [pytest.mark.hosts, pytest.mark.dicomweb]
 
 OBLIQUE = np.array([[1.96, 0.4, 0, -20], [-0.4, 1.96, 0, 10], [0, 0, 2, 30], [0, 0, 0, 1.0]])
 

@@ -15,7 +15,7 @@ from iris_core.metrics import dice
 from iris_core.volume_io import read_label
 from tests.hosts.app_server import AppServer, drawn, label_file, write_studies
 
-pytestmark = pytest.mark.hosts
+pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 
 SLICER = {"result_extension": ".nrrd", "result_dtype": "uint8"}
 COUNT = 6

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.hosts
+pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 
 
 def test_the_app_class_is_the_one_whose_direct_base_is_named_monailabelapp():

@@ -18,7 +18,7 @@ from apps.iris_app.lib.state import checksum
 from iris_core.volume_io import read_label
 from tests.hosts.app_server import ROOT, AppServer, drawn, write_studies
 
-pytestmark = pytest.mark.hosts
+pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 
 COUNT = 5
 KILLS = int(os.environ.get("IRIS_KILLS", "4"))

@@ -14,7 +14,7 @@ import pytest
 from iris_core.volume_io import read_label
 from tests.hosts.app_server import AppServer, require_programs
 
-pytestmark = pytest.mark.hosts
+pytestmark = [pytest.mark.hosts, pytest.mark.browser]
 
 FLAGS = (
     "--headless --no-sandbox --disable-quic --no-first-run --disable-background-networking "

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-pytestmark = pytest.mark.hosts
+pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 
 LIKENESS = {"a": {"liver": 0.9, "spleen": 0.8}, "b": {"liver": 0.95, "spleen": 0.3}, "c": {"liver": 0.7}}
 

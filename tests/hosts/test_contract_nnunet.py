@@ -15,7 +15,7 @@ from iris_core.bank_segmenter import even_starts, gaussian
 from iris_core.orientation import to_canonical
 from tests.raw_sets import OBLIQUE, image_and_label
 
-pytestmark = pytest.mark.hosts
+pytestmark = [pytest.mark.hosts, pytest.mark.nnunet]
 
 DISCOVERY = Path(__file__).parents[2] / "nnunet_trainers" / "discovery"
 DESCRIPTION = {

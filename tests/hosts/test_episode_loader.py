@@ -14,7 +14,7 @@ from nnunet_trainers.partial_labels import PartialLabels
 from nnunet_trainers.settings import TrainerSettings
 from tests.stored_cases import SHAPE, StoredCases
 
-pytestmark = pytest.mark.hosts
+pytestmark = [pytest.mark.hosts, pytest.mark.nnunet]
 
 DESCRIPTION = {"labels": {"background": 0, "a": 1, "b": 2}}
 EXACT = TrainerSettings(imperfect=0.0, drop_classes=0.0, query_anywhere=0.0)

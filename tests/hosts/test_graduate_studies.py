@@ -11,7 +11,7 @@ import pytest
 from iris_core.errors import InputError
 from nnunet_trainers.graduate_studies import final_studies
 
-pytestmark = pytest.mark.hosts
+pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 SHAPE = (6, 5, 4)
 
 

@@ -18,7 +18,7 @@ from nnunet_trainers.partial_labels import PartialLabels
 from nnunet_trainers.recipe import recipe_of
 from tests.raw_sets import OBLIQUE, STRAIGHT, write_raw_set
 
-pytestmark = pytest.mark.hosts
+pytestmark = [pytest.mark.hosts, pytest.mark.nnunet]
 UNION, CT = "Dataset950_Both", "Dataset001_Belly"
 ANISOTROPIC = np.diag([-0.9, 1.3, -4.0, 1.0])  # left to right, feet first, thick slices
 SPACING = (1.7, 1.5, 2.0)

@@ -20,7 +20,7 @@ from iris_core.volume_io import read_label
 from tests.raw_sets import describe, write_raw_set
 from tests.tiny import study
 
-pytestmark = pytest.mark.hosts
+pytestmark = [pytest.mark.hosts, pytest.mark.nnunet]
 
 UNION, NUMBER = "Dataset950_Both", "950"
 LEAST = 100  # voxels
