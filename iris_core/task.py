@@ -28,6 +28,7 @@ from iris_core.preprocess import (
     prepare_masks,
     restore_labels,
 )
+from iris_core.quality import expected_dice
 from iris_core.segmenter import Progress, Segmenter
 from iris_core.strategies import STRATEGIES, ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
 from iris_core.strategies.tuning import Example
@@ -94,7 +95,7 @@ class Prediction:
     Args:
         label: label map in the query's own grid, with names and colours.
         masks: (K, I, J, K) bool, each class before the classes compete.
-        quality: per class the Dice that the network expects of its own mask; an estimate, 0 where empty.
+        quality: per class the Dice to expect (iris_core.quality); an estimate, 0 where empty.
         references_used: per class the names of its references.
         seconds: of preparation, network and restoring.
         warnings: what a person should know.
@@ -215,22 +216,6 @@ def apply_task(
         if not mask.any():
             warnings.append(f"{info.name}: nothing found")
     return Prediction(label, masks, quality, used, time.perf_counter() - started, warnings)
-
-
-def expected_dice(logits: Tensor, names: Sequence[str]) -> dict[str, float]:
-    """Dice between a mask and the probabilities that it was cut from, per class; 0 for an empty mask.
-
-    Args:
-        logits: (K, D, H, W).
-        names: K names.
-    """
-    quality = {}
-    for name, one in zip(names, logits, strict=True):
-        probability = one.sigmoid()
-        mask = one > 0
-        total = probability.sum() + mask.sum()
-        quality[name] = round(float(2 * probability[mask].sum() / total), 4) if bool(mask.any()) else 0.0
-    return quality
 
 
 def _prepared(

@@ -30,7 +30,7 @@ LAYERS = (
     {"grid", "intensity", "modality", "spacing", "preprocess"},
     {"synthesis", "episodes", "losses", "metrics", "memory_bank"},
     # what uses it
-    {"alignment", "segmenter", "strategies", "checkpoint", "task", "card", "pretraining"},
+    {"alignment", "quality", "segmenter", "strategies", "checkpoint", "task", "card", "pretraining"},
     {"bank_segmenter", "bank_task"},
     {"baselines", "registration", "evaluation", "folder_run", "preview", "report"},
     {"cli"},

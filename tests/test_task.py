@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from iris_core.errors import InputError
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import STRATEGIES
-from iris_core.task import Reference, apply_task, encode_task, expected_dice
+from iris_core.task import Reference, apply_task, encode_task
 from iris_core.volume import LabelVolume
 from tests.tiny import network, study
 
@@ -88,15 +87,6 @@ def test_progress_of_encoding_reaches_its_total():
     seen = []
     encoded([reference(0), reference(1)], progress=lambda *at: seen.append(at))
     assert seen == [(1, 2), (2, 2)]
-
-
-def test_expected_dice_of_hand_made_logits():
-    sure, split = torch.tensor([[9.0, -99.0]]), torch.tensor([[0.0001, -0.0001]])
-    logits = torch.stack([sure, split, torch.full((1, 2), -1.0)])[:, None]
-    quality = expected_dice(logits, ["sure", "split", "none"])
-    assert quality["sure"] == pytest.approx(1, abs=1e-3)
-    assert quality["split"] == pytest.approx(0.5, abs=1e-3)  # 2 * .5 / (1 + 1)
-    assert quality["none"] == 0
 
 
 def empty_label() -> Reference:

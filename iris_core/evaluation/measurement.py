@@ -41,6 +41,7 @@ class Pair:
         copied: value -> score of copy-prompt, from the first reference.
         copied_how: "rescaled" or "centred", the better of the two for this pair.
         peers: name -> scores like `scores`, of the other methods asked for; a failed one scores as empty.
+        expected: class name -> the Dice that the model expected.
         seconds: time to segment the query, without reading files.
         failure: why there is no result, or None.
         warnings: what the model had to say about the case.
@@ -54,6 +55,7 @@ class Pair:
     copied: Mapping[int, ClassScore] = field(default_factory=dict)
     copied_how: str = ""
     peers: Mapping[str, Mapping[int, ClassScore]] = field(default_factory=dict)
+    expected: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     failure: str | None = None
     warnings: tuple[str, ...] = ()
@@ -171,7 +173,13 @@ class Bench:
             scores = dice_per_class(truth.array, prediction.label.array, values)
         except Exception as error:
             return replace(pair, failure=_say(error, query.name))
-        return replace(pair, scores=scores, seconds=prediction.seconds, warnings=tuple(prediction.warnings))
+        return replace(
+            pair,
+            scores=scores,
+            expected=prediction.quality,
+            seconds=prediction.seconds,
+            warnings=tuple(prediction.warnings),
+        )
 
     def _read(self, case: LabelledCase) -> tuple[Volume, LabelVolume]:
         image = read_image(case.image, channel=self.channel)

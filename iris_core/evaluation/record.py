@@ -48,6 +48,7 @@ def _pair_entry(pair: Pair, names: Mapping[int, str]) -> dict:
     for value, score in pair.scores.items():
         classes[names[value]] = {
             "dice": score.dice,
+            "expected_dice": pair.expected.get(names[value]),
             "copy_dice": pair.copied[value].dice,
             **{f"{peer}_dice": scores[value].dice for peer, scores in pair.peers.items()},
             "truth_voxels": score.truth_voxels,

@@ -44,6 +44,8 @@ class Summary:
         difference: the same for model minus copy-prompt, pair by pair.
         peers: per other peer its mean and the model's minus its, as above.
         classes: one entry a class.
+        estimate_error: mean distance of expected from true Dice, over classes that the truth holds; None
+            where nothing was expected.
         pairs: number of measured pairs.
         failures: what went wrong, a sentence each.
         encode_seconds: mean time a reference set.
@@ -55,6 +57,7 @@ class Summary:
     difference: Interval | None
     peers: dict[str, tuple[Interval | None, Interval | None]]
     classes: tuple[ClassSummary, ...]
+    estimate_error: float | None
     pairs: int
     failures: tuple[str, ...]
     encode_seconds: float
@@ -84,6 +87,7 @@ def summarise(measurement: Measurement, names: Mapping[int, str], *, seed: int =
             for peer in _peers(measurement)
         },
         classes=tuple(_class_summary(name, value, measurement.pairs) for value, name in names.items()),
+        estimate_error=_estimate_error(counted, names),
         pairs=len(counted),
         failures=failures,
         encode_seconds=float(np.mean(measurement.encode_seconds)) if measurement.encode_seconds else 0.0,
@@ -115,6 +119,8 @@ def table(summary: Summary) -> str:
         )
         lines.append(_against("copy-prompt", summary.difference))
         lines += [_against(peer, gap) for peer, (_, gap) in summary.peers.items() if gap]
+    if summary.estimate_error is not None:
+        lines.append(f"expected Dice: {summary.estimate_error:.3f} from the true one, on average")
     lines.append(
         f"seconds: {summary.encode_seconds:.2f} to encode a reference set, "
         f"{summary.segment_seconds:.2f} to segment a query"
@@ -135,6 +141,16 @@ def _wide(peer: str) -> int:
 
 def _peers(measurement: Measurement) -> list[str]:
     return list(dict.fromkeys(peer for pair in measurement.pairs for peer in pair.peers))
+
+
+def _estimate_error(pairs: Sequence[Pair], names: Mapping[int, str]) -> float | None:
+    gaps = [
+        abs(pair.expected[names[value]] - score.dice)
+        for pair in pairs
+        for value, score in pair.scores.items()
+        if score.dice is not None and names[value] in pair.expected
+    ]
+    return float(np.mean(gaps)) if gaps else None
 
 
 def _interval(pairs: Sequence[Pair], values: Sequence[float], seed: int) -> Interval | None:

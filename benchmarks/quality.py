@@ -1,0 +1,116 @@
+"""Fits the quality estimate: true Dice against the soft overlap, on validation pairs and synthetic ones.
+
+    python benchmarks/quality.py R/Dataset901_HippocampusMR [--cases 1-30] [--checkpoint FILE]
+
+Pairs are whole queries, queries cut in half along one axis, synthetic episodes; each kind weighs the same.
+Prints INTERCEPT and SLOPE for iris_core/quality.py and how far the estimate is off, per kind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from iris_core.checkpoint import load_model
+from iris_core.metrics import dice
+from iris_core.preprocess import prepare_image, prepare_masks
+from iris_core.quality import LEAST, MOST, calibrated, soft_overlap
+from iris_core.raw_dataset import RawDataset
+from iris_core.segmenter import Segmenter
+from iris_core.synthesis import synthesise
+from iris_core.task import Reference, encode_task
+from iris_core.volume import LabelVolume, Volume
+from iris_core.volume_io import read_image, read_label
+
+SETS, QUERIES, EPISODES = 4, 5, 24
+
+
+def halved(study: Reference) -> Reference:
+    """The upper half of a study along its first axis."""
+    start = study.image.shape[0] // 2
+    affine = study.image.affine.copy()
+    affine[:3, 3] += start * affine[:3, 0]
+    image = Volume(np.ascontiguousarray(study.image.array[start:]), affine)
+    label = replace(study.label, array=np.ascontiguousarray(study.label.array[start:]), affine=affine)
+    return Reference(image, label, study.name)
+
+
+def episode(generator: torch.Generator) -> tuple[Reference, Reference]:
+    """A synthetic reference and query of three classes at 1 mm."""
+    batch = synthesise(1, 3, (48, 48, 48), generator)
+
+    def study(image: torch.Tensor, masks: torch.Tensor) -> Reference:
+        array = np.zeros(image.shape[-3:], np.uint8)
+        for index, mask in enumerate(masks[0].numpy()):
+            array[mask > 0] = index + 1
+        label = LabelVolume(array, np.eye(4), {v: f"class {v}" for v in (1, 2, 3)}, {})
+        return Reference(Volume(image[0, 0].numpy(), np.eye(4)), label, "synthetic")
+
+    reference = study(batch.reference_image, batch.reference_mask)
+    return reference, study(batch.query_image, batch.query_mask)
+
+
+def overlaps(segmenter: Segmenter, task, query: Reference) -> list[tuple[float, float]]:
+    """(soft overlap, true Dice) of every class that was found and that the truth holds."""
+    found = []
+    prepared = prepare_image(query.image, modality=task.modality, spacing=task.spacing)
+    values = [c.value for c in task.classes if (query.label.array == c.value).any()]
+    truth = dict(zip(values, prepare_masks(query.label, values, prepared.grid) > 0.5, strict=True))
+    with torch.no_grad():
+        logits = segmenter.segment(prepared.image, task.pool[0].select(list(task.names)))
+    for info, one in zip(task.classes, logits, strict=True):
+        if info.value in truth and bool((one > 0).any()):
+            found.append((soft_overlap(one), dice(truth[info.value].numpy(), (one > 0).numpy())))
+    return found
+
+
+def main() -> None:
+    """Runs the fit."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--cases", default="1-30")
+    parser.add_argument("--checkpoint", type=Path)
+    arguments = parser.parse_args()
+    segmenter, draw = Segmenter(load_model(arguments.checkpoint).model), random.Random(0)
+    dataset = RawDataset.open(arguments.dataset)
+    cases = dataset.chosen(arguments.cases)
+
+    def study(case) -> Reference:
+        return Reference(read_image(case.image), read_label(case.label, labels=dataset.names), case.name)
+
+    rows: dict[str, list] = {"whole": [], "halved": [], "synthetic": []}
+    for case in draw.sample(cases, SETS):
+        task = encode_task(segmenter, [study(case)])
+        for other in draw.sample([c for c in cases if c != case], QUERIES):
+            query = study(other)
+            rows["whole"] += overlaps(segmenter, task, query)
+            rows["halved"] += overlaps(segmenter, task, halved(query))
+    generator = torch.Generator().manual_seed(77)
+    for _ in range(EPISODES):
+        reference, query = episode(generator)
+        if reference.label.values:
+            task = encode_task(segmenter, [reference], modality="mr", spacing=1.0)
+            rows["synthetic"] += overlaps(segmenter, task, query)
+
+    kinds = np.repeat(list(rows), [len(found) for found in rows.values()])
+    soft, true = np.array([pair for found in rows.values() for pair in found]).T
+    x, weight = logit(soft.clip(LEAST, MOST)), np.array([1 / len(rows[kind]) for kind in kinds])
+    fit = minimize(lambda b: (weight * (expit(b[0] + b[1] * x) - true) ** 2).sum(), [0.0, 1.0]).x
+    print(f"INTERCEPT, SLOPE = {fit[0]:.2f}, {fit[1]:.2f}")
+    now = np.array([calibrated(overlap) for overlap in soft])
+    for kind in rows:
+        here = kinds == kind
+        off = [np.abs(guess - true)[here].mean() for guess in (soft, now, expit(fit[0] + fit[1] * x))]
+        print(f"{kind:10s} {here.sum():4d} masks, Dice {true[here].mean():.3f}; off by {off[0]:.3f} raw, "
+              f"{off[1]:.3f} as it is, {off[2]:.3f} with this fit")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Quality: how good a result probably is, from the network's own probabilities (docs/decisions/0016)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, log
+
+from torch import Tensor
+
+# Logistic fit of true Dice on the logit of the soft overlap, for the shipped weights: benchmarks/quality.py.
+INTERCEPT, SLOPE = -2.15, 1.39
+LEAST, MOST = 0.02, 0.995  # soft overlaps that the fit has seen, about
+
+
+def soft_overlap(logits: Tensor) -> float:
+    """Dice between a mask and the probabilities that it was cut from; 0 for an empty mask.
+
+    Args:
+        logits: of one class, any shape; the mask is where they are above 0.
+    """
+    mask = logits > 0
+    if not bool(mask.any()):
+        return 0.0
+    probability = logits.sigmoid()
+    return float(2 * probability[mask].sum() / (probability.sum() + mask.sum()))
+
+
+def calibrated(overlap: float) -> float:
+    """The Dice that results of such a soft overlap had on average; 0 stays 0."""
+    if overlap <= 0:
+        return 0.0
+    kept = min(max(overlap, LEAST), MOST)
+    return 1 / (1 + exp(-INTERCEPT - SLOPE * log(kept / (1 - kept))))
+
+
+def expected_dice(logits: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """The Dice to expect of each class; an estimate, 0 for an empty mask.
+
+    Args:
+        logits: (K, D, H, W).
+        names: K names.
+    """
+    return {name: round(calibrated(soft_overlap(one)), 4) for name, one in zip(names, logits, strict=True)}
