@@ -64,10 +64,7 @@ def _start(settings: Settings) -> tuple[Iris, dict[str, float]]:
         return build(settings.preset, seed=settings.seed), fresh
     loaded = load_model(settings.resume)
     done = {key: loaded.meta.get(key, 0) for key in ("steps", "seconds", "episodes", "skipped")}
-    model = loaded.model.requires_grad_(True)
-    if model.config.extended:
-        model.prior_gain.requires_grad_(False)  # set on validation cases (docs/decisions/0021)
-    return model, done
+    return loaded.model.requires_grad_(True), done
 
 
 def _segment(settings: Settings, rank: int) -> None:
