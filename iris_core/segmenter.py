@@ -27,6 +27,7 @@ from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of
 
 Progress = Callable[[int, int], None]
 
+FIT_STEPS = 12  # by which a query's displacement is fitted (ours)
 CONTEXT_MARGIN = 16  # voxels around the foreground that a cropped reference keeps (ours)
 
 
@@ -212,9 +213,14 @@ class Segmenter:
         return self._features(part).maps[-1].mean((0, 2, 3, 4)).cpu()
 
     def decode(self, features: ImageFeatures, embedding: TaskEmbedding, offset: Tensor):
-        """One pass of the decoder for one window. Args: offset (1, 3), voxels. Returns: a Decoded, B = 1."""
+        """One pass of the decoder for one window; where gradients are wanted, without fitting the field.
+
+        Args: offset (1, 3), voxels. Returns: a Decoded, B = 1.
+        """
         weights = None if embedding.weights is None else embedding.weights[None]
-        return self.model.decode(features, embedding.tokens[None], embedding.memories, weights, offset)
+        steps = 0 if torch.is_grad_enabled() else FIT_STEPS
+        tokens, memories = embedding.tokens[None], embedding.memories
+        return self.model.decode(features, tokens, memories, weights, offset, steps)
 
     def _features(self, part: Tensor) -> ImageFeatures:
         batch = part[None].to(self.device, memory_format=torch.channels_last_3d)

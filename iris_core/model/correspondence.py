@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iris_core.model.displacement import Refinement, fit_affine
+from iris_core.model.field_fit import fit_field
 from iris_core.model.layers import box_mean, upsample
 from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
 
@@ -139,7 +140,7 @@ class Correspondence(nn.Module):
         return box_mean(score, AGREEMENT_SIDE)
 
     def forward(
-        self, query: Tensor, fine: Tensor, offset: Tensor, memory: ReferenceMemory
+        self, query: Tensor, fine: Tensor, offset: Tensor, memory: ReferenceMemory, fit_steps: int = 0
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Maps every class of the reference onto the query.
 
@@ -148,6 +149,7 @@ class Correspondence(nn.Module):
             fine: (B, F/2, 2d, 2h, 2w), the same at stride 2.
             offset: (B, 3) voxels, of the query window.
             memory: of the reference.
+            fit_steps: by which the field is fitted to the pair at last; no gradient passes then.
 
         Returns:
             propagated masks (B, K, heads, d, h, w) and warped masks (B, K, 2d, 2h, 2w), both in [0, 1]; the
@@ -167,9 +169,12 @@ class Correspondence(nn.Module):
         for _ in range(REFINEMENTS[0]):
             position = position + self.coarse(query, look(memory.features, position), position - own, guesses)
         position = upsample(position, fine.shape[2:])
-        own = upsample(own, fine.shape[2:])
+        cells, own = own, upsample(own, fine.shape[2:])
         for _ in range(REFINEMENTS[1]):
             step = self.fine(fine, look(memory.fine, position), position - own)
             position = position + step / 2  # in cells of 4 voxels, while the network thinks in cells of 2
+        if fit_steps:
+            pairs = (query, fine), (memory.features, memory.fine)
+            position = own + fit_field(*pairs, cells, position - own, look, fit_steps).to(own.dtype)
         agreement = F.cosine_similarity(fine, look(memory.fine, position), dim=1)[:, None]
         return propagated, look(memory.masks, position), agreement, position - own

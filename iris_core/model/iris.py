@@ -112,6 +112,7 @@ class Iris(nn.Module):
         memories: Sequence[ReferenceMemory] = (),
         weights: Tensor | None = None,
         offset: Tensor | None = None,
+        fit_steps: int = 0,
     ) -> Decoded:
         """All classes of a query in one pass. Paper: Eq. 5-6.
 
@@ -121,6 +122,7 @@ class Iris(nn.Module):
             memories: one per reference; may be empty.
             weights: (B, K, N), how much each class listens to each memory; rows sum to 1. None: equally.
             offset: (B, 3), of the query window, voxels; None: zeros.
+            fit_steps: steps by which each displacement is fitted to the pair; 0 in training.
         """
         full, half, full_vector, half_vector = self.mask_decoder(features.maps, tokens)
         vector, bias = full_vector[..., :-1], full_vector[..., -1, None, None, None]
@@ -128,7 +130,7 @@ class Iris(nn.Module):
             return Decoded(class_logits(full, vector) + bias)
         half_full = upsample(half, features.pyramid[0].shape[2:])
         own = class_logits(half_full, half_vector)
-        maps, fields = self._evidence(features, memories, weights, offset)
+        maps, fields = self._evidence(features, memories, weights, offset, fit_steps)
         shared = [torch.full_like(half_full[:, :1], 1.0 if memories else 0.0)]
         if self.config.correspondence:
             shared.append(maps.pop("agreement")[:, 0] if memories else torch.zeros_like(half_full[:, :1]))
@@ -146,6 +148,7 @@ class Iris(nn.Module):
         memories: Sequence[ReferenceMemory],
         weights: Tensor | None,
         offset: Tensor | None,
+        fit_steps: int,
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Evidence by name, each (B, K or 1, E, d, h, w), and the displacement field of every memory.
 
@@ -156,11 +159,11 @@ class Iris(nn.Module):
         offset = pyramid[1].new_zeros(pyramid[1].shape[0], 3) if offset is None else offset
         fields: list[Tensor] = []
         if len(memories) == 1:
-            return self._one_memory(pyramid, memories[0], offset, fields), fields
+            return self._one_memory(pyramid, memories[0], offset, fit_steps, fields), fields
         totals: dict[str, Tensor] = {}
         norms: dict[str, Tensor] = {}
         for index, memory in enumerate(memories):
-            maps = self._one_memory(pyramid, memory, offset, fields)
+            maps = self._one_memory(pyramid, memory, offset, fit_steps, fields)
             share = memory.offset.new_ones(1, 1) if weights is None else weights[..., index]
             share = share[..., None, None, None, None]  # (B, K, 1, 1, 1, 1)
             if "agreement" in maps:
@@ -172,7 +175,12 @@ class Iris(nn.Module):
         return {name: value / norms[name] for name, value in totals.items()}, fields
 
     def _one_memory(
-        self, pyramid: tuple[Tensor, ...], memory: ReferenceMemory, offset: Tensor, fields: list[Tensor]
+        self,
+        pyramid: tuple[Tensor, ...],
+        memory: ReferenceMemory,
+        offset: Tensor,
+        fit_steps: int,
+        fields: list[Tensor],
     ) -> dict[str, Tensor]:
         size = pyramid[0].shape[2:]
         maps: dict[str, Tensor] = {}
@@ -181,7 +189,9 @@ class Iris(nn.Module):
                 pyramid, memory.prototypes, size, self.similarity_scale, self.similarity_bias
             )
         if self.config.correspondence:
-            propagated, warped, agreement, field = self.correspondence(pyramid[1], pyramid[0], offset, memory)
+            propagated, warped, agreement, field = self.correspondence(
+                pyramid[1], pyramid[0], offset, memory, fit_steps
+            )
             fine = upsample_many(propagated.flatten(1, 2), size)
             maps["propagated"] = fine.unflatten(1, propagated.shape[1:3])
             maps["warped"] = warped[:, :, None]
