@@ -14,6 +14,7 @@ from iris_core.bank_segmenter import BankSegmenter
 from iris_core.checkpoint import LoadedModel
 from iris_core.errors import CheckpointError, InputError
 from iris_core.memory_bank import MemoryBank
+from iris_core.modality import detect_modality
 from iris_core.segmenter import Progress
 from iris_core.task import ClassInfo, Prediction, Task, apply_task
 from iris_core.volume import PALETTE, Volume
@@ -94,17 +95,26 @@ class BankTask:
         self.canonical = bool(facts["canonical"])
         self.segmenter = BankSegmenter(loaded.model, device, tuple(facts["window"]), recipe=loaded.recipe)
         infos = tuple(ClassInfo(n, values[n], PALETTE[(values[n] - 1) % len(PALETTE)]) for n in names)
-        known = list(facts["modalities"]) or ["mr"]
+        self.modalities = [modality] if modality else list(facts["modalities"]) or ["mr"]
         reason = "given" if modality else "of the training"
         self.task = Task(
-            infos, modality or known[0], tuple(facts["spacing"]), (bank.embedding(names),), "one-shot",
+            infos, self.modalities[0], tuple(facts["spacing"]), (bank.embedding(names),), "one-shot",
             loaded.fingerprint, {"references": ["memory bank"], "modality_reason": reason},
         )  # fmt: skip
 
     def apply(self, image: Volume, progress: Progress | None = None) -> Prediction:
         """Segments a query."""
+        task = replace(self.task, modality=trained_modality(image, self.modalities))
         if self.canonical:
-            return apply_task(self.segmenter, self.task, image, progress)
+            return apply_task(self.segmenter, task, image, progress)
         flat = Volume(image.array, np.diag([*image.spacing, 1.0]), image.source)
-        found = apply_task(self.segmenter, self.task, flat, progress)
+        found = apply_task(self.segmenter, task, flat, progress)
         return replace(found, label=replace(found.label, affine=image.affine))
+
+
+def trained_modality(image: Volume, trained: Sequence[str]) -> str:
+    """That one of the training's modalities which a query looks like; the first where it looks like none."""
+    if len(trained) == 1:
+        return trained[0]
+    looks_ct = detect_modality(image).name == "ct"
+    return next((name for name in trained if (name == "ct") == looks_ct), trained[0])
