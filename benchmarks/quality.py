@@ -78,7 +78,8 @@ def main() -> None:
     parser.add_argument("--cases", default="1-30")
     parser.add_argument("--checkpoint", type=Path)
     arguments = parser.parse_args()
-    segmenter, draw = Segmenter(load_model(arguments.checkpoint).model), random.Random(0)
+    loaded, draw = load_model(arguments.checkpoint), random.Random(0)
+    segmenter = Segmenter(loaded.model, recipe=loaded.recipe, fit_steps=loaded.fit_steps)
     dataset = RawDataset.open(arguments.dataset)
     cases = dataset.chosen(arguments.cases)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from iris_core.config import ModelConfig
+from iris_core.config import FIT_STEPS, ModelConfig
 from iris_core.errors import CheckpointError, InputError
 from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.model.build import build
@@ -43,6 +43,11 @@ class LoadedModel:
     meta: dict[str, object]
     path: Path
     state: dict[str, Tensor]
+
+    @property
+    def fit_steps(self) -> int:
+        """By which displacements are fitted; a file of a training on real sets names its own number."""
+        return int(self.meta.get("fit_steps", FIT_STEPS))
 
     @property
     def recipe(self) -> IntensityRecipe:

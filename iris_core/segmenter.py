@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from iris_core.alignment import aligned
-from iris_core.config import PAPER_WINDOW, WINDOW_OVERLAP
+from iris_core.config import FIT_STEPS, PAPER_WINDOW, WINDOW_OVERLAP
 from iris_core.embedding import TaskEmbedding, stored_precision
 from iris_core.errors import InputError
 from iris_core.intensity import PAPER, IntensityRecipe
@@ -27,7 +27,6 @@ from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of
 
 Progress = Callable[[int, int], None]
 
-FIT_STEPS = 12  # by which a query's displacement is fitted (ours)
 CONTEXT_MARGIN = 16  # voxels around the foreground that a cropped reference keeps (ours)
 
 
@@ -40,6 +39,7 @@ class Segmenter:
         window: most voxels per side that the network sees at once; multiples of 16.
         overlap: share of a window that the next one covers again (paper: 0.5).
         recipe: by which the network's images are normalised.
+        fit_steps: by which each displacement is fitted to its pair (docs/decisions/0022).
 
     Attributes:
         encode_calls: references encoded so far.
@@ -52,9 +52,10 @@ class Segmenter:
         window: Shape = PAPER_WINDOW,
         overlap: float = WINDOW_OVERLAP,
         recipe: IntensityRecipe = PAPER,
+        fit_steps: int = FIT_STEPS,
     ) -> None:
         self.model, self.device, self.window, self.overlap = model, torch.device(device), window, overlap
-        self.recipe = recipe
+        self.recipe, self.fit_steps = recipe, fit_steps
         self.encode_calls = 0
 
     @torch.no_grad()
@@ -218,7 +219,7 @@ class Segmenter:
         Args: offset (1, 3), voxels. Returns: a Decoded, B = 1.
         """
         weights = None if embedding.weights is None else embedding.weights[None]
-        steps = 0 if torch.is_grad_enabled() else FIT_STEPS
+        steps = 0 if torch.is_grad_enabled() else self.fit_steps
         tokens, memories = embedding.tokens[None], embedding.memories
         return self.model.decode(features, tokens, memories, weights, offset, steps)
 

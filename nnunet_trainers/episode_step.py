@@ -6,11 +6,13 @@ memory of our extensions would otherwise do all the work and the bank none (docs
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, distributed
+from torch.nn.functional import interpolate, max_pool3d
 
 from iris_core.losses import evidence_loss, segmentation_loss, smoothness_loss
 from iris_core.model.iris import Decoded
@@ -51,8 +53,23 @@ def loss_of(decoded: Decoded, batch: LabelledBatch) -> Tensor:
     logits = decoded.logits.float().masked_fill(batch.ignored, NEVER)
     target = batch.query_mask
     loss = segmentation_loss(logits, target, batch.valid, batch.present)
-    loss = loss + evidence_loss(decoded.evidence, target, batch.valid, batch.present)
+    evidence = decoded.evidence
+    if batch.ignored.any():
+        evidence, target = _without_ignored(evidence, target, batch.ignored)
+    loss = loss + evidence_loss(evidence, target, batch.valid, batch.present)
     return loss + smoothness_loss(decoded.displacements).to(loss.device)
+
+
+def _without_ignored(
+    evidence: Mapping[str, Tensor], target: Tensor, ignored: Tensor
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Evidence and target that say "nothing" in every cell of 2 voxels with an ignored voxel in it."""
+    cells = max_pool3d(ignored.float(), 2) > 0  # (B, 1, d, h, w)
+    masked = {
+        name: maps.float().masked_fill(cells[:, :, None], NEVER if name == "similarity" else 0.0)
+        for name, maps in evidence.items()
+    }
+    return masked, target.masked_fill(interpolate(cells.float(), size=target.shape[2:]) > 0, 0.0)
 
 
 def remember(network: BankNetwork, batch: LabelledBatch, tokens: Tensor) -> None:

@@ -49,7 +49,8 @@ def plan_and_preprocess(
     with _nnunet_talks_to_the_log():
         _extract_fingerprint(checked, preprocessed / folder.name, processes, clean=clean, progress=progress)
         planner = IrisPlanner(folder.name, request, checked.labels.modalities)
-        planner.plan_experiment()
+        with _one_process_at_least():
+            planner.plan_experiment()
         _preprocess(checked, request, processes, progress=progress)
     _copy_ground_truth(checked, preprocessed / folder.name / "gt_segmentations")
     return planner.path
@@ -102,6 +103,20 @@ def _copy_ground_truth(checked: CheckedDataset, folder: Path) -> None:
         target = folder / f"{case.name}{checked.description.get('file_ending', '.nii.gz')}"
         if not target.is_file() or target.stat().st_mtime < os.stat(case.label).st_mtime:
             shutil.copy2(case.label, target)
+
+
+@contextlib.contextmanager
+def _one_process_at_least():
+    """nnU-Net's planner sets nnUNet_n_proc_DA threads, and fails at 0, which training allows."""
+    name = "nnUNet_n_proc_DA"
+    given = os.environ.get(name)
+    try:
+        if given == "0":
+            os.environ[name] = "1"
+        yield
+    finally:
+        if given == "0":
+            os.environ[name] = given
 
 
 @contextlib.contextmanager

@@ -144,6 +144,30 @@ def test_tuning_is_kept_and_used_by_auto_until_the_references_change(folder, mon
     assert annotate(folder, "case_3", annotator).record["strategy"] == "ensemble"
 
 
+def test_what_one_request_tunes_for_itself_leaves_what_was_tuned_for_everybody(folder, monkeypatch):
+    monkeypatch.setattr("apps.iris_app.lib.tuned_store.tune", functools.partial(tune, steps=5))
+    folder.label("case_1")
+    folder.label("case_2")
+    annotator = folder.annotator()
+    annotator.tune(folder.catalogue)
+    word, stats = annotator.tuned.word, annotator.tuned.stats
+
+    asked = annotate(folder, "case_3", annotator, strategy="tuning", pinned_references="case_1")
+
+    assert asked.record["strategy"] == "tuning"
+    assert (annotator.tuned.word, annotator.tuned.stats) == (word, stats)
+    assert annotate(folder, "case_3", annotator).record["strategy"] == "tuning"
+    assert annotate(folder, "case_3", annotator, pinned_references="case_1").record["strategy"] == "one-shot"
+
+
+def test_a_class_that_only_old_references_show_is_still_segmented(folder, monkeypatch):
+    monkeypatch.setattr("apps.iris_app.lib.annotator.MOST_REFERENCES", 1)
+    folder.label("case_1")
+    folder.label("case_2", values={1: 1})
+    used = annotate(folder, "case_3").record["references_used"]
+    assert used == {"bright": ["case_2"], "dark": ["case_1"]}
+
+
 def test_likeness_is_a_cosine_for_every_class_that_was_found(folder):
     folder.label("case_1")
     annotator = folder.annotator()
@@ -176,6 +200,12 @@ def test_a_mistake_in_a_request_is_told_in_a_sentence(folder, request_, said):
     folder.label("case_1")
     with pytest.raises(InputError, match=said):
         annotate(folder, "case_3", **request_)
+
+
+def test_a_study_that_has_just_gone_is_told(folder):
+    folder.label("case_1")
+    with pytest.raises(InputError, match="not in the datastore any more"):
+        annotate(folder, "case_9")
 
 
 def test_without_a_reference_the_user_is_told_what_to_do(folder):

@@ -146,6 +146,22 @@ def test_the_likeness_of_every_prelabel_is_measured_when_nothing_else_is_to_do(f
 
 
 @pytest.mark.slow
+def test_a_job_whose_starter_dies_during_the_imports_ends_too(folder):
+    start = (
+        "import os, subprocess, sys, time\n"
+        "subprocess.Popen([sys.executable, '-m', 'apps.iris_app.prelabel_job', *sys.argv[1:],"
+        " '--parent', str(os.getpid())])\n"
+        "time.sleep(60)"
+    )
+    command = [sys.executable, "-c", start, str(folder.state.root), "--checkpoint", str(folder.weights)]
+    starter = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    time.sleep(0.5)
+    starter.kill()
+    told, _ = starter.communicate(timeout=60)  # its end of the pipe stays open for as long as the job lives
+    assert "usage" not in told
+
+
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_and_leaves_nothing_half_done(folder):
     final = folder.label("case_1")
     before = checksum(final)

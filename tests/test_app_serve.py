@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
+from apps.iris_app.cli.archive import PLUGIN, Archive
 from apps.iris_app.lib.index_copy import NAME, datastore_folder, keep_copy, repair_datastore
 from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.state import State, file_word
@@ -17,6 +22,8 @@ from apps.iris_app.lib.worker_client import WorkerClient, WorkerLost
 from iris_core.cli.main import main
 from iris_core.errors import InputError
 from tests.app_folder import AppFolder
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -51,6 +58,63 @@ def test_a_taken_port_is_told(installed, tmp_path, capsys):
         taken.listen()
         assert main(["serve", str(tmp_path), "--port", str(taken.getsockname()[1])]) == 2
     assert "choose another --port" in capsys.readouterr().err
+
+
+def test_an_archive_of_somebody_else_is_never_taken_for_the_demonstrations_own(tmp_path, monkeypatch):
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"Name": "Hospital"}')
+
+    (tmp_path / PLUGIN).touch()
+    program = tmp_path / "Orthanc"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("apps.iris_app.cli.archive.PLACES", (tmp_path,))
+    monkeypatch.setattr("apps.iris_app.cli.archive.READY", 0.5)
+    monkeypatch.setattr("shutil.which", lambda *a, **k: str(program))
+    with HTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        try:
+            with pytest.raises(InputError, match="does not start"):
+                Archive(tmp_path / "own", other.server_port)
+        finally:
+            other.shutdown()
+
+
+def test_a_taken_port_of_the_demonstrations_archive_is_told(installed, tmp_path, capsys, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("apps.iris_app.cli.serve.ARCHIVE_PORT", port)
+        assert main(["serve", str(tmp_path), "--demo-dicom", "--port", "0"]) == 2
+    assert f"127.0.0.1:{port}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGTERM cannot be caught there")
+def test_a_demonstration_that_is_terminated_ends_its_server_and_its_archive(tmp_path):
+    script = (
+        "import argparse, sys\n"
+        "from pathlib import Path\n"
+        "from apps.iris_app.cli import archive, demo_archive, serve\n"
+        "class Fake:\n"
+        "    dicomweb = 'http://archive'\n"
+        "    def __init__(self, folder, port): pass\n"
+        "    def stop(self): print('stopped', flush=True)\n"
+        "archive.Archive, demo_archive.fill_archive = Fake, lambda archive: None\n"
+        "child = [sys.executable, '-c', 'import time; print(\"serving\", flush=True); time.sleep(60)']\n"
+        "serve._prepared = lambda arguments, studies: (child, None)\n"
+        "serve._refuse_taken_port = lambda host, port: None\n"
+        "serve._serve_demo_archive(argparse.Namespace(studies=sys.argv[1], port=0))\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "serving\n"
+    process.terminate()
+    told, _ = process.communicate(timeout=20)  # ends when the server's end of the pipe is closed too
+    assert told == "stopped\n" and process.returncode == 143
 
 
 def test_a_half_written_index_gives_way_to_the_last_whole_copy(tmp_path):

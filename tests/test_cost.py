@@ -9,10 +9,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from iris_core.checkpoint import load_model
-from iris_core.config import PAPER_WINDOW, ModelConfig
+from iris_core.config import FIT_STEPS, PAPER_WINDOW, ModelConfig
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
-from iris_core.segmenter import FIT_STEPS
 from tests.tiny import noise
 
 MANY = 15

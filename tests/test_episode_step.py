@@ -67,14 +67,20 @@ def test_a_step_on_the_bank_does_not_look_at_the_reference():
     assert not torch.equal(logits["tokens"][0], logits["reference"][0])
 
 
+@torch.no_grad()
 def test_what_lies_under_the_ignore_label_changes_neither_loss_nor_counts():
     own, batch = bank_network(), collate([episode()])
-    batch.ignored[..., :12] = True
-    batch.query_mask[..., :12] = 0
-    decoded, _ = decode_episodes(own, batch, "tokens")
+    batch.ignored[..., :11] = True  # the sixth cell of the evidence is ignored in half
+    batch.query_mask[..., :11] = 0
+    decoded, _ = decode_episodes(own, batch, "reference")
+    assert {"similarity", "propagated", "warped"} <= set(decoded.evidence)
     before = loss_of(decoded, batch), counts(decoded.logits, batch, 3)
-    decoded.logits[..., :12] = 50.0
+    decoded.logits[..., :11] = 50.0
+    for maps in decoded.evidence.values():
+        maps[..., :6] = 0.7
     after = loss_of(decoded, batch), counts(decoded.logits, batch, 3)
+    decoded.evidence["warped"][..., 6:] = 0.7
+    assert not torch.equal(loss_of(decoded, batch), after[0])
     assert torch.equal(before[0], after[0]) and torch.equal(before[1], after[1])
 
 

@@ -89,6 +89,22 @@ def test_files_in_another_order_keep_it_where_training_did(trained, tmp_path):
     assert np.array_equal(label.affine, flipped.affine)
 
 
+def test_a_query_of_any_trained_modality_is_taken_for_that_one_without_a_word(trained, tmp_path):
+    plans = {**PLANS, "iris": {"intensity": "paper", "modalities": {"belly": "ct", "head": "mr"}}}
+    save_portable(trained, plans, "3d_fullres", DESCRIPTION, tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors")
+    mr, _ = study()
+    ct = Volume(mr.array * 6 - 600, mr.affine)  # as Hounsfield units are
+    queries = {"mr": mr, "ct": ct}
+    for name, other in (("mr", "ct"), ("ct", "mr")):
+        found, told, wrong = (
+            BankTask(loaded, modality=given).apply(queries[name]) for given in (None, name, other)
+        )
+        assert np.array_equal(found.masks, told.masks)
+        assert not any("looks like" in warning for warning in found.warnings)
+        assert f"looks like {name}" in wrong.warnings[0]
+
+
 def test_classes_are_chosen_by_name_and_wrong_ones_told(folder):
     loaded = load_model(folder)
     assert BankTask(loaded, classes=["dark"]).task.names == ("dark",)

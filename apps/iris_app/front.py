@@ -6,7 +6,9 @@ a thread, and the computing itself happens in the worker process. /prelabels/ te
 
 from __future__ import annotations
 
-from fastapi import BackgroundTasks, Depends, FastAPI, File, Form, UploadFile
+import json
+
+from fastapi import BackgroundTasks, Depends, FastAPI, File, Form, HTTPException, UploadFile
 from monailabel.app import app as host
 from monailabel.config import settings
 from monailabel.endpoints.infer import ResultType, run_inference
@@ -35,7 +37,19 @@ def infer(
     output: ResultType | None = None,
     user: User = USER,
 ):
-    """The host's infer request, in a thread of its own."""
+    """The host's infer request, in a thread of its own.
+
+    Raises:
+        HTTPException: 422, `params` is no JSON object, or no image is named; the host itself would fail.
+    """
+    try:
+        given = json.loads(params or "{}")
+    except ValueError as error:
+        raise HTTPException(422, f"params must be a JSON object: {error}") from error
+    if not isinstance(given, dict):
+        raise HTTPException(422, f"params must be a JSON object, found {params[:40]}")
+    if not image and file is None and not session_id:
+        raise HTTPException(422, "No image is named: image must be the id of a study of the datastore")
     return run_inference(background_tasks, MODEL, image, session_id, params, file, label, output)
 
 

@@ -20,7 +20,11 @@ def main() -> int:
     parser.add_argument("--checkpoint", type=Path, help="other weights than the shipped ones")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--until-done", action="store_true", help="end when nothing is left to do")
+    parser.add_argument(
+        "--parent", type=int, metavar="PID", help="end when this process, the starter, is gone"
+    )
     arguments = parser.parse_args()
+    parent = arguments.parent or os.getppid()  # read before the imports, in whose seconds a starter may end
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     from apps.iris_app.lib.annotator import Annotator
     from apps.iris_app.lib.prelabelling import Prelabelling
@@ -28,7 +32,6 @@ def main() -> int:
 
     if hasattr(os, "nice"):
         os.nice(CALM)
-    parent = os.getppid()
     annotator = Annotator(State(arguments.state), arguments.checkpoint, arguments.device)
     try:
         job = Prelabelling(annotator, lambda: os.getppid() == parent)

@@ -35,7 +35,8 @@ class Engine:
         self.device = choose_device(device)
         self.console = console
         self.loaded = load_model(checkpoint, self.device)
-        self.segmenter = Segmenter(self.loaded.model, self.device, recipe=self.loaded.recipe)
+        known = {"recipe": self.loaded.recipe, "fit_steps": self.loaded.fit_steps}
+        self.segmenter = Segmenter(self.loaded.model, self.device, **known)
         self.checkpoint = checkpoint
 
     @property

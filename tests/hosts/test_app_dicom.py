@@ -12,6 +12,7 @@ import pytest
 from apps.iris_app.cli.archive import Archive
 from apps.iris_app.cli.dicom_series import series_files
 from apps.iris_app.lib.dicom_seg import read_seg
+from iris_core.lattice import fit_label
 from iris_core.metrics import dice
 from iris_core.volume import Volume
 from iris_core.volume_io import read_label
@@ -175,6 +176,13 @@ def test_a_seg_of_painted_slices_alone_is_read_onto_the_image(labelled, archive,
     assert part.shape[2] == 3 and part.partial
     assert np.count_nonzero(part.array) == np.count_nonzero(frames)
     assert label.shape[:2] == part.shape[:2]
+
+    image = _download(labelled, uid(archive, "CT0"), tmp_path)
+    onto = fit_label(part, image)
+    value = next(iter(part.values))
+    assert onto.shape == image.shape
+    assert np.count_nonzero(onto.array) == np.count_nonzero(frames)
+    assert np.all((truth(archive, "CT0", image) == 1)[onto.array == value])
 
 
 def test_an_mr_study_is_warned_of_ct_references(labelled, archive):

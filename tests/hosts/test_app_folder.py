@@ -157,6 +157,21 @@ def test_a_mistake_comes_back_as_a_sentence(labelled, image, params, status, sai
     assert said.lower() in response.json()["detail"].lower()
 
 
+@pytest.mark.parametrize("params", ["[1]", "{", "3"])
+def test_params_that_are_no_json_object_are_told_in_a_sentence(labelled, params):
+    import requests
+
+    response = requests.post(
+        f"{labelled.url}/infer/in_context?image=case_2", files={"params": (None, params)}, timeout=60
+    )
+    assert response.status_code == 422 and "JSON object" in response.json()["detail"]
+
+
+def test_a_request_without_an_image_is_told_in_a_sentence(labelled):
+    response = labelled.post_infer("")
+    assert response.status_code == 422 and "No image" in response.json()["detail"]
+
+
 def test_an_uploaded_file_is_no_study(labelled, folder):
     import requests
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
@@ -139,6 +140,15 @@ def test_a_prediction_comes_back_to_the_files_own_voxels(folders, tmp_path):
             assert 2 * both.all(axis=0).sum() / both.sum() > 0.8
 
 
+def test_storage_says_where_each_class_lies(folders):
+    for case, files in cases_of(folders, UNION).items():
+        _, label, properties = stored(folders, UNION, "paper", case)
+        places = {value: found for value, found in properties["class_locations"].items() if len(found)}
+        assert set(places) == set(np.unique(label[label > 0])) == set(read_label(files["label"]).values)
+        for value, found in places.items():
+            assert (label[tuple(np.asarray(found).T)] == value).all()
+
+
 def test_plans_are_stock_and_name_what_is_ours(folders):
     plans = read_plans(folders, UNION, "paper")
     plan = plans["configurations"]["3d_fullres"]
@@ -201,11 +211,13 @@ def test_the_split_and_the_truth_lie_where_training_looks(folders):
 
 def test_a_fingerprint_of_fewer_cases_is_made_anew_in_true_processes(folders, monkeypatch):
     monkeypatch.setattr(multiprocessing, "get_context", PROCESSES)
+    monkeypatch.setenv("nnUNet_n_proc_DA", "0")  # as a training on few cores has it; nnU-Net's planner fails
     path = folders / "preprocessed" / CT / "dataset_fingerprint.json"
     whole = json.loads(path.read_text())
     path.write_text(json.dumps({**whole, "spacings": whole["spacings"][:-1]}))
     words = ["plan-and-preprocess", "Belly", "--spacing", "nnunet", "--patch", "48,32,32", "-p", "otherPlans"]
     assert main([*words, "-np", "1", "--quiet"]) == 0
+    assert os.environ["nnUNet_n_proc_DA"] == "0"
     assert json.loads(path.read_text()) == whole
     plan = json.loads(path.with_name("otherPlans.json").read_text())["configurations"]["3d_fullres"]
     assert plan["patch_size"] == [48, 32, 32]

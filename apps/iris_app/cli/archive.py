@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -42,8 +42,9 @@ class Archive:
             )
         folder.mkdir(parents=True, exist_ok=True)
         self.url = f"http://127.0.0.1:{port}"
+        self._name = f"Iris {secrets.token_hex(8)}"  # by which it is told from another one at that port
         settings = {
-            "Name": "Iris", "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"),
+            "Name": self._name, "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"),
             "Plugins": [str(plugin)], "HttpPort": port, "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False, "DicomServerEnabled": False,
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "EnableWado": True},
@@ -52,7 +53,11 @@ class Archive:
         self._log = folder / "orthanc.log"
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=log)
-        self._wait()
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def dicomweb(self) -> str:
@@ -79,10 +84,10 @@ class Archive:
         end = time.monotonic() + READY
         while time.monotonic() < end and self._process.poll() is None:
             try:
-                self.get("/system")
-                return
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.1)
-        self._process.kill()
+                if self.get("/system").get("Name") == self._name:
+                    return
+            except (OSError, ValueError, AttributeError):  # nobody there yet, or somebody else
+                pass
+            time.sleep(0.1)
         last = self._log.read_text(errors="replace").strip().splitlines()[-1:]
         raise InputError("Orthanc does not start", where=self._log, found=" ".join(last))

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -85,6 +86,8 @@ def _serve_demo_archive(arguments: argparse.Namespace) -> int:
     from apps.iris_app.cli.demo_archive import fill_archive
 
     folder = Path(arguments.studies or DEMO_DICOM).resolve()
+    _refuse_taken_port("127.0.0.1", arguments.port + ARCHIVE_PORT)  # it may be somebody's own archive
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that both are ended below
     archive = Archive(folder / "orthanc", arguments.port + ARCHIVE_PORT)
     try:
         fill_archive(archive)

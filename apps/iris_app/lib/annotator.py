@@ -66,7 +66,7 @@ class Annotator:
     def segmenter(self) -> Segmenter:
         """The network, loaded when it is first needed."""
         model, device = self._loaded
-        return Segmenter(model.model, device)
+        return Segmenter(model.model, device, recipe=model.recipe, fit_steps=model.fit_steps)
 
     @cached_property
     def embeddings(self) -> EmbeddingStore:
@@ -121,7 +121,11 @@ class Annotator:
 
     def _task(self, catalogue: Catalogue, options: Options, choice: Choice) -> Task:
         spacing = _spacing(options.spacing, choice.references[0][1].spacing)
-        entries = [e for e, _ in choice.references if {*e.classes} & {*choice.names}][-MOST_REFERENCES:]
+        showing = {
+            name: [e.study for e, _ in choice.references if name in e.classes][-MOST_REFERENCES:]
+            for name in choice.names
+        }
+        entries = [e for e, _ in choice.references if any(e.study in shown for shown in showing.values())]
         pool, sources = [], []
         for entry in entries:
             try:
@@ -131,7 +135,7 @@ class Annotator:
             except InputError as error:
                 choice.warnings.append(f"{entry.study} is left out: {error}")
                 continue
-            held = [name for name in choice.names if name in card.names]
+            held = [n for n in choice.names if n in card.names and entry.study in showing[n]]
             if held:
                 pool.append(card.pool[0].select(held))
                 sources.append(entry.study)
@@ -149,10 +153,11 @@ class Annotator:
         task = Task(classes, choice.modality, spacing, tuple(pool), strategy, self.fingerprint, provenance)
         if options.strategy not in ("auto", "tuning"):
             return replace(task, strategy=options.strategy)
-        tuned = self.tuned.get(task, entries)
-        if tuned is None and options.strategy == "tuning":
-            self.tuned.make(task, entries, catalogue, self.segmenter)
-            tuned = self.tuned.get(task, entries)
+        asked = options.strategy == "tuning"
+        tuned = self.tuned.get(task, entries, once=asked)
+        if tuned is None and asked:
+            self.tuned.make(task, entries, catalogue, self.segmenter, shared=False)
+            tuned = self.tuned.get(task, entries, once=True)
         return task if tuned is None else replace(task, strategy="tuning", tuned=tuned)
 
     def tune(self, catalogue: Catalogue, progress: Progress | None = None) -> list[dict]:
@@ -186,7 +191,7 @@ class Annotator:
             task = self._task(catalogue, Options(strategy="ensemble"), choice)
             sources = task.provenance["references"]
             entries = [entry for entry, _ in references if entry.study in sources]
-            stats.append(self.tuned.make(task, entries, catalogue, self.segmenter, progress))
+            stats.append(self.tuned.make(task, entries, catalogue, self.segmenter, progress, shared=True))
         return stats
 
 

@@ -86,6 +86,9 @@ class Catalogue:
     def refresh(self, studies: Iterable[Study]) -> bool:
         """Takes over what the datastore says now, reads labels that are new or changed, and writes itself.
 
+        Args:
+            studies: gone through under the lock, so that of two lazy listings the later one counts.
+
         Returns:
             Whether anything changed.
         """

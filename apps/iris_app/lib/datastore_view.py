@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
@@ -14,16 +15,15 @@ FINAL = DefaultLabelTag.FINAL.value
 ORIGINAL = DefaultLabelTag.ORIGINAL.value
 
 
-def studies_of(datastore: Datastore) -> list[Study]:
-    """The 3D images of a datastore with their final labels, as they are now."""
+def studies_of(datastore: Datastore) -> Iterator[Study]:
+    """The 3D images of a datastore with their final labels, as they are when they are asked for."""
     if hasattr(datastore, "studies"):  # our own DICOM datastore
-        return datastore.studies()
-    found = []
+        yield from datastore.studies()
+        return
     for name in datastore.list_images():
         image = Path(datastore.get_image_uri(name))
         if suffix_of(image) and image.is_file():
-            found.append(Study(name, image, stamp(image), _final(datastore, name)))
-    return found
+            yield Study(name, image, stamp(image), _final(datastore, name))
 
 
 def _final(datastore: Datastore, name: str) -> FinalLabel | None:

@@ -24,12 +24,14 @@ from apps.iris_app.lib.anatomy_codes import segment_attribute
 from apps.iris_app.lib.datastore_view import FINAL
 from apps.iris_app.lib.state import read_json, stamp, write_json
 from apps.iris_app.lib.study import FinalLabel, Study, names_from_info
+from iris_core.errors import InputError
 from iris_core.volume import PALETTE
 from iris_core.volume_io import read_label
 
 log = logging.getLogger(__name__)
 
 REFRESH = 2.0  # seconds that an answer of the archive is good for
+AGAIN = 60.0  # seconds after which a series that could not be brought here is tried again
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,17 @@ class NamedDicomDatastore(DICOMWebDatastore):
         )
 
     def __init__(self, **kwargs) -> None:
-        self._fetching = threading.RLock()
-        self._broken: set[str] = set()
+        self._fetching, self._fetching_seg = threading.RLock(), threading.Lock()
+        self._broken: dict[str, float] = {}  # series -> when it could not be brought here
+        self._counts: dict[str, int | None] = {}  # images of each series at the last look, None: not told
+        self._counts_before: dict[str, int | None] = {}
         self._segs: dict[str, SegSeries | None] = {}  # None: drawn on nothing that is listed
         self._listed: tuple[float, list[str]] = (-REFRESH, [])
         self._found: tuple[float, dict[str, SegSeries]] = (-REFRESH, {})
         super().__init__(**kwargs)
         self._ledger = Path(self._datastore_path) / "whole.json"
-        self._whole = set(read_json(self._ledger, []))
+        kept = read_json(self._ledger, {})
+        self._whole: dict[str, int | None] = kept if isinstance(kept, dict) else {}  # series -> its images
 
     def list_images(self) -> list[str]:
         """UIDs of the image series of all wanted modalities."""
@@ -74,7 +79,10 @@ class NamedDicomDatastore(DICOMWebDatastore):
             wanted = str(self._search_filter.get("Modality", "")).split("\\")
             filters = [{**self._search_filter, **({"Modality": m} if m else {})} for m in wanted]
             entries = [e for f in filters for e in self._client.search_for_series(search_filters=f)]
-            listed = sorted({str(Dataset.from_json(entry).SeriesInstanceUID) for entry in entries})
+            series = [Dataset.from_json(entry) for entry in entries]
+            self._counts_before = self._counts
+            self._counts = {str(one.SeriesInstanceUID): _count(one) for one in series}
+            listed = sorted(self._counts)
             self._listed = (time.monotonic(), listed)
         return listed
 
@@ -84,11 +92,20 @@ class NamedDicomDatastore(DICOMWebDatastore):
         if time.monotonic() - when > REFRESH:
             found = {}
             for entry in self._client.search_for_series(search_filters={"Modality": "SEG"}):
-                seg = self._seg(Dataset.from_json(entry))
+                try:
+                    seg = self._seg(Dataset.from_json(entry))
+                except Exception:  # one SEG that cannot be asked about must not hide the others
+                    log.warning("a SEG cannot be read and is left out: %s", entry, exc_info=True)
+                    continue
                 if seg is not None and (seg.image not in found or seg.when > found[seg.image].when):
                     found[seg.image] = seg
             self._found = (time.monotonic(), found)
         return found
+
+    def has_final_now(self, study: str) -> bool:
+        """Whether a series has a SEG, asked of the archive at once."""
+        self._found = (-REFRESH, {})
+        return study in self.newest_segs()
 
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         """Image series with a SEG, each once."""
@@ -121,19 +138,24 @@ class NamedDicomDatastore(DICOMWebDatastore):
         """The series that are here already, with the newest SEG of each."""
         segs, found = self.newest_segs(), []
         for image in self.list_images():
-            if image not in self._whole:
+            if not self._here(image):
                 continue
             path, final = self._image_file(image), None
             if image in segs:
-                file = self._seg_file(segs[image])
+                try:
+                    file = self._seg_file(segs[image])
+                except Exception:  # the catalogue will name it as a label that cannot be read
+                    log.warning("the SEG %s cannot be brought here", segs[image].uid, exc_info=True)
+                    file = self._seg_folder(segs[image]) / "missing.dcm"
                 final = FinalLabel(file, stamp(file))
             found.append(Study(image, path, stamp(path), final))
         return found
 
     def fetch_next(self) -> bool:
         """Brings one more series here, labelled ones first; False where all are here."""
-        segs, here = self.newest_segs(), self._whole | self._broken
-        missing = [image for image in self.list_images() if image not in here]
+        segs, now = self.newest_segs(), time.monotonic()
+        due = [image for image in self.list_images() if now - self._broken.get(image, -AGAIN) >= AGAIN]
+        missing = [image for image in due if not self._here(image) and self._steady(image)]
         if not missing:
             return False
         image = min(missing, key=lambda image: image not in segs)
@@ -141,14 +163,17 @@ class NamedDicomDatastore(DICOMWebDatastore):
             self.fetch(image)
         except Exception:  # whatever is wrong with one series must not keep the others away
             log.warning("the series %s cannot be brought here", image, exc_info=True)
-            self._broken.add(image)
+            self._broken[image] = time.monotonic()
         return True
 
     def fetch(self, image: str) -> None:
-        """Brings a series here, whole or not at all."""
+        """Brings a series here, whole or not at all; one that is still being uploaded stays away."""
+        if self._here(image):  # nobody waits for another series
+            return
         with self._fetching:
-            if image in self._whole or image not in self.list_images():
+            if image not in self.list_images() or self._here(image) or not self._steady(image):
                 return
+            count = self._counts.get(image)
             folder, file = Path(self._datastore_path) / image, self._image_file(image)
             part = folder.with_name(f".{image}.part")
             for leftover in (folder, part):
@@ -157,27 +182,44 @@ class NamedDicomDatastore(DICOMWebDatastore):
             dicom_web_download_series(None, image, str(part), self._client, self._fetch_by_frame)
             os.replace(part, folder)
             super().get_image_uri(image)
-            self._whole.add(image)
-            write_json(sorted(self._whole), self._ledger)
+            self._whole = {**self._whole, image: count}
+            write_json(self._whole, self._ledger)
 
     def get_image_uri(self, image_id: str) -> str:
         """The image's file; "" for a series that the archive does not list."""
         self.fetch(image_id)
-        return str(self._image_file(image_id)) if image_id in self._whole else ""
+        return str(self._image_file(image_id)) if self._here(image_id) else ""
+
+    def _here(self, image: str) -> bool:
+        """Whether a series is here, with as many images as the archive has of it."""
+        if image not in self._whole:
+            return False
+        return image not in self._counts or self._whole[image] == self._counts[image]
+
+    def _steady(self, image: str) -> bool:
+        """Whether the archive has had as many images of a series at the last two looks."""
+        return image in self._counts_before and self._counts_before[image] == self._counts.get(image)
 
     def _image_file(self, image: str) -> Path:
         return Path(self._datastore_path) / f"{image}.nii.gz"
 
     def _seg_file(self, seg: SegSeries) -> Path:
         """The file of a SEG, brought here where it is missing."""
-        folder = Path(self._datastore_path) / "segs" / seg.uid
-        with self._fetching:
+        folder = self._seg_folder(seg)
+        if folder.is_dir():
+            return next(folder.glob("*.dcm"))
+        with self._fetching_seg:
             if not folder.is_dir():
                 part = folder.with_name(f".{seg.uid}.part")
                 shutil.rmtree(part, ignore_errors=True)
                 dicom_web_download_series(seg.study, seg.uid, str(part), self._client, self._fetch_by_frame)
+                if not any(part.glob("*.dcm")):
+                    raise InputError("the archive gave no file of this SEG", where=seg.uid)
                 os.replace(part, folder)
         return next(folder.glob("*.dcm"))
+
+    def _seg_folder(self, seg: SegSeries) -> Path:
+        return Path(self._datastore_path) / "segs" / seg.uid
 
     def _seg(self, entry: Dataset) -> SegSeries | None:
         uid, study = str(entry.SeriesInstanceUID), str(entry.StudyInstanceUID)
@@ -193,6 +235,11 @@ class NamedDicomDatastore(DICOMWebDatastore):
                 log.warning("the SEG %s does not say which series it was drawn on: left out", uid)
             self._segs[uid] = SegSeries(uid, study, image, when) if image else None
         return self._segs[uid]
+
+
+def _count(series: Dataset) -> int | None:
+    told = series.get("NumberOfSeriesRelatedInstances")
+    return None if told in (None, "") else int(told)
 
 
 def described_segments(label: str, info: dict) -> list[dict]:

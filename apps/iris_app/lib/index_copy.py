@@ -41,9 +41,11 @@ def repair_datastore(studies: Path, state: State) -> None:
 def keep_copy(studies: Path, state: State) -> None:
     """Keeps a copy of a whole index that differs from the last copy."""
     index, copy = studies / NAME, state.root / NAME
-    if not index.is_file() or not _whole(index):
+    if not index.is_file():
         return
-    text = index.read_bytes()
+    text = index.read_bytes()  # once: the host may rewrite it at any moment
+    if not _is_index(text):
+        return
     if not copy.is_file() or copy.read_bytes() != text:
         part = copy.with_name(f".{NAME}.part")
         part.write_bytes(text)
@@ -52,6 +54,13 @@ def keep_copy(studies: Path, state: State) -> None:
 
 def _whole(path: Path) -> bool:
     try:
-        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
-    except (OSError, ValueError):
+        return _is_index(path.read_bytes())
+    except OSError:
+        return False
+
+
+def _is_index(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
         return False

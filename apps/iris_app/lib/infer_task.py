@@ -48,10 +48,12 @@ class InContextTask(InferTask):
             A temporary file in the study's own grid, and what is to be known about it.
 
         Raises:
-            HTTPException: 422, the request cannot be answered; 503, the worker was lost.
+            HTTPException: 404, the study is gone; 422, it cannot be answered; 503, the worker was lost.
         """
         try:
             self._service.refresh()
+            if request["image"] not in self._service.catalogue.studies:
+                raise HTTPException(404, f"The datastore has no study {request['image']} any more")
             options = Options.read(request, self._service.catalogue)
             result = self._service.result(request["image"], options)
             saved = self._service.save(result, _tag(request, options))

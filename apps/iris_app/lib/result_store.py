@@ -13,6 +13,7 @@ from pathlib import Path
 from apps.iris_app.lib.catalogue import Catalogue, ReferenceEntry
 from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.state import State, digest, file_word, read_json, write_json
+from iris_core.errors import InputError
 from iris_core.volume import LabelVolume
 from iris_core.volume_io import read_label, write_label
 
@@ -93,7 +94,12 @@ def result_key(
         options: of the request.
         references: that may be used.
         weights: fingerprint of the network, and of a tuned embedding where one is used.
+
+    Raises:
+        InputError: the study is gone.
     """
+    if study not in catalogue.studies:
+        raise InputError("is not in the datastore any more", where=study)
     used = [(r.study, r.checksum, catalogue.studies[r.study].stamp) for r in references]
     numbers = catalogue.register.numbers
     held = sorted((name, numbers[name]) for name in {n for r in references for n in r.classes})

@@ -7,6 +7,7 @@ a person waits for to the worker.
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -86,7 +87,13 @@ class Service:
         self._wake.set()
 
     def refresh(self) -> None:
-        """Takes over what the datastore says now."""
+        """Takes over what the datastore says now.
+
+        A subprocess of the host takes over what the server wrote: two that number classes would differ.
+        """
+        if self._worker is None:
+            self.catalogue = Catalogue(self.state, self._folder)
+            return
         self.catalogue.refresh(studies_of(self.datastore))
 
     def has(self, study: str) -> bool:
@@ -130,6 +137,9 @@ class Service:
             self._originals.save(result, tag)
         except InputError as error:
             return f"not saved as {tag}: {error}"
+        except Exception as error:  # an archive may refuse it; what was computed is answered all the same
+            log.exception("%s cannot be saved as %s", result.study, tag)
+            return f"not saved as {tag}: {type(error).__name__}: {error}"
         self.look()
         return ""
 
@@ -168,5 +178,6 @@ class Service:
         if self._job is not None:
             log.warning("the pre-label job ended with %s; it is started again", self._job.returncode)
         command = [sys.executable, "-m", "apps.iris_app.prelabel_job", str(self.state.root)]
+        command += ["--parent", str(os.getpid())]
         command += ["--checkpoint", str(self.checkpoint)] if self.checkpoint else []
         self._job, self._job_started = subprocess.Popen(command), time.monotonic()

@@ -15,22 +15,40 @@ from iris_core.segmenter import Progress, Segmenter
 from iris_core.strategies.tuning import Example, tune
 from iris_core.task import Task
 
+KEPT = 8  # embeddings tuned for single requests, the newest
+
 
 class TunedStore:
-    """Keeps one tuned embedding for each modality. Args: state: where."""
+    """Keeps one tuned embedding for each modality, and beside them a few that single requests asked for.
+
+    Args:
+        state: where.
+    """
 
     def __init__(self, state: State) -> None:
         self.folder = state.root / "tuned"
+        self.once = self.folder / "once"
 
     @property
     def word(self) -> str:
-        """Changes whenever a tuned embedding comes or goes; "" where there is none."""
+        """Changes whenever a tuned embedding for everybody comes or goes; "" where there is none."""
         names = sorted(path.name for path in self.folder.glob("[!.]*.safetensors"))
         return digest(names) if names else ""
 
-    def get(self, task: Task, entries: Sequence[ReferenceEntry]) -> TaskEmbedding | None:
-        """The tuned embedding of a task's classes; None where it was not tuned on just these references."""
-        path = self.folder / f"{_key(task, entries)}.safetensors"
+    def get(
+        self, task: Task, entries: Sequence[ReferenceEntry], *, once: bool = False
+    ) -> TaskEmbedding | None:
+        """The tuned embedding of a task's classes; None where it was not tuned on just these references.
+
+        Args:
+            task: what it is for.
+            entries: the references of the task.
+            once: one that was made for a single request will do.
+        """
+        name = f"{_key(task, entries)}.safetensors"
+        path = self.folder / name
+        if once and not path.is_file():
+            path = self.once / name
         if not path.is_file():
             return None
         try:
@@ -46,6 +64,8 @@ class TunedStore:
         catalogue: Catalogue,
         segmenter: Segmenter,
         progress: Progress | None = None,
+        *,
+        shared: bool,
     ) -> dict:
         """Tunes a task on its references and keeps the result, which is never worse on the held-back one.
 
@@ -55,6 +75,7 @@ class TunedStore:
             catalogue: where image and label of a reference are found.
             segmenter: the network, which stays as it is.
             progress: called with (steps done, steps in all).
+            shared: for everybody, in place of the one before; else for the request that asks, beside it.
 
         Returns:
             Dice of the held-back reference before and after, steps, classes, references.
@@ -78,8 +99,13 @@ class TunedStore:
                 task.classes, task.modality, task.spacing, task.pool, "tuning", task.fingerprint, stats,
                 tuned.embedding,
             ),
-            self.folder / f"{name}.safetensors",
+            (self.folder if shared else self.once) / f"{name}.safetensors",
         )  # fmt: skip
+        if not shared:
+            kept = sorted(self.once.glob("[!.]*.safetensors"), key=lambda path: path.stat().st_mtime)
+            for path in kept[:-KEPT]:
+                path.unlink(missing_ok=True)
+            return stats
         for path in self.folder.glob(f"{task.modality}-*.safetensors"):
             if path.stem != name:
                 path.unlink(missing_ok=True)

@@ -1,0 +1,151 @@
+"""What our DICOM datastore makes of an archive that grows, is slow or holds a bad SEG; no archive runs."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
+
+IMAGE, SEG, BAD = "1.1", "1.2", "1.3"
+
+
+class Client:
+    """Answers as an archive does: one CT series, and SEGs that were drawn on it."""
+
+    base_url = "http://archive"
+
+    def __init__(self) -> None:
+        self.images: dict[str, int] = {IMAGE: 3}
+        self.segs: list[str] = []
+
+    def search_for_series(self, search_filters: dict) -> list[dict]:
+        if search_filters.get("Modality") == "SEG":
+            return [self._series(uid, 1) for uid in self.segs]
+        return [self._series(uid, count) for uid, count in self.images.items()]
+
+    def retrieve_series_metadata(self, study: str, uid: str) -> list[dict]:
+        if uid == BAD:
+            raise OSError("500 Internal Server Error")
+        drawn_on = {"0020000E": {"vr": "UI", "Value": [IMAGE]}}
+        return [self._series(uid, 1) | {"00081115": {"vr": "SQ", "Value": [drawn_on]}}]
+
+    @staticmethod
+    def _series(uid: str, count: int) -> dict:
+        return {
+            "0020000D": {"vr": "UI", "Value": ["1"]},
+            "0020000E": {"vr": "UI", "Value": [uid]},
+            "00201209": {"vr": "IS", "Value": [count]},
+        }
+
+
+@pytest.fixture
+def client():
+    return Client()
+
+
+@pytest.fixture
+def brought():
+    """The series that were downloaded, in turn."""
+    return []
+
+
+@pytest.fixture
+def datastore(tmp_path, monkeypatch, client, brought):
+    from monailabel.datastore.dicom import DICOMWebDatastore
+
+    from apps.iris_app.lib import dicom_datastore
+
+    def download(study, uid, folder, *rest):
+        brought.append(uid)
+        Path(folder).mkdir(parents=True)
+        (Path(folder) / "0.dcm").write_bytes(b"x")
+
+    def convert(self, image):
+        self._image_file(image).write_bytes(b"image")
+
+    monkeypatch.setattr(dicom_datastore, "REFRESH", -1.0)  # every question is a new look
+    monkeypatch.setattr(dicom_datastore, "dicom_web_download_series", download)
+    monkeypatch.setattr(DICOMWebDatastore, "get_image_uri", convert)
+    store = dicom_datastore.NamedDicomDatastore(
+        client=client, search_filter={"Modality": "CT"}, cache_path=str(tmp_path)
+    )
+    yield store
+    store._observer.stop()
+
+
+def until_steady(datastore) -> None:
+    datastore.list_images()
+    datastore.list_images()
+
+
+def test_a_series_that_still_grows_is_not_taken_for_whole(datastore, client, brought):
+    for count in (3, 4, 5):
+        client.images[IMAGE] = count
+        datastore.fetch(IMAGE)
+    assert brought == [] and datastore.studies() == []
+    until_steady(datastore)
+    datastore.fetch(IMAGE)
+    assert brought == [IMAGE] and [study.id for study in datastore.studies()] == [IMAGE]
+
+
+def test_a_series_that_grew_after_it_was_brought_is_brought_again(datastore, client, brought):
+    until_steady(datastore)
+    datastore.fetch(IMAGE)
+    client.images[IMAGE] = 9
+    until_steady(datastore)
+    assert datastore.studies() == []
+    assert datastore.fetch_next() and not datastore.fetch_next()
+    assert brought == [IMAGE] * 2 and len(datastore.studies()) == 1
+
+
+def test_a_series_that_could_not_be_brought_is_tried_again_after_a_while(datastore, monkeypatch):
+    from apps.iris_app.lib import dicom_datastore
+
+    fetch = datastore.fetch
+    monkeypatch.setattr(datastore, "fetch", lambda image: 1 / 0)
+    until_steady(datastore)
+    assert datastore.fetch_next() and not datastore.fetch_next()
+    monkeypatch.setattr(datastore, "fetch", fetch)
+    assert not datastore.fetch_next()
+    monkeypatch.setattr(dicom_datastore, "AGAIN", 0.0)
+    assert datastore.fetch_next() and len(datastore.studies()) == 1
+
+
+def test_one_bad_seg_is_left_out_and_the_others_stay(datastore, client):
+    client.segs = [BAD, SEG]
+    until_steady(datastore)
+    datastore.fetch(IMAGE)
+    (study,) = datastore.studies()
+    assert datastore.newest_segs()[IMAGE].uid == SEG and study.final is not None
+
+
+def test_a_seg_that_cannot_be_brought_is_a_label_with_a_problem_until_it_can(datastore, client, monkeypatch):
+    from apps.iris_app.lib import dicom_datastore
+
+    download = dicom_datastore.dicom_web_download_series
+    until_steady(datastore)
+    datastore.fetch(IMAGE)
+    client.segs = [SEG]
+    monkeypatch.setattr(dicom_datastore, "dicom_web_download_series", lambda *a: 1 / 0)
+    (study,) = datastore.studies()
+    assert study.final is not None and not study.final.path.exists()
+    monkeypatch.setattr(dicom_datastore, "dicom_web_download_series", download)
+    (study,) = datastore.studies()
+    assert study.final.path.is_file()
+
+
+def test_nobody_waits_for_the_download_of_another_series(datastore, client):
+    client.segs = [SEG]
+    until_steady(datastore)
+    datastore.fetch(IMAGE)
+    found = []
+    with datastore._fetching:  # a download is under way
+        ask = threading.Thread(
+            target=lambda: found.extend([datastore.get_image_uri(IMAGE), datastore.studies()]), daemon=True
+        )
+        ask.start()
+        ask.join(5.0)
+        assert len(found) == 2
