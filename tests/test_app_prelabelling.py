@@ -162,7 +162,8 @@ def test_a_job_whose_starter_dies_during_the_imports_ends_too(folder):
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_goes_on_and_leaves_nothing_half_done(folder):
+def test_killed_at_any_moment_it_goes_on_and_leaves_nothing_half_done(tmp_path):
+    folder = AppFolder(tmp_path, count=16)
     final = folder.label("case_1")
     before = checksum(final)
     command = [sys.executable, "-m", "apps.iris_app.prelabel_job", str(folder.state.root)]
@@ -170,15 +171,21 @@ def test_killed_at_any_moment_it_goes_on_and_leaves_nothing_half_done(folder):
     chance = random.Random(3)
     kills = 0
     for _ in range(4):
+        done = records(folder)
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(2.0, 6.0))
+        while process.poll() is None and len(records(folder)) == len(done):
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0.0, 0.1))  # somewhere within one of the next studies
         kills += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
+        assert set(done) <= set(records(folder))
         for result in finished(folder).values():
             assert result.label().shape
     assert kills, "the job ended before it could be killed"
     assert subprocess.run(command, cwd=ROOT, stderr=subprocess.DEVNULL).returncode == 0
-    assert len(finished(folder)) == 3 and checksum(final) == before
-    records = list(folder.state.results.rglob("[!.]*.json"))
-    assert len(records) == 3
+    assert len(finished(folder)) == len(records(folder)) == 15 and checksum(final) == before
+
+
+def records(folder) -> list[Path]:
+    return list(folder.state.results.rglob("[!.]*.json"))
