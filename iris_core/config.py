@@ -21,6 +21,7 @@ WINDOW_OVERLAP = 0.5  # supplement 7
 FIT_STEPS = 12  # by which a query's displacement is fitted to the reference (ours, docs/decisions/0022)
 MEMORY_MOMENTUM = 0.999  # Eq. 7
 CONTEXT_TOKENS = 10  # 4.3, Fig. 6 right
+EMBEDDING_PARTS = ("high-resolution", "foreground", "context")  # 4.3, Table 4: what the ablation leaves out
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class ModelConfig:
         encoder_blocks: residual blocks per encoder stage (ours: the paper gives the parameter count only).
         decoder_blocks: residual blocks per decoder stage (ours).
         context_tokens: m, learnable query tokens (paper: 10).
+        embedding_parts: of the task embedding, all of EMBEDDING_PARTS outside ablations. Without
+            "high-resolution" the mask is read at the features' own resolution; a token that is left out is 0.
         attention_heads: heads of every attention layer (ours).
         decoder_layers: bidirectional cross-attention blocks at the bottleneck (ours: 2).
         similarity: extension, foreground/background prototype maps at every level.
@@ -46,6 +49,7 @@ class ModelConfig:
     encoder_blocks: tuple[int, ...] = (1, 2, 2, 2, 3)
     decoder_blocks: tuple[int, ...] = (1, 1, 1, 1)
     context_tokens: int = CONTEXT_TOKENS
+    embedding_parts: tuple[str, ...] = EMBEDDING_PARTS
     attention_heads: int = 8
     decoder_layers: int = 2
     similarity: bool = False
@@ -64,6 +68,14 @@ class ModelConfig:
                 expected=f"a divisor of {self.channels[-1]}",
                 found=self.attention_heads,
             )
+        parts = set(self.embedding_parts)
+        if parts - set(EMBEDDING_PARTS) or not parts - {"high-resolution"}:
+            raise InputError(
+                "no such parts of a task embedding",
+                where="embedding_parts",
+                expected=f"some of {', '.join(EMBEDDING_PARTS)}, foreground or context among them",
+                found=", ".join(self.embedding_parts) or "none",
+            )
 
     @property
     def extended(self) -> bool:
@@ -71,8 +83,11 @@ class ModelConfig:
         return self.similarity or self.correspondence or self.place
 
     def to_dict(self) -> dict[str, object]:
-        """The config as plain JSON types."""
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+        """The config as plain JSON types; parts of the embedding only where some are left out."""
+        values = asdict(self)
+        if self.embedding_parts == EMBEDDING_PARTS:  # so that the fingerprints of older files hold
+            del values["embedding_parts"]
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> ModelConfig:

@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=options.count, metavar="N", help="episodes in a step and worker")
     parser.add_argument("--workers", type=options.count, metavar="N", help="CPU processes that share a step")
     parser.add_argument("--seed", type=int, help="seed of weights and tasks")
+    parser.add_argument(
+        "--families", type=options.names, metavar="A,B,...", help="synthetic anatomies (default: all)"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
 
 
@@ -49,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     from iris_core.pretraining import run as pretrain
     from iris_core.pretraining.settings import GPU_SHAPES
 
-    names = ("preset", "minutes", "total_minutes", "resume", "batch", "workers", "seed")
+    names = ("preset", "minutes", "total_minutes", "resume", "batch", "workers", "seed", "families")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     device = choose_device(arguments.device)
     if device == "cuda":

@@ -48,6 +48,15 @@ def foreground_embedding(features: Tensor, mask: Tensor) -> Tensor:
     return torch.einsum("bks,bcs->bkc", weight / total.clamp_min(1e-6), features.flatten(2))
 
 
+def coarse_mask(mask: Tensor) -> Tensor:
+    """A mask as features at stride 16 see it: one voxel of each cell speaks for all. Paper: Table 4.
+
+    Args: mask (B, K, D, H, W). Returns: the same shape, constant in cells of 16^3.
+    """
+    small = mask[..., 8::DOWNSAMPLE_RATIO, 8::DOWNSAMPLE_RATIO, 8::DOWNSAMPLE_RATIO]
+    return F.interpolate(small, size=mask.shape[2:], mode="nearest")
+
+
 class TaskEncoder(nn.Module):
     """Both streams of the task encoding module.
 
@@ -59,6 +68,7 @@ class TaskEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels = config.channels[-1]
+        self.parts = frozenset(config.embedding_parts)
         self.feature_mix = nn.Conv3d(channels, channels, 1)
         self.mask_mix = nn.Linear(DOWNSAMPLE_RATIO**3, channels, bias=False)
         self.context_tokens = nn.Parameter(torch.randn(config.context_tokens, channels) * 0.02)
@@ -78,8 +88,14 @@ class TaskEncoder(nn.Module):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """T = [T_f; T_c]. Args: features (B, C, d, h, w); mask (B, K, D, H, W). Returns: (B, K, m + 1, C)."""
         b, k = mask.shape[:2]
+        if "high-resolution" not in self.parts:
+            mask = coarse_mask(mask)
         foreground = foreground_embedding(features, mask)[:, :, None]  # (B, K, 1, C)
         merged = self.merged_features(features, mask).flatten(0, 1)  # (BK, dhw, C)
         tokens = self.context_tokens.expand(b * k, -1, -1)
         tokens = self.feed_forward(self.self_attention(self.cross(tokens, merged)))
+        if "foreground" not in self.parts:
+            foreground = torch.zeros_like(foreground)
+        if "context" not in self.parts:
+            tokens = torch.zeros_like(tokens)
         return torch.cat([foreground, tokens.unflatten(0, (b, k))], dim=2)

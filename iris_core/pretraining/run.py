@@ -15,6 +15,7 @@ import torch
 from torch import distributed
 
 from iris_core.checkpoint import load_model, save_model
+from iris_core.config import ModelConfig, preset
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
 from iris_core.pretraining.average import WeightAverage
@@ -61,7 +62,8 @@ def _worker(rank: int, settings: Settings, meeting: str) -> None:
 def _start(settings: Settings) -> tuple[Iris, dict[str, float]]:
     if settings.resume is None:
         fresh = {"steps": 0, "seconds": 0.0, "episodes": 0, "skipped": 0}
-        return build(settings.preset, seed=settings.seed), fresh
+        config = ModelConfig.from_dict(preset(settings.preset).to_dict() | dict(settings.changes))
+        return build(config, seed=settings.seed), fresh
     loaded = load_model(settings.resume)
     done = {key: loaded.meta.get(key, 0) for key in ("steps", "seconds", "episodes", "skipped")}
     return loaded.model.requires_grad_(True), done
@@ -93,7 +95,10 @@ def _segment(settings: Settings, rank: int) -> None:
             group["lr"] = rate
         shape = settings.shapes[int(torch.randint(len(settings.shapes), (), generator=shared))]
         classes = int(torch.randint(settings.classes // 2 + 1, settings.classes + 1, (), generator=shared))
-        batch = synthesise(settings.batch, classes, shape, source, device=device, progress=progress)
+        batch = synthesise(
+            settings.batch, classes, shape, source, device=device, progress=progress,
+            families=_families(settings, source),
+        )  # fmt: skip
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = loss_of(model, batch, source)
@@ -128,6 +133,14 @@ def _segment(settings: Settings, rank: int) -> None:
         _report(settings, average.model, done, controls, losses, 0.0)
         _save(settings, average.model, done)
         draw_curve(settings.output / "log.jsonl", settings.output / "curve.png")
+
+
+def _families(settings: Settings, source: torch.Generator) -> list[str] | None:
+    """A family for each episode of a step; None leaves the draw to the generator."""
+    if not settings.families:
+        return None
+    drawn = torch.randint(len(settings.families), (settings.batch,), generator=source)
+    return [settings.families[index] for index in drawn.tolist()]
 
 
 def _control_batches(settings: Settings, device: torch.device) -> list:

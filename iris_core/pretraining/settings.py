@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from iris_core.errors import InputError
+from iris_core.synthesis.families import FAMILIES
 
 Shape = tuple[int, int, int]
 
@@ -28,6 +30,8 @@ class Settings:
     Args:
         output: folder for last.safetensors, log.jsonl and curve.png.
         preset: of the network.
+        changes: of the preset's config, by name; a resumed run keeps the config of its file.
+        families: of synthetic anatomies, drawn evenly; none named: all, by their shares.
         minutes: wall time of this segment.
         total_minutes: wall time of the whole run, over all segments; drives learning rate and curriculum.
             None, or less than what is done and this segment: the run ends with this segment.
@@ -47,6 +51,8 @@ class Settings:
 
     output: Path
     preset: str = "tiny"
+    changes: Mapping[str, object] = field(default_factory=dict)
+    families: tuple[str, ...] = ()
     minutes: float = 10.0
     total_minutes: float | None = None
     resume: Path | None = None
@@ -67,6 +73,9 @@ class Settings:
         for name in ("minutes", "batch", "classes", "workers", "rate"):
             if getattr(self, name) <= 0:
                 raise InputError("must be positive", where=name, found=getattr(self, name))
+        for name in self.families:
+            if name not in FAMILIES:
+                raise InputError("no such family", where=name, expected=f"some of {', '.join(FAMILIES)}")
         if self.workers > 1 and self.device != "cpu":
             raise InputError(
                 "several workers share a step on the CPU only", where="workers", found=self.workers
