@@ -8,20 +8,34 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from iris_core.synthesis.episode_batch import EpisodeBatch
-
 LEAST_PRESENT = 8  # voxels of a class that a query window must hold for a Dice term
 
 
 @dataclass
-class LabelledBatch(EpisodeBatch):
-    """B episodes of real cases.
+class LabelledBatch:
+    """B episodes of real cases with K classes each.
 
     Attributes:
+        reference_image, query_image: (B, 1, D, H, W) float32, 0 where padded.
+        reference_mask: (B, K, D, H, W) float32 of 0 and 1, in some episodes a little wrong.
+        query_mask: (B, K, D, H, W) float32 of 0 and 1, as drawn.
+        valid: (B, K) bool, the reference mask is not empty.
+        present: (B, K) bool, the query mask has voxels enough for a Dice term.
+        reference_offset, query_offset: (B, 3) float32 voxels, window centre minus volume centre.
+        groups: B names of the datasets that the episodes come from.
         classes: (B, K) int64, position of each class among the dataset's; -1 where an episode has fewer.
         ignored: (B, 1, D, H, W) bool, query voxels with nnU-Net's ignore label.
     """
 
+    reference_image: Tensor
+    reference_mask: Tensor
+    query_image: Tensor
+    query_mask: Tensor
+    valid: Tensor
+    present: Tensor
+    reference_offset: Tensor
+    query_offset: Tensor
+    groups: list[str]
     classes: Tensor
     ignored: Tensor
 
@@ -82,7 +96,7 @@ def collate(episodes: Sequence[Episode]) -> LabelledBatch:
         present=query_mask.flatten(2).sum(-1) >= LEAST_PRESENT,
         reference_offset=torch.stack([e.reference_offset for e in episodes]),
         query_offset=torch.stack([e.query_offset for e in episodes]),
-        family=[e.group for e in episodes],
+        groups=[e.group for e in episodes],
         classes=torch.tensor([[*e.classes, *[-1] * (most - len(e.classes))] for e in episodes]),
         ignored=torch.stack([e.ignored for e in episodes]),
     )
