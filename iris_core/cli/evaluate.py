@@ -5,40 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from iris_core.cli import options
+from iris_core.cli import draw, options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder in nnU-Net's raw layout")
-    draw = parser.add_argument_group("which references meet which queries")
-    draw.add_argument(
-        "--references", type=options.count, default=3, metavar="N", help="reference sets (default: 3)"
-    )
-    draw.add_argument(
-        "--shots", type=options.count, default=1, metavar="N", help="references in a set (default: 1)"
-    )
-    draw.add_argument(
-        "--queries", type=options.count, default=8, metavar="N", help="queries a set (default: 8)"
-    )
-    draw.add_argument("--seed", type=int, default=0, help="seed of the draw and of the interval (default: 0)")
-    draw.add_argument(
-        "--groups", type=Path, metavar="FILE", help='{"case": "patient"}: cases of one patient never meet'
-    )
-    draw.add_argument(
-        "--cases",
-        metavar="A-B|NAMES",
-        help="only these: positions in name order from 1, or names with commas",
-    )
-    draw.add_argument(
-        "--ordered-pairs",
-        action="store_true",
-        help="every case as the one reference of every other patient's cases",
-    )
+    draw.add_arguments(parser)
     task = parser.add_argument_group("task")
-    task.add_argument(
-        "--classes", type=options.names, metavar="A,B", help="only these classes (default: all)"
-    )
     task.add_argument(
         "--strategy", choices=options.STRATEGIES, default=None, help="(default: ensemble for several)"
     )
@@ -56,14 +29,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="voxel size to work at (default: auto)",
     )
     options.add_model_options(parser)
-    options.add_channel(parser)
-    parser.add_argument(
+    peers = parser.add_argument_group("peers and results")
+    peers.add_argument(
         "--registration",
         action="store_true",
         help="measure registration (affine, B-splines, vote) on the same pairs; seconds to minutes a pair",
     )
-    parser.add_argument(
+    peers.add_argument(
+        "--peer",
+        action="append",
+        type=_named_folder,
+        default=[],
+        metavar="NAME=FOLDER",
+        help="measure label maps that another method made of the same pairs, FOLDER/SET/QUERY.nii.gz with "
+        "sets counted from 0; a missing one counts as 0; repeat for several",
+    )
+    peers.add_argument(
         "--json", type=Path, metavar="FILE", help="write every pair and the summary; - for stdout"
+    )
+    peers.add_argument(
+        "--picture", type=Path, metavar="FILE.png", help="draw every pair's Dice by class and method"
     )
 
 
@@ -80,9 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from iris_core.cli.console import Console
     from iris_core.cli.engine import Engine
-    from iris_core.evaluation import Bench, as_record, read_groups, summarise, table
+    from iris_core.evaluation import Bench, as_record, draw_picture, summarise, table
     from iris_core.folder_run import require_writable
-    from iris_core.raw_dataset import RawDataset
     from iris_core.report import refuse_as_record, to_json, write_json
 
     console = Console(quiet=arguments.quiet)
@@ -92,11 +76,11 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.json, [arguments.dataset / "dataset.json", arguments.groups or arguments.dataset]
         )
         require_writable(arguments.json.parent)
-    dataset = RawDataset.open(arguments.dataset, channel=arguments.channel)
-    cases = dataset.chosen(arguments.cases)
-    groups = read_groups(arguments.groups, dataset.cases)
-    names = _wanted(dataset.names, arguments.classes)
-    sets = _sets(arguments, cases, groups, tuple(names))
+    if arguments.picture is not None:
+        require_writable(arguments.picture.parent)
+    chosen = draw.drawn(arguments)
+    dataset, names, sets = chosen.dataset, chosen.names, chosen.sets
+    peers = _peers(arguments, sets)
     for entry in sets:
         if entry.missing:
             lacking = ", ".join(names[value] for value in entry.missing)
@@ -116,8 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
 
     bar = console.bar(sum(len(entry.queries) for entry in sets), "pair")
-    peers = {"registration": _registration(arguments.seed)} if arguments.registration else {}
-    bench = Bench(names, groups, encode, engine.apply, arguments.channel, peers)
+    bench = Bench(names, chosen.groups, encode, engine.apply, arguments.channel, peers)
     measurement = bench.measure(sets, step=lambda _: bar.update())
     bar.close()
     summary = summarise(measurement, names, seed=arguments.seed)
@@ -131,51 +114,50 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"{dataset.folder.name}: {len(sets)} reference sets, {summary.pairs} pairs")
         print(table(summary))
+    if arguments.picture is not None:
+        draw_picture(measurement, names, arguments.picture, title=dataset.folder.name)
+    for failure in summary.peer_failures:
+        console.warn(f"counted as 0: {failure}")
     for failure in summary.failures:
         print(f"iris evaluate: failed: {failure}", file=sys.stderr)
     return 1 if summary.failures else 0
 
 
+def _peers(arguments: argparse.Namespace, sets) -> dict:
+    from iris_core.errors import InputError
+    from iris_core.evaluation import COPY, MODEL, PeerFolder
+
+    peers = {"registration": _registration(arguments.seed)} if arguments.registration else {}
+    for name, folder in arguments.peer:
+        if name in (MODEL, COPY, *peers):
+            raise InputError("two methods of one name", where="--peer", found=name, remedy="choose another")
+        peers[name] = _stored(PeerFolder.open(folder, sets))
+    return peers
+
+
+def _stored(folder):
+    from iris_core.evaluation import Answer, Cost
+
+    def answer(question):
+        label = folder.read(question.set_index, question.query, question.image)
+        return Answer(label, folder.cost(question.set_index, question.query) or Cost(None))
+
+    return answer
+
+
 def _registration(seed: int):
+    from iris_core.evaluation import Answer
     from iris_core.registration import registration
 
-    def register(references, query, values, task):
-        how = {"modality": task.modality, "spacing": task.spacing}
-        return registration(references, query, values, seed=seed, **how)
+    def answer(question):
+        how = {"modality": question.task.modality, "spacing": question.task.spacing}
+        return Answer(registration(question.references, question.image, question.values, seed=seed, **how))
 
-    return register
-
-
-def _wanted(names: dict[int, str], classes: tuple[str, ...] | None) -> dict[int, str]:
-    from iris_core.errors import InputError
-
-    for name in classes or ():
-        if name not in names.values():
-            raise InputError(
-                "no such class", where="--classes", expected=", ".join(names.values()), found=name
-            )
-    return {value: name for value, name in names.items() if classes is None or name in classes}
+    return answer
 
 
-def _sets(arguments: argparse.Namespace, cases, groups, values: tuple[int, ...]):
-    from functools import cache
-
-    from iris_core.evaluation import draw_sets, ordered_pairs
-    from iris_core.volume_io import read_label
-
-    @cache
-    def holds(case) -> frozenset[int]:
-        return frozenset(read_label(case.label).values)
-
-    if arguments.ordered_pairs:
-        return ordered_pairs(cases, groups=groups, values=values, holds=holds)
-    return draw_sets(
-        cases,
-        references=arguments.references,
-        shots=arguments.shots,
-        queries=arguments.queries,
-        seed=arguments.seed,
-        groups=groups,
-        values=values,
-        holds=holds,
-    )
+def _named_folder(text: str) -> tuple[str, Path]:
+    name, found, folder = text.partition("=")
+    if not name.strip() or not found or not folder:
+        raise argparse.ArgumentTypeError(f"expected NAME=FOLDER, found {text!r}")
+    return name.strip(), Path(folder)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from iris_core.baselines import copy_prompt
 from iris_core.errors import IrisError
+from iris_core.evaluation.cost import Cost, measured
 from iris_core.evaluation.pairs import ReferenceSet, group_of
 from iris_core.lattice import fit_label
 from iris_core.metrics import ClassScore, dice_per_class, mean_dice
@@ -24,7 +26,44 @@ LOG = logging.getLogger(__name__)
 
 Encode = Callable[[Sequence[tuple[Volume, LabelVolume]], Sequence[str]], "Task"]
 Apply = Callable[["Task", Volume], "Prediction"]
-Peer = Callable[[Sequence[tuple[Volume, LabelVolume]], Volume, Sequence[int], "Task"], LabelVolume]
+MODEL, COPY = "iris", "copy-prompt"  # their names among the methods
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a peer is asked: one query, with what the model had.
+
+    Attributes:
+        set_index: number of the reference set, from 0.
+        query: case name of the query.
+        references: images with label maps in their grids.
+        image: the query.
+        values: label values wanted.
+        task: what the model made of the references; None when it failed.
+    """
+
+    set_index: int
+    query: str
+    references: Sequence[tuple[Volume, LabelVolume]]
+    image: Volume
+    values: Sequence[int]
+    task: Task | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a peer answers.
+
+    Attributes:
+        label: label map in the query's own grid.
+        cost: of work that was done before; None where the work was done now and is measured now.
+    """
+
+    label: LabelVolume
+    cost: Cost | None = None
+
+
+Peer = Callable[[Question], Answer]
 
 
 @dataclass(frozen=True)
@@ -41,7 +80,10 @@ class Pair:
         copied: value -> score of copy-prompt, from the first reference.
         copied_how: "rescaled" or "centred", the better of the two for this pair.
         peers: name -> scores like `scores`, of the other methods asked for; a failed one scores as empty.
+        peer_failures: peer -> why it has no result.
         expected: class name -> the Dice that the model expected.
+        usual: value -> mean volume of the class in the references, in voxels of the query.
+        costs: method -> seconds and peak memory of segmenting the query; nothing for a failed one.
         seconds: time to segment the query, without reading files.
         failure: why there is no result, or None.
         warnings: what the model had to say about the case.
@@ -55,7 +97,10 @@ class Pair:
     copied: Mapping[int, ClassScore] = field(default_factory=dict)
     copied_how: str = ""
     peers: Mapping[str, Mapping[int, ClassScore]] = field(default_factory=dict)
+    peer_failures: Mapping[str, str] = field(default_factory=dict)
     expected: Mapping[str, float] = field(default_factory=dict)
+    usual: Mapping[int, float] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
     seconds: float = 0.0
     failure: str | None = None
     warnings: tuple[str, ...] = ()
@@ -74,13 +119,19 @@ class Pair:
         """The same mean for a peer."""
         return mean_dice(self.peers.get(name, {}))
 
+    @property
+    def methods(self) -> dict[str, Mapping[int, ClassScore]]:
+        """Method -> scores: the model, copy-prompt, then the peers."""
+        return {MODEL: self.scores, COPY: self.copied, **self.peers}
+
 
 @dataclass(frozen=True)
 class Measurement:
-    """All pairs of a run, and the time each reference set took to encode, in seconds."""
+    """All pairs of a run, and what each reference set took to encode: seconds, and the peak memory in MB."""
 
     pairs: tuple[Pair, ...]
     encode_seconds: tuple[float, ...]
+    encode_peaks: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,34 +166,41 @@ class Bench:
             sets: what to run, from `draw_sets` or `ordered_pairs`.
             step: called with the query's name after each pair.
         """
-        pairs, encode_seconds = [], []
+        pairs, costs = [], []
         for index, chosen in enumerate(sets):
-            found, seconds = self._measure_set(index, chosen, step)
+            found, cost = self._measure_set(index, chosen, step)
             pairs += found
-            encode_seconds += [] if seconds is None else [seconds]
-        return Measurement(tuple(pairs), tuple(encode_seconds))
+            costs += [] if cost is None else [cost]
+        return Measurement(
+            tuple(pairs), tuple(cost.seconds for cost in costs), tuple(cost.peak_mb for cost in costs)
+        )
 
     def _measure_set(
         self, index: int, chosen: ReferenceSet, step: Callable[[str], None]
-    ) -> tuple[list[Pair], float | None]:
+    ) -> tuple[list[Pair], Cost | None]:
         names = tuple(case.name for case in chosen.references)
         blanks = [Pair(index, names, query.name, group_of(query, self.groups)) for query in chosen.queries]
         try:
             references = [self._read(case) for case in chosen.references]
         except IrisError as error:
             return [replace(blank, failure=str(error)) for blank in blanks], None
-        task, failure, started = None, None, time.perf_counter()
-        try:
-            task = self.encode(references, [self.names[value] for value in chosen.values])
-        except Exception as error:
-            failure = _say(error, ", ".join(names))
-        seconds = time.perf_counter() - started
+        failure, wanted = None, [self.names[value] for value in chosen.values]
+
+        def encode() -> Task | None:
+            nonlocal failure
+            try:
+                return self.encode(references, wanted)
+            except Exception as error:
+                failure = _say(error, ", ".join(names))
+                return None
+
+        task, cost = measured(encode)
         pairs = []
         for blank, query in zip(blanks, chosen.queries, strict=True):
             pair = self._measure_pair(blank, query, references, chosen.values, task)
             pairs.append(replace(pair, failure=pair.failure or failure))
             step(query.name)
-        return pairs, seconds
+        return pairs, cost
 
     def _measure_pair(
         self,
@@ -156,20 +214,17 @@ class Bench:
             image, truth = self._read(query)
         except IrisError as error:
             return replace(blank, failure=str(error))
-        how, copied = _better_copy(references[0][1], image, truth, values)
+        how, copied, cost = _better_copy(references[0][1], image, truth, values)
         nothing = {value: ClassScore(score.truth_voxels, 0, 0) for value, score in copied.items()}
-        pair = replace(blank, scores=nothing, copied=copied, copied_how=how)
+        usual = _usual(references, values, image)
+        pair = replace(blank, scores=nothing, copied=copied, copied_how=how, usual=usual, costs={COPY: cost})
+        question = Question(blank.set_index, query.name, references, image, values, task)
+        for name, peer in self.peers.items():
+            pair = _with_peer(pair, name, peer, question, truth, nothing)
         if task is None:
             return pair
-        for name, peer in self.peers.items():
-            try:
-                found = dice_per_class(truth.array, peer(references, image, values, task).array, values)
-            except Exception as error:
-                LOG.warning("%s", _say(error, f"{query.name}, {name}"))
-                found = nothing
-            pair = replace(pair, peers={**pair.peers, name: found})
         try:
-            prediction = self.apply(task, image)
+            prediction, cost = measured(lambda: self.apply(task, image))
             scores = dice_per_class(truth.array, prediction.label.array, values)
         except Exception as error:
             return replace(pair, failure=_say(error, query.name))
@@ -177,6 +232,7 @@ class Bench:
             pair,
             scores=scores,
             expected=prediction.quality,
+            costs={MODEL: replace(cost, seconds=prediction.seconds), **pair.costs},
             seconds=prediction.seconds,
             warnings=tuple(prediction.warnings),
         )
@@ -186,15 +242,42 @@ class Bench:
         return image, fit_label(read_label(case.label, labels=self.names), image)
 
 
+def _with_peer(
+    pair: Pair, name: str, peer: Peer, question: Question, truth: LabelVolume, nothing: Mapping
+) -> Pair:
+    try:
+        answer, cost = measured(lambda: peer(question))
+        found = dice_per_class(truth.array, answer.label.array, question.values)
+    except Exception as error:
+        why = _say(error, question.query)
+        LOG.debug("%s: %s", name, why)
+        return replace(
+            pair, peers={**pair.peers, name: nothing}, peer_failures={**pair.peer_failures, name: why}
+        )
+    return replace(pair, peers={**pair.peers, name: found}, costs={**pair.costs, name: answer.cost or cost})
+
+
 def _better_copy(
     reference: LabelVolume, image: Volume, truth: LabelVolume, values: Sequence[int]
-) -> tuple[str, dict[int, ClassScore]]:
-    copied = copy_prompt(reference, image, values)
+) -> tuple[str, dict[int, ClassScore], Cost]:
+    copied, cost = measured(lambda: copy_prompt(reference, image, values))
     candidates = [
         (how, dice_per_class(truth.array, label.array, values))
         for how, label in (("rescaled", copied.rescaled), ("centred", copied.centred))
     ]
-    return max(candidates, key=lambda candidate: mean_dice(candidate[1]) or 0.0)
+    return *max(candidates, key=lambda candidate: mean_dice(candidate[1]) or 0.0), cost
+
+
+def _usual(
+    references: Sequence[tuple[Volume, LabelVolume]], values: Sequence[int], image: Volume
+) -> dict[int, float]:
+    """Mean volume of each class in the references, in voxels of the image."""
+    voxel = float(np.prod(image.spacing))
+    volumes = [
+        [float(np.prod(label.spacing)) * np.count_nonzero(label.array == value) for value in values]
+        for _, label in references
+    ]
+    return dict(zip(values, (np.mean(volumes, axis=0) / voxel).tolist(), strict=True))
 
 
 def _say(error: Exception, case: str) -> str:

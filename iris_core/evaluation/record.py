@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from iris_core.evaluation.measurement import Measurement, Pair
+from iris_core.evaluation.methods import absent_shares
 from iris_core.evaluation.summary import Summary
 from iris_core.report import versions
 
@@ -54,6 +55,7 @@ def _pair_entry(pair: Pair, names: Mapping[int, str]) -> dict:
             "truth_voxels": score.truth_voxels,
             "result_voxels": score.result_voxels,
             "false_positive_voxels": score.false_positive_voxels,
+            "usual_voxels": pair.usual.get(value),
         }
     return {
         "set": pair.set_index,
@@ -66,6 +68,28 @@ def _pair_entry(pair: Pair, names: Mapping[int, str]) -> dict:
         "copied": pair.copied_how,
         "seconds": round(pair.seconds, 3),
         "failure": pair.failure,
+        "peer_failures": dict(pair.peer_failures),
         "warnings": list(pair.warnings),
+        "methods": {method: _method_entry(pair, method, names) for method in pair.methods}
+        if pair.scores
+        else {},
         "classes": classes,
+    }
+
+
+def _method_entry(pair: Pair, method: str, names: Mapping[int, str]) -> dict:
+    cost = pair.costs.get(method)
+    shares = absent_shares(pair, method)
+    return {
+        "seconds": round(cost.seconds, 3) if cost and cost.seconds is not None else None,
+        "peak_mb": cost.peak_mb if cost else None,
+        "classes": {
+            names[value]: {
+                "dice": score.dice,
+                "result_voxels": score.result_voxels,
+                "false_positive_voxels": score.false_positive_voxels,
+                "absent_share": shares.get(value),
+            }
+            for value, score in pair.methods[method].items()
+        },
     }

@@ -1,4 +1,4 @@
-"""From pairs to figures: means per class and in all, the interval of the difference, and a table to read."""
+"""From pairs to figures: means per class and in all, and the interval of the difference."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iris_core.evaluation.measurement import Measurement, Pair
-from iris_core.metrics import Interval, bootstrap_interval
+from iris_core.evaluation.measurement import COPY, MODEL, Measurement, Pair
+from iris_core.evaluation.methods import MethodFigures, method_figures
+from iris_core.metrics import Interval
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Summary:
         failures: what went wrong, a sentence each.
         encode_seconds: mean time a reference set.
         segment_seconds: mean time a query, failures left out.
+        methods: per method, the model among them, all figures.
+        peer_failures: what went wrong with a peer, a sentence each.
     """
 
     dice: Interval | None
@@ -62,6 +65,8 @@ class Summary:
     failures: tuple[str, ...]
     encode_seconds: float
     segment_seconds: float
+    methods: dict[str, MethodFigures]
+    peer_failures: tuple[str, ...] = ()
 
 
 def summarise(measurement: Measurement, names: Mapping[int, str], *, seed: int = 0) -> Summary:
@@ -75,72 +80,24 @@ def summarise(measurement: Measurement, names: Mapping[int, str], *, seed: int =
     counted = [pair for pair in measurement.pairs if pair.dice is not None and pair.copied_dice is not None]
     ok = [pair.seconds for pair in measurement.pairs if pair.failure is None]
     failures = tuple(f"{pair.query}: {pair.failure}" for pair in measurement.pairs if pair.failure)
+    methods = method_figures(measurement, names, seed=seed)
+    peers = {name: found for name, found in methods.items() if name not in (MODEL, COPY)}
     return Summary(
-        dice=_interval(counted, [pair.dice for pair in counted], seed),
-        copied=_interval(counted, [pair.copied_dice for pair in counted], seed),
-        difference=_interval(counted, [pair.dice - pair.copied_dice for pair in counted], seed),
-        peers={
-            peer: (
-                _interval(counted, [pair.peer_dice(peer) or 0.0 for pair in counted], seed),
-                _interval(counted, [pair.dice - (pair.peer_dice(peer) or 0.0) for pair in counted], seed),
-            )
-            for peer in _peers(measurement)
-        },
+        dice=methods[MODEL].dice if methods else None,
+        copied=methods[COPY].dice if methods else None,
+        difference=methods[COPY].model_gain if methods else None,
+        peers={name: (found.dice, found.model_gain) for name, found in peers.items()},
         classes=tuple(_class_summary(name, value, measurement.pairs) for value, name in names.items()),
         estimate_error=_estimate_error(counted, names),
         pairs=len(counted),
         failures=failures,
         encode_seconds=float(np.mean(measurement.encode_seconds)) if measurement.encode_seconds else 0.0,
         segment_seconds=float(np.mean(ok)) if ok else 0.0,
+        methods=methods,
+        peer_failures=tuple(
+            f"{peer}: {why}" for pair in measurement.pairs for peer, why in pair.peer_failures.items()
+        ),
     )
-
-
-def table(summary: Summary) -> str:
-    """Gives the summary as text: a row a class, then the means, the interval and the times."""
-    width = max([len("class"), len("mean over queries"), *(len(entry.name) for entry in summary.classes)])
-    peers = list(summary.peers)
-    heads = "".join(f"  {peer:>{_wide(peer)}}" for peer in peers)
-    lines = [f"{'class':<{width}}   Dice   copy   diff{heads}  pairs  absent but predicted"]
-    for entry in summary.classes:
-        difference = None if entry.dice is None or entry.copied is None else entry.dice - entry.copied
-        false = f"{entry.false_positive_pairs} ({entry.false_positive_voxels} voxels)"
-        others = "".join(f"  {_number(entry.peers[peer]):>{_wide(peer)}}" for peer in peers)
-        lines.append(
-            f"{entry.name:<{width}}  {_number(entry.dice)}  {_number(entry.copied)} {_signed(difference)}"
-            f"{others}  {entry.pairs:5d}  {false if entry.false_positive_pairs else '-'}"
-        )
-    lines.append("-" * len(lines[0]))
-    if summary.dice and summary.copied and summary.difference:
-        means = {peer: own.mean for peer, (own, _) in summary.peers.items() if own}
-        others = "".join(f"  {_number(means.get(peer)):>{_wide(peer)}}" for peer in peers)
-        lines.append(
-            f"{'mean over queries':<{width}}  {_number(summary.dice.mean)}  {_number(summary.copied.mean)} "
-            f"{_signed(summary.difference.mean)}{others}  {summary.pairs:5d}"
-        )
-        lines.append(_against("copy-prompt", summary.difference))
-        lines += [_against(peer, gap) for peer, (_, gap) in summary.peers.items() if gap]
-    if summary.estimate_error is not None:
-        lines.append(f"expected Dice: {summary.estimate_error:.3f} from the true one, on average")
-    lines.append(
-        f"seconds: {summary.encode_seconds:.2f} to encode a reference set, "
-        f"{summary.segment_seconds:.2f} to segment a query"
-    )
-    if summary.failures:
-        lines.append(f"failed, counted as 0: {len(summary.failures)}")
-    return "\n".join(lines)
-
-
-def _against(peer: str, difference: Interval) -> str:
-    low, high = _signed(difference.low).strip(), _signed(difference.high).strip()
-    return f"difference to {peer}: 95 % interval {low} to {high} ({difference.units} independent queries)"
-
-
-def _wide(peer: str) -> int:
-    return max(5, len(peer))
-
-
-def _peers(measurement: Measurement) -> list[str]:
-    return list(dict.fromkeys(peer for pair in measurement.pairs for peer in pair.peers))
 
 
 def _estimate_error(pairs: Sequence[Pair], names: Mapping[int, str]) -> float | None:
@@ -151,12 +108,6 @@ def _estimate_error(pairs: Sequence[Pair], names: Mapping[int, str]) -> float | 
         if score.dice is not None and names[value] in pair.expected
     ]
     return float(np.mean(gaps)) if gaps else None
-
-
-def _interval(pairs: Sequence[Pair], values: Sequence[float], seed: int) -> Interval | None:
-    if not pairs:
-        return None
-    return bootstrap_interval(values, seed=seed, units=[pair.group for pair in pairs])
 
 
 def _class_summary(name: str, value: int, pairs: Sequence[Pair]) -> ClassSummary:
@@ -177,11 +128,3 @@ def _class_summary(name: str, value: int, pairs: Sequence[Pair]) -> ClassSummary
 
 def _dice_of(value: int, scores: Sequence[Mapping]) -> list[float]:
     return [entry[value].dice for entry in scores if value in entry and entry[value].dice is not None]
-
-
-def _number(value: float | None) -> str:
-    return "    -" if value is None else f"{value:5.3f}"
-
-
-def _signed(value: float | None) -> str:
-    return "     -" if value is None else f"{value:+6.3f}"

@@ -1,0 +1,111 @@
+"""Which references meet which queries: the options that say it, for `iris evaluate` and for its peers."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iris_core.cli import options
+
+if TYPE_CHECKING:
+    from iris_core.evaluation import ReferenceSet
+    from iris_core.raw_dataset import RawDataset
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What the options chose.
+
+    Attributes:
+        dataset: the dataset.
+        names: value -> name of the classes asked for.
+        groups: case name -> patient.
+        sets: reference sets with their queries.
+    """
+
+    dataset: RawDataset
+    names: dict[int, str]
+    groups: dict[str, str]
+    sets: list[ReferenceSet]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the dataset and the options of the draw."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder in nnU-Net's raw layout")
+    draw = parser.add_argument_group("which references meet which queries")
+    draw.add_argument(
+        "--references", type=options.count, default=3, metavar="N", help="reference sets (default: 3)"
+    )
+    draw.add_argument(
+        "--shots", type=options.count, default=1, metavar="N", help="references in a set (default: 1)"
+    )
+    draw.add_argument(
+        "--queries", type=options.count, default=8, metavar="N", help="queries a set (default: 8)"
+    )
+    draw.add_argument("--seed", type=int, default=0, help="seed of the draw and of the interval (default: 0)")
+    draw.add_argument(
+        "--groups", type=Path, metavar="FILE", help='{"case": "patient"}: cases of one patient never meet'
+    )
+    draw.add_argument(
+        "--cases",
+        metavar="A-B|NAMES",
+        help="only these: positions in name order from 1, or names with commas",
+    )
+    draw.add_argument(
+        "--ordered-pairs",
+        action="store_true",
+        help="every case as the one reference of every other patient's cases",
+    )
+    draw.add_argument(
+        "--classes", type=options.names, metavar="A,B", help="only these classes (default: all)"
+    )
+    options.add_channel(parser)
+
+
+def drawn(arguments: argparse.Namespace) -> Draw:
+    """Draws as the options say; the same options give the same draw.
+
+    Raises:
+        IrisError: a broken dataset, an unknown case or class, or too few cases.
+    """
+    from functools import cache
+
+    from iris_core.evaluation import draw_sets, ordered_pairs, read_groups
+    from iris_core.raw_dataset import RawDataset
+    from iris_core.volume_io import read_label
+
+    @cache
+    def holds(case) -> frozenset[int]:
+        return frozenset(read_label(case.label).values)
+
+    dataset = RawDataset.open(arguments.dataset, channel=arguments.channel)
+    cases = dataset.chosen(arguments.cases)
+    groups = read_groups(arguments.groups, dataset.cases)
+    names = _wanted(dataset.names, arguments.classes)
+    if arguments.ordered_pairs:
+        sets = ordered_pairs(cases, groups=groups, values=tuple(names), holds=holds)
+    else:
+        sets = draw_sets(
+            cases,
+            references=arguments.references,
+            shots=arguments.shots,
+            queries=arguments.queries,
+            seed=arguments.seed,
+            groups=groups,
+            values=tuple(names),
+            holds=holds,
+        )
+    return Draw(dataset, names, groups, sets)
+
+
+def _wanted(names: dict[int, str], classes: tuple[str, ...] | None) -> dict[int, str]:
+    from iris_core.errors import InputError
+
+    for name in classes or ():
+        if name not in names.values():
+            raise InputError(
+                "no such class", where="--classes", expected=", ".join(names.values()), found=name
+            )
+    return {value: name for value, name in names.items() if classes is None or name in classes}

@@ -1,0 +1,130 @@
+"""Per method, the model among them: Dice with spread and interval, false positives, seconds, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from iris_core.evaluation.measurement import MODEL, Measurement, Pair
+from iris_core.metrics import Interval, bootstrap_interval, mean_dice
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """One class, one method.
+
+    Attributes:
+        dice: mean over the pairs whose truth holds the class; None without any.
+        spread: standard deviation over those pairs.
+        pairs: their number.
+        absent_pairs: pairs whose truth lacks the class.
+        absent_share: what such a pair is given of the class, as a share of the class's mean volume in the
+            pair's references; mean over those pairs, None without any.
+    """
+
+    dice: float | None
+    spread: float | None
+    pairs: int
+    absent_pairs: int
+    absent_share: float | None
+
+
+@dataclass(frozen=True)
+class MethodFigures:
+    """One method over all pairs; a failed pair counts as an empty result.
+
+    Attributes:
+        dice: mean over queries with its 95 % bootstrap interval over queries; None without any pair.
+        spread: standard deviation over pairs.
+        model_gain: the model's Dice minus this method's, pair by pair, with its interval; None for the model.
+        absent_share: mean of the share over all absent classes of all pairs; None where none is absent.
+        absent_worst: the largest of them.
+        seconds: mean time to segment a query; None where it is not known.
+        peak_mb: most memory that the process held, MB; for the model the encoding included.
+        failures: pairs without a result.
+        classes: class name -> its figures.
+    """
+
+    dice: Interval | None
+    spread: float | None
+    model_gain: Interval | None
+    absent_share: float | None
+    absent_worst: float | None
+    seconds: float | None
+    peak_mb: float | None
+    failures: int
+    classes: dict[str, ClassFigures]
+
+
+def method_figures(
+    measurement: Measurement, names: Mapping[int, str], *, seed: int = 0
+) -> dict[str, MethodFigures]:
+    """Sums up a run method by method.
+
+    Args:
+        measurement: all pairs.
+        names: value -> class name.
+        seed: seed of the bootstrap.
+    """
+    pairs = [pair for pair in measurement.pairs if pair.scores]
+    methods = dict.fromkeys(name for pair in pairs for name in pair.methods)
+    return {name: _of_method(name, pairs, measurement.encode_peaks, names, seed) for name in methods}
+
+
+def _of_method(
+    name: str,
+    pairs: Sequence[Pair],
+    encode_peaks: Sequence[float | None],
+    names: Mapping[int, str],
+    seed: int,
+) -> MethodFigures:
+    counted = [pair for pair in pairs if pair.dice is not None]
+    own = [mean_dice(pair.methods[name]) or 0.0 for pair in counted]
+    gain = [pair.dice - mine for pair, mine in zip(counted, own, strict=True)]
+    shares = [share for pair in pairs for share in absent_shares(pair, name).values()]
+    costs = [pair.costs[name] for pair in pairs if name in pair.costs]
+    seconds = [cost.seconds for cost in costs if cost.seconds is not None]
+    peaks = [cost.peak_mb for cost in costs] + (list(encode_peaks) if name == MODEL else [])
+    return MethodFigures(
+        dice=_interval(counted, own, seed),
+        spread=_spread(own),
+        model_gain=None if name == MODEL else _interval(counted, gain, seed),
+        absent_share=float(np.mean(shares)) if shares else None,
+        absent_worst=max(shares, default=None),
+        seconds=float(np.mean(seconds)) if seconds else None,
+        peak_mb=max((peak for peak in peaks if peak is not None), default=None),
+        failures=sum(bool(pair.failure) if name == MODEL else name in pair.peer_failures for pair in pairs),
+        classes={text: _of_class(name, value, pairs) for value, text in names.items()},
+    )
+
+
+def absent_shares(pair: Pair, method: str) -> dict[int, float]:
+    """Value -> voxels given to a class that the query lacks, as a share of its usual volume."""
+    return {
+        value: score.false_positive_voxels / pair.usual[value]
+        for value, score in pair.methods[method].items()
+        if score.truth_voxels == 0 and pair.usual.get(value)
+    }
+
+
+def _of_class(method: str, value: int, pairs: Sequence[Pair]) -> ClassFigures:
+    scores = [pair.methods[method][value] for pair in pairs if value in pair.methods[method]]
+    dice = [score.dice for score in scores if score.dice is not None]
+    shares = [found[value] for pair in pairs if value in (found := absent_shares(pair, method))]
+    return ClassFigures(
+        dice=float(np.mean(dice)) if dice else None,
+        spread=_spread(dice),
+        pairs=len(dice),
+        absent_pairs=len(shares),
+        absent_share=float(np.mean(shares)) if shares else None,
+    )
+
+
+def _spread(values: Sequence[float]) -> float | None:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def _interval(pairs: Sequence[Pair], values: Sequence[float], seed: int) -> Interval | None:
+    return bootstrap_interval(values, seed=seed, units=[pair.group for pair in pairs]) if pairs else None
