@@ -11,7 +11,7 @@ from iris_core.cli import options
 
 if TYPE_CHECKING:
     from iris_core.evaluation import ReferenceSet
-    from iris_core.raw_dataset import RawDataset
+    from iris_core.raw_dataset import LabelledCase, RawDataset
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,14 @@ class Draw:
 
     Attributes:
         dataset: the dataset.
+        cases: the cases that were drawn from.
         names: value -> name of the classes asked for.
         groups: case name -> patient.
         sets: reference sets with their queries.
     """
 
     dataset: RawDataset
+    cases: tuple[LabelledCase, ...]
     names: dict[int, str]
     groups: dict[str, str]
     sets: list[ReferenceSet]
@@ -97,7 +99,7 @@ def drawn(arguments: argparse.Namespace) -> Draw:
             values=tuple(names),
             holds=holds,
         )
-    return Draw(dataset, names, groups, sets)
+    return Draw(dataset, cases, names, groups, sets)
 
 
 def _wanted(names: dict[int, str], classes: tuple[str, ...] | None) -> dict[int, str]:
