@@ -6,7 +6,6 @@ references -> encode_task -> Task (storable as a card) -> apply_task(query) -> P
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -18,42 +17,16 @@ from torch import Tensor
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
 from iris_core.grid import make_grid
-from iris_core.lattice import fit_label
 from iris_core.modality import query_modality
-from iris_core.preprocess import (
-    Prepared,
-    choose_spacing,
-    detect_modality,
-    prepare_image,
-    prepare_masks,
-    restore_labels,
-)
+from iris_core.preprocess import Prepared, choose_spacing, prepare_image, prepare_masks, restore_labels
 from iris_core.quality import expected_dice
+from iris_core.reference import ClassInfo, Reference, joined_classes, joined_modality
 from iris_core.segmenter import Progress, Segmenter
 from iris_core.strategies import STRATEGIES, ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
-from iris_core.strategies.tuning import Example
-from iris_core.volume import Color, LabelVolume, Volume, label_from_masks
+from iris_core.strategies.tuning import STEPS, Example
+from iris_core.volume import LabelVolume, Volume, label_from_masks
 
-MODALITIES = ("ct", "mr", "pet")
 MOST_VOXELS = 320**3  # of a working grid; a larger one is a mistake in the spacing
-
-
-@dataclass(frozen=True)
-class ClassInfo:
-    """A class of a task. Args: name; value: in label maps; color: (R, G, B), 0-255."""
-
-    name: str
-    value: int
-    color: Color
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A labelled study. Args: image; label: in the image's grid, or a reorder of it; name: for reports."""
-
-    image: Volume
-    label: LabelVolume
-    name: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,44 +111,42 @@ def encode_task(
         spacing: "auto", "paper", or millimetres.
         strategy: "auto": one-shot for one reference, ensemble for several.
         seed: of retrieval and tuning.
-        progress: called with (references done, references in all).
+        progress: called with (steps done, steps in all); a step is a reference, or one of tuning.
         fingerprint: of the network, kept in cards.
 
     Raises:
-        InputError: no reference, an empty label, a class that no reference holds, two classes with one value,
-            a reference that would be too large at the spacing.
+        InputError: no reference, an empty label, a class that no reference holds, two classes with one value
+            or two values of one class, a reference that would be too large at the spacing.
     """
     if not references:
         raise InputError("no reference given", expected="at least one labelled study")
-    references = [
-        Reference(r.image, fit_label(r.label, r.image), r.name or _name(r, n))
-        for n, r in enumerate(references)
-    ]
-    infos = _classes(references, classes)
-    chosen, reason = _modality(references, modality)
-    first = references[0]
-    size = choose_spacing(first.image, _only(first.label, infos), spacing)
+    references = [reference.fitted(number) for number, reference in enumerate(references)]
+    infos = joined_classes(references, classes)
+    chosen, reason = joined_modality(references, modality)
+    references = [reference for reference in references if reference.held(infos)]
+    size = choose_spacing(references[0].image, references[0].label_of(infos), spacing)
     strategy = _strategy(strategy, len(references))
     pool, examples = [], []
-    for number, reference in enumerate(references):
+    total = len(references) + (STEPS if strategy == "tuning" else 0)
+    for number, reference in enumerate(references, start=1):
         prepared = _prepared(segmenter, reference.image, chosen, size)
-        held = [(c, v) for c in infos if (v := _value(reference.label, c.name)) in reference.label.values]
-        if not held:
-            continue
+        held = reference.held(infos)
         masks = prepare_masks(reference.label, [v for _, v in held], prepared.grid)
         names = [c.name for c, _ in held]
         pool.append(_named(segmenter, prepared, masks, names, reference))
         examples.append(Example(prepared.image, masks, tuple(names)))
         if progress is not None:
-            progress(number + 1, len(references))
+            progress(number, total)
     provenance: dict[str, object] = {
-        "references": [r.name for r in references if _holds(r, infos)],
+        "references": [reference.name for reference in references],
         "modality_reason": reason,
         "spacing_policy": str(spacing),
     }
     tuned = None
     if strategy == "tuning":
-        result = tune(segmenter, pool, examples, [c.name for c in infos], seed=seed)
+        count = len(references)
+        goes_on = progress and (lambda done, steps: progress(count + done, count + steps))
+        result = tune(segmenter, pool, examples, [c.name for c in infos], seed=seed, progress=goes_on)
         tuned = result.embedding
         provenance["tuning"] = {"before": result.before, "after": result.after, "steps": result.steps}
     return Task(tuple(infos), chosen, size, tuple(pool), strategy, fingerprint, provenance, tuned, seed)
@@ -242,69 +213,6 @@ def _embedding(segmenter: Segmenter, task: Task, image: Tensor) -> tuple[TaskEmb
     if task.strategy == "image-retrieval":
         return retrieve_by_image(segmenter, task.pool, task.names, image)
     return (one_shot if task.strategy == "one-shot" else ensemble)(task.pool, task.names)
-
-
-def _name(reference: Reference, number: int) -> str:
-    source = reference.label.source or reference.image.source
-    return source.name if source is not None else f"reference {number + 1}"
-
-
-def _value(label: LabelVolume, name: str) -> int:
-    """The value of a name in a label; -1 where it is not there."""
-    return next((v for v in label.values if label.name_of(v) == name), -1)
-
-
-def _holds(reference: Reference, infos: Sequence[ClassInfo]) -> bool:
-    return any(_value(reference.label, c.name) >= 0 for c in infos)
-
-
-def _only(label: LabelVolume, infos: Sequence[ClassInfo]) -> LabelVolume:
-    """The label with the wanted classes alone, so that the spacing suits them."""
-    wanted = [v for c in infos if (v := _value(label, c.name)) >= 0]
-    if len(wanted) == len(label.values) or not wanted:
-        return label
-    masks = label.masks(wanted)
-    return label_from_masks(masks, wanted, label.affine, names=label.names, colors=label.colors)
-
-
-def _classes(references: Sequence[Reference], wanted: Sequence[str] | None) -> list[ClassInfo]:
-    found: dict[str, ClassInfo] = {}
-    for reference in references:
-        if not reference.label.values:
-            raise InputError(
-                "the label is empty", where=reference.label.source or reference.name,
-                remedy="label at least one class",
-            )  # fmt: skip
-        for value in reference.label.values:
-            name = reference.label.name_of(value)
-            found.setdefault(name, ClassInfo(name, value, reference.label.color_of(value)))
-    for name in wanted or ():
-        if name not in found:
-            raise InputError(
-                "no reference holds the class", where=name, expected=f"one of {', '.join(found)}",
-                remedy="check --classes and --labels",
-            )  # fmt: skip
-    infos = [found[name] for name in dict.fromkeys(wanted)] if wanted else list(found.values())
-    twice = [value for value, count in Counter(c.value for c in infos).items() if count > 1]
-    if twice:
-        names = [c.name for c in infos if c.value == twice[0]]
-        raise InputError(
-            "two classes share one label value", where=", ".join(names), found=f"value {twice[0]}",
-            remedy="give one of them another value in the first reference",
-        )  # fmt: skip
-    return sorted(infos, key=lambda c: c.value)
-
-
-def _modality(references: Sequence[Reference], wanted: str) -> tuple[str, str]:
-    if wanted != "auto":
-        if wanted not in MODALITIES:
-            raise InputError(
-                "unknown modality", where=wanted, expected=f"auto or one of {', '.join(MODALITIES)}"
-            )
-        return wanted, "given"
-    guesses = [detect_modality(r.image) for r in references]
-    name = Counter(g.name for g in guesses).most_common(1)[0][0]
-    return name, next(g.reason for g in guesses if g.name == name)
 
 
 def _strategy(wanted: str, references: int) -> str:

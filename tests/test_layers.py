@@ -27,7 +27,7 @@ LAYERS = (
     # the network
     {"embedding", "model", "windows"},
     # what feeds it and what judges it
-    {"grid", "intensity", "modality", "spacing", "preprocess"},
+    {"grid", "intensity", "modality", "spacing", "preprocess", "reference"},
     {"synthesis", "episodes", "losses", "metrics", "memory_bank"},
     # what uses it
     {"alignment", "quality", "segmenter", "strategies", "checkpoint", "task", "card", "pretraining"},

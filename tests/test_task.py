@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from iris_core.errors import InputError
 from iris_core.segmenter import Segmenter
-from iris_core.strategies import STRATEGIES
+from iris_core.strategies import STRATEGIES, tune
 from iris_core.task import Reference, apply_task, encode_task
 from iris_core.volume import LabelVolume
 from tests.tiny import network, study
@@ -89,6 +90,24 @@ def test_progress_of_encoding_reaches_its_total():
     assert seen == [(1, 2), (2, 2)]
 
 
+def test_progress_of_tuning_goes_on_where_the_references_end(monkeypatch):
+    seen = []
+    monkeypatch.setattr("iris_core.task.tune", partial(tune, steps=2))
+    encoded([reference(0)], strategy="tuning", progress=lambda *at: seen.append(at))
+    assert seen[0][1] > 2  # the bar knows from the start that tuning follows
+    assert seen[1:] == [(2, 3), (3, 3), (3, 3)]
+
+
+def test_the_spacing_comes_from_the_first_reference_that_shows_a_wanted_class():
+    other = relabelled({1: 1}, {1: "other"}, seed=1)
+    coarse = Reference(replace(other.image, affine=np.diag([8.0, 8, 8, 1])),
+                       replace(other.label, affine=np.diag([8.0, 8, 8, 1])), "coarse")  # fmt: skip
+    alone = encoded([reference()], classes=["dark"], spacing="auto")
+    beside = encoded([coarse, reference()], classes=["dark"], spacing="auto")
+    assert beside.spacing == alone.spacing
+    assert beside.provenance["references"] == ["study 0"]
+
+
 def empty_label() -> Reference:
     return relabelled({}, {}, seed=0)
 
@@ -109,6 +128,11 @@ def empty_label() -> Reference:
             [reference(), relabelled({1: 1}, {1: "other"}, seed=1)],
             {},
             "bright, other: two classes share one label value; found value 1",
+        ),
+        (
+            [relabelled({1: 1, 4: 4}, {1: "tumour", 4: "tumour"})],
+            {},
+            "study 0: several label values share one name; expected one value a name; found tumour: 1, 4",
         ),
     ],
 )

@@ -1,0 +1,117 @@
+"""Reference: a labelled study, and what several of them say together: classes joined by name, a modality."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from iris_core.errors import InputError
+from iris_core.intensity import MODALITIES
+from iris_core.lattice import fit_label
+from iris_core.modality import detect_modality
+from iris_core.volume import Color, LabelVolume, Volume, label_from_masks
+
+
+@dataclass(frozen=True)
+class ClassInfo:
+    """A class of a task. Args: name; value: in label maps; color: (R, G, B), 0-255."""
+
+    name: str
+    value: int
+    color: Color
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A labelled study. Args: image; label: in the image's grid, or a reorder of it; name: for reports."""
+
+    image: Volume
+    label: LabelVolume
+    name: str = ""
+
+    def fitted(self, number: int) -> Reference:
+        """The reference with its label on the image's grid, and a name; `number` counts from 0.
+
+        Raises:
+            InputError: the label lies on another grid.
+        """
+        source = self.label.source or self.image.source
+        name = self.name or (source.name if source is not None else f"reference {number + 1}")
+        return replace(self, label=fit_label(self.label, self.image), name=name)
+
+    def held(self, classes: Sequence[ClassInfo]) -> list[tuple[ClassInfo, int]]:
+        """Those of the classes that this reference shows, each with its value in this label."""
+        values = {self.label.name_of(value): value for value in self.label.values}
+        return [(info, values[info.name]) for info in classes if info.name in values]
+
+    def label_of(self, classes: Sequence[ClassInfo]) -> LabelVolume:
+        """The label with these classes alone, so that the spacing suits them."""
+        wanted = [value for _, value in self.held(classes)]
+        if len(wanted) == len(self.label.values):
+            return self.label
+        masks, label = self.label.masks(wanted), self.label
+        return label_from_masks(masks, wanted, label.affine, names=label.names, colors=label.colors)
+
+
+def joined_classes(references: Sequence[Reference], wanted: Sequence[str] | None) -> list[ClassInfo]:
+    """The classes of all references, joined by name, numbered as where a name first occurs.
+
+    Args:
+        references: at least one.
+        wanted: names; None: all.
+
+    Returns:
+        The classes, ascending by value.
+
+    Raises:
+        InputError: an empty label, two values of one name in a label, a class that no reference holds, or two
+            classes with one value.
+    """
+    found: dict[str, ClassInfo] = {}
+    for reference in references:
+        label, where = reference.label, reference.label.source or reference.name
+        if not label.values:
+            raise InputError("the label is empty", where=where, remedy="label at least one class")
+        for name, count in Counter(label.name_of(value) for value in label.values).items():
+            if count > 1 and (wanted is None or name in wanted):
+                values = [str(value) for value in label.values if label.name_of(value) == name]
+                raise InputError(
+                    "several label values share one name", where=where, expected="one value a name",
+                    found=f"{name}: {', '.join(values)}", remedy="rename them, or name them with --labels",
+                )  # fmt: skip
+        for value in label.values:
+            name = label.name_of(value)
+            found.setdefault(name, ClassInfo(name, value, label.color_of(value)))
+    for name in wanted or ():
+        if name not in found:
+            raise InputError(
+                "no reference holds the class", where=name, expected=f"one of {', '.join(found)}",
+                remedy="check --classes and --labels",
+            )  # fmt: skip
+    infos = [found[name] for name in dict.fromkeys(wanted)] if wanted else list(found.values())
+    twice = [value for value, count in Counter(info.value for info in infos).items() if count > 1]
+    if twice:
+        names = [info.name for info in infos if info.value == twice[0]]
+        raise InputError(
+            "two classes share one label value", where=", ".join(names), found=f"value {twice[0]}",
+            remedy="give one of them another value in the first reference",
+        )  # fmt: skip
+    return sorted(infos, key=lambda info: info.value)
+
+
+def joined_modality(references: Sequence[Reference], wanted: str) -> tuple[str, str]:
+    """The modality of all references, and why: the one given, or what most of them look like.
+
+    Raises:
+        InputError: an unknown modality.
+    """
+    if wanted != "auto":
+        if wanted not in MODALITIES:
+            raise InputError(
+                "unknown modality", where=wanted, expected=f"auto or one of {', '.join(MODALITIES)}"
+            )
+        return wanted, "given"
+    guesses = [detect_modality(reference.image) for reference in references]
+    name = Counter(guess.name for guess in guesses).most_common(1)[0][0]
+    return name, next(guess.reason for guess in guesses if guess.name == name)
