@@ -61,7 +61,8 @@ def prepare_image(
         recipe: of the intensities; the paper's, or the one that a training through nnU-Net names.
 
     Raises:
-        InputError: unknown modality, or a spacing that is not positive.
+        InputError: unknown modality, a spacing that is not positive, or an image of which clipping leaves
+            nothing.
     """
     if len(spacing) != 3 or not all(np.isfinite(size) and size > 0 for size in spacing):
         raise InputError(
@@ -69,6 +70,15 @@ def prepare_image(
         )
     grid = make_grid(volume, spacing)
     array = normalise(_cropped(volume.array, grid), modality, recipe)
+    if not array.any():
+        raise InputError(
+            "nothing is left of the image once its values are clipped",
+            where=volume.source,
+            expected="values that vary within [-990, 500] HU" if modality == "ct" else
+            "values that vary between their 2nd and 98th percentile",
+            found=f"values from {volume.array.min():g} to {volume.array.max():g}, prepared as {modality}",
+            remedy="choose another --modality, or crop the image to what it shows",
+        )  # fmt: skip
     return Prepared(resample(torch.from_numpy(array)[None], grid.shape), grid)
 
 

@@ -157,11 +157,13 @@ def _outline(values: np.ndarray) -> np.ndarray:
 
 
 def _write_letters(panel: Image.Image, caption: str, letters: str) -> None:
-    draw, font, middle = ImageDraw.Draw(panel), _font(11), PANEL // 2
+    """Letters at the edges and a caption, dark-rimmed so that they can be read over bright tissue."""
+    draw, middle = ImageDraw.Draw(panel), PANEL // 2
+    ink = {"fill": INK, "font": _font(11), "stroke_width": 1, "stroke_fill": BACKGROUND}
     places = ((3, middle, "lm"), (PANEL - 3, middle, "rm"), (middle, 3, "mt"), (middle, PANEL - 3, "mb"))
     for letter, (x, y, anchor) in zip(letters, places, strict=True):
-        draw.text((x, y), letter, fill=INK, font=font, anchor=anchor)
-    draw.text((4, PANEL - 4), caption, fill=INK, font=font, anchor="ls")
+        draw.text((x, y), letter, anchor=anchor, **ink)
+    draw.text((4, PANEL - 4), caption, anchor="ls", **ink)
 
 
 def _legend(label: LabelVolume) -> Image.Image | None:

@@ -86,8 +86,9 @@ class StubEngine:
             references_used={name: ["reference"] for name in task.means}, seconds=0.01, warnings=[],
         )  # fmt: skip
 
-    def save(self, task, card: Path) -> None:
+    def save(self, task, card: Path) -> dict[str, int]:
         card.write_text(json.dumps(task.means))
+        return {"plain": card.stat().st_size, "extras": 0}
 
     def load(self, card: Path):
         try:
@@ -104,5 +105,5 @@ class StubEngine:
             modality=modality,
             spacing=(1.5, 1.5, 2.0),
             strategy=strategy,
-            provenance={},
+            provenance={"modality_reason": "of the stub"},
         )

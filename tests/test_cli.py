@@ -195,6 +195,22 @@ def test_a_stored_card_gives_the_same_mask_as_its_references(dataset, tmp_path):
     np.testing.assert_array_equal(a, b)
 
 
+def test_encode_states_the_sizes_of_embedding_and_extras(dataset, tmp_path, capsys):
+    card = tmp_path / "boxes.safetensors"
+    words = ["encode", *reference(dataset), "--output", str(card)]
+    main(words)
+    assert "(embedding 0 kB, extras 0 kB)" in capsys.readouterr().out
+    main([*words, "--overwrite", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["embedding_bytes"] + told["extras_bytes"] == told["bytes"] == card.stat().st_size
+
+
+def test_modality_its_reason_and_the_spacing_are_said_once_a_run(dataset, tmp_path, capsys):
+    segment(dataset, tmp_path / "out", "--modality", "ct")
+    said = "modality ct (of the stub), worked at 1.5 x 1.5 x 2 mm, one-shot\n"
+    assert capsys.readouterr().err.count(said) == 1
+
+
 def test_an_existing_card_is_kept_unless_overwritten(dataset, tmp_path):
     card = tmp_path / "boxes.safetensors"
     card.write_text("mine")

@@ -66,6 +66,15 @@ def test_ct_is_clipped_to_the_papers_window():
     assert np.ptp(normalise(array, "ct")) > 0
 
 
+@pytest.mark.parametrize(("modality", "expected"), [("ct", "[-990, 500] HU"), ("mr", "98th percentile")])
+def test_an_image_of_which_clipping_leaves_nothing_is_refused(modality, expected):
+    array = np.full((12, 12, 12), 1000.0, np.float32)
+    array[5, 5, 5:9] = 2000.0  # above CT's window like the rest, and under 2 % of the voxels
+    with pytest.raises(InputError, match="nothing is left of the image") as error:
+        prepare_image(Volume(array, np.eye(4)), modality=modality, spacing=(1.0, 1.0, 1.0))
+    assert expected in str(error.value)
+
+
 def test_mr_does_not_change_with_gain_and_offset():
     array = np.random.default_rng(0).gamma(2.0, 50.0, (12, 13, 14))
     assert np.allclose(normalise(array, "mr"), normalise(array * 37.5 + 1000, "mr"), atol=1e-4)

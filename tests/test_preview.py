@@ -58,6 +58,14 @@ def test_the_patient_s_right_is_on_the_left_of_the_axial_slice():
     assert columns.size and columns.mean() < 150
 
 
+def test_the_letters_can_be_read_over_the_brightest_tissue():
+    array = np.full((30, 30, 30), 100.0, np.float32)
+    array[:2], array[0, 0, 0] = 5, 0  # what is black, and cut away
+    bare = LabelVolume(np.zeros(array.shape, np.uint8), np.eye(4))
+    top = np.asarray(overlay(Volume(array, np.eye(4)), bare))[8:22, 148:168]  # where the letter A stands
+    assert top.max() == 255 and top.min() < 60
+
+
 def test_an_empty_label_still_gives_a_picture():
     image, label = study()
     empty = LabelVolume(np.zeros_like(label.array), AFFINE)

@@ -19,6 +19,7 @@ class Console:
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
         self.warnings: list[str] = []
+        self._said: set[str] = set()
 
     def note(self, message: str) -> None:
         """Says something on stderr, unless quiet; a bar that is shown moves down."""
@@ -30,6 +31,12 @@ class Console:
             tqdm.write(message, file=sys.stderr)
         else:
             print(message, file=sys.stderr, flush=True)
+
+    def once(self, message: str) -> None:
+        """Says something the first time it is to be said."""
+        if message not in self._said:
+            self._said.add(message)
+            self.note(message)
 
     def warn(self, message: str) -> None:
         """Says once what is worth knowing, and keeps it for the report."""

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         IrisError: wrong use or bad input.
     """
     from iris_core.cli.console import Console
-    from iris_core.cli.engine import Engine, describe_task
+    from iris_core.cli.engine import Engine, describe_task, task_line
     from iris_core.cli.references import check_classes, read_references
     from iris_core.report import to_json
 
@@ -53,8 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
         spacing=arguments.spacing,
         seed=arguments.seed,
     )
-    engine.save(task, arguments.output)
+    sizes = engine.save(task, arguments.output)
     size = arguments.output.stat().st_size
+    console.note(task_line(task))
     if arguments.json:
         print(
             to_json(
@@ -62,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
                     "card": str(arguments.output),
                     "status": "written",
                     "bytes": size,
+                    "embedding_bytes": sizes["plain"],
+                    "extras_bytes": sizes["extras"],
                     "weights": engine.weights,
                     "task": describe_task(task),
                 }
@@ -69,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     else:
         classes = ", ".join(entry.name for entry in task.classes)
-        print(f"{arguments.output}: {classes}; {task.strategy}, {task.modality}, {size / 1000:.0f} kB")
+        parts = f"embedding {sizes['plain'] / 1000:.0f} kB, extras {sizes['extras'] / 1000:.0f} kB"
+        print(f"{arguments.output}: {classes}; {size / 1000:.0f} kB ({parts})")
     return 0
 
 

@@ -83,11 +83,11 @@ class Engine:
 
         return load_card(card, self.loaded.fingerprint)
 
-    def save(self, task: Task, card: Path) -> None:
-        """Writes a task card."""
+    def save(self, task: Task, card: Path) -> dict[str, int]:
+        """Writes a task card; gives the bytes of its "plain" embeddings and of its "extras"."""
         from iris_core.card import save_card
 
-        save_card(task, card)
+        return save_card(task, card)
 
     def apply(self, task: Task | BankTask, image: Volume, title: str = "query") -> Prediction:
         """Segments one image."""
@@ -118,6 +118,15 @@ def choose_device(wanted: str) -> str:
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return wanted
+
+
+def task_line(task: Task | BankTask) -> str:
+    """How queries will be treated, and why, in one line for a person."""
+    task = getattr(task, "task", task)
+    reason = task.provenance.get("modality_reason")
+    why = f" ({reason})" if reason else ""
+    sizes = " x ".join(f"{size:.3g}" for size in task.spacing)
+    return f"modality {task.modality}{why}, worked at {sizes} mm, {task.strategy}"
 
 
 def describe_task(task: Task | BankTask) -> dict:

@@ -107,7 +107,7 @@ def _refuse_what_does_not_fit(arguments: argparse.Namespace) -> None:
 
 def _prepare(arguments: argparse.Namespace, report, console):
     """Reads the references, loads the weights, makes the task; gives the function that does one job."""
-    from iris_core.cli.engine import Engine, describe_task
+    from iris_core.cli.engine import Engine, describe_task, task_line
     from iris_core.cli.references import check_classes, read_references
     from iris_core.volume_io import read_image, write_label
 
@@ -134,6 +134,7 @@ def _prepare(arguments: argparse.Namespace, report, console):
 
     def work(job) -> dict:
         image = read_image(job.query, channel=arguments.channel)
+        console.once(task_line(task))
         prediction = engine.apply(task, image, job.name)
         write_label(prediction.label, job.output)
         details = {
