@@ -15,6 +15,8 @@ import numpy as np
 from iris_core.errors import InputError
 from nnunet_trainers.partial_labels import PartialLabels
 
+Task = tuple[str, str]  # a group and a class of it
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -36,6 +38,7 @@ class CaseIndex:
 
     Attributes:
         classes: every class that some case holds and annotates.
+        tasks: every group with every class that an episode of it can lead with.
 
     Raises:
         InputError: no group has two persons, one of whom holds a class.
@@ -67,22 +70,31 @@ class CaseIndex:
         weights = np.array([labels.weights[group] for group in self._groups])
         self._shares = weights / weights.sum()
         self.classes = tuple(sorted({name for names in self.held.values() for name in names}))
+        self.tasks: tuple[Task, ...] = tuple(
+            (group, name) for group in self._groups for name in self._leads(self._cases[group])
+        )
 
-    def draw(self, rng: np.random.Generator, *, anywhere: bool) -> Pair:
+    def draw(self, rng: np.random.Generator, *, anywhere: bool, task: Task | None = None) -> Pair:
         """A group, a class, a reference that holds it, and a query of another person.
 
         Args:
             rng: source of the choices.
             anywhere: the query may lack the class; else one that holds it is taken where there is one.
+            task: group and class, one of `tasks`; None draws them.
         """
-        group = self._groups[int(rng.choice(len(self._groups), p=self._shares))]
+        group, lead = self._task(rng) if task is None else task
         cases = self._cases[group]
-        options = sorted({name for case in cases if self._others(case, cases) for name in self.held[case]})
-        lead = options[int(rng.integers(len(options)))]
         reference = _choice(rng, [c for c in cases if lead in self.held[c] and self._others(c, cases)])
         others = self._others(reference, cases)
         holders = [case for case in others if lead in self.held[case]]
         return Pair(group, reference, _choice(rng, others if anywhere or not holders else holders), lead)
+
+    def _task(self, rng: np.random.Generator) -> Task:
+        group = self._groups[int(rng.choice(len(self._groups), p=self._shares))]
+        return group, _choice(rng, self._leads(self._cases[group]))
+
+    def _leads(self, cases: Sequence[str]) -> list[str]:
+        return sorted({name for case in cases if self._others(case, cases) for name in self.held[case]})
 
     def _others(self, case: str, cases: Sequence[str]) -> list[str]:
         person = self.labels.person_of(case)

@@ -28,7 +28,11 @@ class CaseWindow:
 
 
 def draw_start(
-    shape: Sequence[int], window: Sequence[int], voxel: Sequence[int] | None, rng: np.random.Generator
+    shape: Sequence[int],
+    window: Sequence[int],
+    voxel: Sequence[int] | None,
+    rng: np.random.Generator,
+    box: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> tuple[int, ...]:
     """The first voxel of a window at a random place.
 
@@ -39,12 +43,17 @@ def draw_start(
         window: sides of the window.
         voxel: one that the window must hold, or None.
         rng: source of the place.
+        box: first and last voxels of a region around the voxel, which the window holds whole along every axis
+            on which it fits; None: none.
     """
     start = []
     for axis, (length, side) in enumerate(zip(shape, window, strict=True)):
         first, last = sorted((0, length - side))
         if voxel is not None:
-            first, last = max(first, int(voxel[axis]) - side + 1), min(last, int(voxel[axis]))
+            near, far = int(voxel[axis]), int(voxel[axis])
+            if box is not None and box[1][axis] - box[0][axis] < side:
+                near, far = int(box[0][axis]), int(box[1][axis])
+            first, last = max(first, far - side + 1), min(last, near)
         start.append(int(rng.integers(first, last + 1)))
     return tuple(start)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from iris_core.synthesis.imperfect_mask import imperfect
 from nnunet_trainers.augmentation import Augmentation, wide_window
 from nnunet_trainers.axes import permuted
-from nnunet_trainers.case_index import CaseIndex, Pair
+from nnunet_trainers.case_index import CaseIndex, Pair, Task
 from nnunet_trainers.case_window import CaseWindow, cut, draw_start
 from nnunet_trainers.episode import Episode, collate
 from nnunet_trainers.settings import TrainerSettings
@@ -33,7 +33,7 @@ class EpisodeLoader(SlimDataLoaderBase):
         seed: of everything, with the worker's number.
         ignore: nnU-Net's ignore label, or None.
         augment: False for validation, where the same `cycle` batches come again and again.
-        cycle: batches after which the episodes repeat; None: never.
+        cycle: batches after which the episodes repeat; None: never. The leading classes then take turns.
     """
 
     def __init__(
@@ -57,18 +57,24 @@ class EpisodeLoader(SlimDataLoaderBase):
         self.seed, self.cycle, self.count = tuple(seed), cycle, 0
         self.augmentation = Augmentation(self.window) if augment else None
         self._names = list(self.values)
+        self._turns = np.random.default_rng(self.seed).permutation(len(index.tasks))
 
     def generate_train_batch(self) -> dict[str, object]:
         """The next batch, as a mapping of tensors."""
         number = self.count if self.cycle is None else self.count % self.cycle
         self.count += 1
         rng = np.random.default_rng((*self.seed, self.thread_id, number))
-        return collate([self.episode(rng) for _ in range(self.batch_size)]).to_mapping()
+        tasks = [self._task(number * self.batch_size + place) for place in range(self.batch_size)]
+        return collate([self.episode(rng, task) for task in tasks]).to_mapping()
 
-    def episode(self, rng: np.random.Generator) -> Episode:
-        """Draws one episode."""
+    def _task(self, number: int) -> Task | None:
+        """What episode `number` of a cycle leads with; None: any."""
+        return None if self.cycle is None else self.index.tasks[self._turns[number % len(self._turns)]]
+
+    def episode(self, rng: np.random.Generator, task: Task | None = None) -> Episode:
+        """Draws one episode. Args: task: a dataset and the class to lead with; None: any."""
         anywhere = rng.random() < self.settings.query_anywhere
-        pair = self.index.draw(rng, anywhere=anywhere)
+        pair = self.index.draw(rng, anywhere=anywhere, task=task)
         reference = self._window(pair.reference, pair.lead, rng, keep=self.values[pair.lead])
         query = self._window(pair.query, None if anywhere else pair.lead, rng)
         names = self._classes(pair, reference, rng)
@@ -93,13 +99,17 @@ class EpisodeLoader(SlimDataLoaderBase):
     def _window(
         self, case: str, holding: str | None, rng: np.random.Generator, keep: int | None = None
     ) -> CaseWindow:
-        """A window of a case, around a voxel of a class where one is given and the case holds it."""
+        """A window of a case, around a voxel of a class where one is given and the case holds it.
+
+        With `keep`, as in a reference, the window holds the whole class along every axis on which it fits.
+        """
         image, labels, _, properties = self._data.load_case(case)
-        voxel = None
+        voxel = box = None
         if holding is not None and holding in self.index.held[case]:
-            places = properties["class_locations"][self.values[holding]]
-            voxel = places[int(rng.integers(len(places)))][1:]
-        start = draw_start(image.shape[1:], self.window, voxel, rng)
+            places = np.asarray(properties["class_locations"][self.values[holding]])[:, 1:]
+            voxel = places[int(rng.integers(len(places)))]
+            box = None if keep is None else (places.min(axis=0), places.max(axis=0))
+        start = draw_start(image.shape[1:], self.window, voxel, rng, box)
         if self.augmentation is None:
             return cut(image, labels, start, self.window)
         wide = wide_window(self.window)

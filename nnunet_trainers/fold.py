@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 
 from iris_core.errors import InputError
 from nnunet_trainers.case_index import CaseIndex
 from nnunet_trainers.partial_labels import PartialLabels
+
+FOLDS = 5  # of nnU-Net, where a dataset brings no split
 
 
 def held_classes(
@@ -37,6 +40,22 @@ def training_and_validation(
     held = held_classes(dataset, values, sorted({*training, *validation}))
     ours = {case: held[case] for case in training}
     return CaseIndex(ours, labels), CaseIndex(held, labels, queries=validation)
+
+
+def refuse_too_few_cases(cases: int, splits: Path, fold: int | str) -> None:
+    """Raises an InputError where nnU-Net would have to make its five folds of fewer cases.
+
+    Args:
+        cases: in the preprocessed storage.
+        splits: splits_final.json, which need not be there.
+        fold: "all" or a number.
+    """
+    if fold != "all" and not splits.is_file() and cases < FOLDS:
+        raise InputError(
+            f"too few cases for nnU-Net's {FOLDS} folds", where=splits.parent,
+            expected=f"{FOLDS} cases or more", found=cases,
+            remedy="train the fold all, or make the dataset with iris union, which draws a split",
+        )  # fmt: skip
 
 
 def refuse_what_is_not_for_us(plans: Mapping, configuration: Mapping, description: Mapping) -> None:

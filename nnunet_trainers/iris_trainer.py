@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -32,10 +33,11 @@ from iris_core.volume_io import atomic_path
 from iris_core.windows import fitting
 from nnunet_trainers.axes import to_ijk
 from nnunet_trainers.bank_network import BankNetwork, build_bank_network
+from nnunet_trainers.dataset_folder import nnunet_folder
 from nnunet_trainers.episode import LabelledBatch
 from nnunet_trainers.episode_loader import EpisodeLoader
 from nnunet_trainers.episode_step import counts, decode_episodes, draw_source, loss_of, remember
-from nnunet_trainers.fold import refuse_what_is_not_for_us, training_and_validation
+from nnunet_trainers.fold import refuse_too_few_cases, refuse_what_is_not_for_us, training_and_validation
 from nnunet_trainers.partial_labels import PartialLabels
 from nnunet_trainers.pictures import draw_episode
 from nnunet_trainers.portable import PORTABLE, save_portable
@@ -44,6 +46,7 @@ from nnunet_trainers.settings import TrainerSettings
 from nnunet_trainers.start import start_weights
 
 BETAS, EPSILON = (0.9, 0.999), 1e-6
+LATEST, FINAL = "checkpoint_latest.pth", "checkpoint_final.pth"  # nnU-Net's names
 
 
 class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this name
@@ -64,7 +67,7 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
         self.values = {name: value for value, name in names.items()}
         self.window = tuple(fitting(side) for side in self.configuration_manager.patch_size)
         self.enable_deep_supervision = False
-        self.save_every = 1
+        self.save_every, self.resumed = 1, False
         self._adopt(settings)
         if self.device.type == "cpu" and "OMP_NUM_THREADS" in os.environ:
             torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # nnU-Net takes every core
@@ -96,11 +99,14 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
         return self.network.module if self.is_ddp else self.network
 
     def initialize(self) -> None:
-        """As nnU-Net's, then the weights that the training starts from."""
+        """As nnU-Net's, then the weights to start from, where the training goes on from no checkpoint."""
+        for variable in ("nnUNet_preprocessed", "nnUNet_results"):
+            nnunet_folder(variable)
         super().initialize()
         self.batch_size = self.settings.batch or self.batch_size
         self.team = Team(self.local_rank, distributed.get_world_size() if self.is_ddp else 1)
-        self.print_to_log_file(start_weights(self.module.iris, self.settings))
+        if not self.resumed:
+            self.print_to_log_file(start_weights(self.module.iris, self.settings))
         self.skipped = 0
 
     def configure_optimizers(self):
@@ -122,6 +128,13 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
 
     def plot_network_architecture(self) -> None:
         """Left out: it draws one input to one output."""
+
+    def do_split(self):
+        """As nnU-Net's, where its folds can be made."""
+        cases = len(self.dataset_class.get_identifiers(self.preprocessed_dataset_folder))
+        splits = Path(self.preprocessed_dataset_folder_base) / "splits_final.json"
+        refuse_too_few_cases(cases, splits, self.fold)
+        return super().do_split()
 
     def get_dataloaders(self):
         """Episodes for training from nnU-Net's workers, and the same few for validation every epoch."""
@@ -205,8 +218,8 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
         """As nnU-Net's, and the bank's Dice in the log."""
         tp, fp, fn = np.sum([output.pop("bank") for output in val_outputs], axis=0)
         dice = (2 * tp / np.maximum(2 * tp + fp + fn, 1)).astype(float).round(4).tolist()
-        seen = self.module.bank.seen.tolist()
-        self.bank_dice = {n: d if s else None for n, d, s in zip(self.values, dice, seen, strict=True)}
+        told = self.module.bank.seen.cpu().numpy() & (tp + fp + fn > 0)
+        self.bank_dice = {n: d if t else None for n, d, t in zip(self.values, dice, told, strict=True)}
         super().on_validation_epoch_end(val_outputs)
 
     def on_epoch_end(self) -> None:
@@ -234,10 +247,16 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
             self.print_to_log_file(f"WARNING: no portable checkpoint was written: {error}")
 
     def save_checkpoint(self, filename: str) -> None:
-        """nnU-Net's checkpoint, whole or not at all."""
+        """nnU-Net's checkpoint, whole or not at all.
+
+        A final one of an earlier, shorter training goes when the first epoch after it is saved: `--c` would
+        prefer it to all that was learnt since.
+        """
         if self.local_rank == 0 and not self.disable_checkpointing:
             with atomic_path(filename) as hidden:
                 super().save_checkpoint(str(hidden))
+            if Path(filename).name == LATEST:
+                Path(filename).with_name(FINAL).unlink(missing_ok=True)
 
     def load_checkpoint(self, filename_or_checkpoint) -> None:
         """nnU-Net's, after taking over the settings that the checkpoint was trained with.
@@ -246,11 +265,12 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
         """
         stored = torch.load(filename_or_checkpoint, map_location="cpu", weights_only=False)
         self._adopt(TrainerSettings.of_plans(stored["init_args"]["plans"], os.environ))
+        self.resumed = True
         super().load_checkpoint(filename_or_checkpoint)
         self.settings.written_into(self.my_init_kwargs["plans"])  # what the next checkpoint will say
 
 
 def _autocast(precision: str) -> torch.dtype | None:
     if precision == "auto":
-        precision = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}[precision]

@@ -59,6 +59,15 @@ def test_validation_queries_come_from_its_own_cases_alone():
     assert {pair.query for pair in pairs} == {"a3"} and {pair.reference for pair in pairs} == {"a1", "a2"}
 
 
+def test_every_task_can_be_asked_for():
+    index = CaseIndex(HELD, LABELS)
+    assert index.tasks == (("A", "liver"), ("A", "spleen"), ("B", "spleen"))
+    rng = np.random.default_rng(0)
+    for group, lead in index.tasks:
+        pair = index.draw(rng, anywhere=False, task=(group, lead))
+        assert (pair.group, pair.lead) == (group, lead) and lead in index.held[pair.reference]
+
+
 @pytest.mark.parametrize(
     "held", [{"a1": ["liver"]}, {"a1": ["liver"], "a2": ["liver"]}, {"b1": ["liver"], "b2": ["liver"]}]
 )

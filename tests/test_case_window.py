@@ -46,6 +46,15 @@ def test_a_window_holds_the_voxel_and_leaves_the_volume_only_where_that_is_small
         assert (starts <= voxel).all() and (starts + 8 > voxel).all()
 
 
+def test_a_window_holds_a_region_whole_along_every_axis_on_which_it_fits():
+    rng, shape, sides = np.random.default_rng(0), (30, 30, 6), (8, 8, 8)
+    box = (3, 10, 2), (10, 25, 4)  # 8, 16 and 3 voxels long
+    starts = np.array([draw_start(shape, sides, (5, 20, 3), rng, box) for _ in range(300)])
+    assert (starts[:, 0] == 3).all()
+    assert starts[:, 1].min() == 13 and starts[:, 1].max() == 20  # too long: the voxel alone
+    assert starts[:, 2].min() == -2 and starts[:, 2].max() == 0
+
+
 def test_the_middle_of_a_wide_window_is_the_window():
     image, labels = stored(12, 12, 12)
     wide, plain = cut(image, labels, (0, 1, 2), (8, 6, 10)), cut(image, labels, (2, 2, 4), (4, 4, 6))

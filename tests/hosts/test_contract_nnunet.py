@@ -119,6 +119,93 @@ def test_the_network_that_the_predictor_builds_takes_the_trained_weights_strictl
     assert {"bank.tokens", "bank.seen"} <= set(again.state_dict())
 
 
+@pytest.fixture
+def initialised(trainer, monkeypatch):
+    """A trainer with a network, and no storage to infer a dataset class from."""
+    place = "nnunetv2.training.nnUNetTrainer.nnUNetTrainer.infer_dataset_class"
+    monkeypatch.setattr(place, lambda _: object)
+    trainer.initialize()
+    trainer.current_epoch = 0
+    Path(trainer.output_folder).mkdir(parents=True, exist_ok=True)
+    return trainer
+
+
+def test_a_training_made_longer_and_killed_goes_on_from_its_latest_epoch(initialised):
+    from nnunetv2.run.run_training import maybe_load_checkpoint
+
+    folder = Path(initialised.output_folder)
+    initialised.save_checkpoint(str(folder / "checkpoint_final.pth"))
+    assert (folder / "checkpoint_final.pth").is_file()
+    initialised.current_epoch = 4
+    initialised.save_checkpoint(str(folder / "checkpoint_latest.pth"))
+    maybe_load_checkpoint(initialised, True, False)
+    assert initialised.current_epoch == 5
+
+
+def test_going_on_needs_the_weights_of_the_start_no_more(initialised, plans, monkeypatch):
+    import torch
+
+    from iris_core.errors import IrisError
+
+    place = str(Path(initialised.output_folder) / "checkpoint_latest.pth")
+    initialised.save_checkpoint(place)
+    monkeypatch.setenv("IRIS_WEIGHTS", "gone.safetensors")
+    given = {**plans, "continue_training": True}
+    again = type(initialised)(given, "3d_fullres", 0, DESCRIPTION, torch.device("cpu"))
+    again.load_checkpoint(place)
+    assert again.current_epoch == 1
+    fresh = type(initialised)(
+        given | {"continue_training": False}, "3d_fullres", 0, DESCRIPTION, again.device
+    )
+    with pytest.raises(IrisError, match="gone.safetensors"):
+        fresh.initialize()
+
+
+def test_a_missing_folder_of_results_is_named(trainer, monkeypatch):
+    from iris_core.errors import InputError
+
+    monkeypatch.delenv("nnUNet_results")
+    with pytest.raises(InputError, match="nnUNet_results: .*not set.*export nnUNet_results="):
+        trainer.initialize()
+
+
+def test_too_few_cases_for_five_folds_are_told_unless_there_is_a_split(tmp_path):
+    from iris_core.errors import InputError
+    from nnunet_trainers.fold import refuse_too_few_cases
+
+    splits = tmp_path / "splits_final.json"
+    with pytest.raises(InputError, match="too few cases .* 5 folds.*found 4.*fold all"):
+        refuse_too_few_cases(4, splits, 0)
+    refuse_too_few_cases(4, splits, "all")
+    refuse_too_few_cases(5, splits, 0)
+    splits.write_text("[]")
+    refuse_too_few_cases(4, splits, 0)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_step_in_half_precision_moves_weights_and_bank(initialised, monkeypatch, precision):
+    import torch
+
+    from nnunet_trainers.episode import collate
+    from tests.test_episode_step import episode
+
+    initialised.autocast = getattr(torch, precision)
+    initialised.num_iterations_per_epoch = 1
+    before = {name: weight.clone() for name, weight in initialised.network.state_dict().items()}
+    batch = collate([episode()]).to_mapping()
+    for source in ("reference", "bank", "tokens"):
+        monkeypatch.setattr("nnunet_trainers.iris_trainer.draw_source", lambda *_, given=source: given)
+        initialised.step_number, initialised.choices = 10_000, np.random.default_rng(0)
+        assert np.isfinite(initialised.train_step(batch)["loss"])
+    assert initialised.skipped == 0 and initialised.module.bank.seen.tolist() == [True, True]
+    initialised.network.eval()
+    with torch.no_grad():
+        assert np.isfinite(initialised.validation_step(batch)["loss"])
+    after = initialised.network.state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before if not name.startswith("bank"))
+    assert all(weight.isfinite().all() for weight in after.values())
+
+
 def test_the_reorienting_reader_gives_ras_as_kji(tmp_path):
     import nibabel as nib
     from nnunetv2.imageio.nibabel_reader_writer import NibabelIOWithReorient

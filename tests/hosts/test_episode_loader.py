@@ -56,6 +56,24 @@ def test_every_reference_holds_its_classes_and_the_leading_one_keeps_most_of_its
         assert set(batch["classes"][0].tolist()) <= {0, 1}
 
 
+def test_a_reference_holds_the_whole_class_that_leads_and_a_query_need_not():
+    source = loader(augment=False, batch=1)
+    cases = [StoredCases().load_case(name)[1] for name in StoredCases.identifiers]
+    whole = [{int((labels == value).sum()) for labels in cases} for value in (1, 2)]
+    cut = set()
+    for _ in range(40):  # some windows end within class 2
+        batch = next(source)
+        lead = int(batch["classes"][0, 0])
+        assert int(batch["reference_mask"][0, 0].sum()) in whole[lead]
+        cut.add(int(batch["query_mask"][0, 0].sum()) not in whole[lead])
+    assert cut == {True, False}
+
+
+def test_validation_leads_with_every_class_in_turn():
+    source = loader(augment=False, cycle=2, batch=1)
+    assert {int(next(source)["classes"][0, 0]) for _ in range(2)} == {0, 1}
+
+
 def test_validation_repeats_its_few_episodes_without_augmentation():
     source = loader(augment=False, cycle=2, batch=1)
     first, second, third = next(source), next(source), next(source)
