@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import psutil
 import requests
 
 from iris_core.metrics import dice
@@ -70,6 +72,12 @@ class Team:
                 time.sleep(0.5)
         raise SystemExit("the server did not start")
 
+    def cpu_seconds(self) -> float:
+        """What the server and the processes that it started have computed so far."""
+        main = psutil.Process(self.server.pid)
+        spent = [process.cpu_times() for process in (main, *main.children(recursive=True))]
+        return sum(times.user + times.system for times in spent)
+
     def label_next(self, strategy: str) -> str:
         """Labels the study that the server proposes; its values are numbered in an order of its own."""
         study = requests.post(f"{self.url}/activelearning/{strategy}", json={}).json()["id"]
@@ -91,9 +99,9 @@ class Team:
         self.labelled.append(study)
         return study
 
-    def refreshed(self) -> float:
-        """Waits until every other study is pre-labelled from all labels; gives the seconds it took."""
-        started = time.perf_counter()
+    def refreshed(self) -> tuple[float, float]:
+        """Waits until every other study is pre-labelled from all labels; gives seconds, and CPU seconds."""
+        started, spent = time.perf_counter(), self.cpu_seconds()
         wanted = {study: None for study in self.cases if study not in self.labelled}
         while True:
             objects = requests.get(f"{self.url}/datastore/?output=all").json()["objects"]
@@ -107,8 +115,8 @@ class Team:
                 if (label := objects[study]["labels"].get("original"))
             }
             if len(used) == len(wanted) and all(found == set(self.labelled) for found in used.values()):
-                return time.perf_counter() - started
-            time.sleep(0.2)
+                return time.perf_counter() - started, self.cpu_seconds() - spent
+            time.sleep(0.5)
 
     def scores(self) -> dict[str, float]:
         """Mean Dice over the classes of every study without a label."""
@@ -144,18 +152,29 @@ def main() -> None:
             for wanted in arguments.labelled:
                 while len(team.labelled) < wanted:
                     team.label_next(arguments.strategy)
-                    seconds = team.refreshed()
+                    seconds, spent = team.refreshed()
                 steps.append(
-                    {"labelled": list(team.labelled), "seconds": round(seconds, 1), "dice": team.scores()}
-                )
-                mean = np.mean(list(steps[-1]["dice"].values()))
-                print(f"{wanted} labelled: {len(steps[-1]['dice'])} others refreshed in {seconds:.1f} s, "
-                      f"mean Dice {mean:.3f}", flush=True)  # fmt: skip
+                    {
+                        "labelled": list(team.labelled), "seconds": round(seconds, 1),
+                        "cpu_seconds": round(spent, 1), "load": round(os.getloadavg()[0], 1),
+                        "dice": team.scores(),
+                    }
+                )  # fmt: skip
+                print(_told(steps[-1]), flush=True)
         finally:
             team.server.terminate()
             team.server.wait()
     (arguments.output / "simulated_team.json").write_text(json.dumps(steps, indent=1))
     _plot(steps, arguments.output / "simulated_team.png")
+
+
+def _told(step: dict) -> str:
+    """A step in a line."""
+    others = step["dice"].values()
+    return (
+        f"{len(step['labelled'])} labelled: {len(others)} others refreshed in {step['seconds']} s "
+        f"({step['cpu_seconds']} CPU s, load {step['load']}), mean Dice {np.mean(list(others)):.3f}"
+    )
 
 
 def _plot(steps: list[dict], path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,7 +79,7 @@ def test_a_study_that_somebody_opens_comes_first_and_then_the_least_like_the_ref
     monkeypatch.setattr(ResultStore, "latest_likeness", lambda self, study: likeness[study])
     want(folder.state, "case_2")
 
-    todo, done = Prelabelling(folder.annotator())._missing(folder.catalogue)
+    todo, done = Prelabelling(folder.annotator())._missing(folder.catalogue, "now")
 
     assert [study.id for study in todo] == ["case_2", "case_3", "case_4"] and done == 0
 
@@ -120,16 +123,73 @@ def test_a_change_of_the_catalogue_stops_work_that_is_out_of_date(folder):
     job = Prelabelling(folder.annotator())
     pause, calls = job._pause, []
 
-    def label_meanwhile(done, total):
+    def label_meanwhile(seen):
         if not calls:
             calls.append(folder.label("case_2"))
-        pause(done, total)
+        pause(seen)
 
     job._pause = label_meanwhile
     assert job.step()
     assert not list(folder.state.results.rglob("*.json"))
     job.run(until_done=True)
     assert sorted(finished(folder)) == ["case_3", "case_4"]
+
+
+@pytest.mark.parametrize(("small", "side_by_side"), [(1 << 20, True), (0, False)])
+def test_two_small_studies_are_computed_at_once_and_a_large_one_alone(
+    folder, monkeypatch, small, side_by_side
+):
+    monkeypatch.setattr("apps.iris_app.lib.prelabelling.SMALL", small)
+    folder.label("case_1")
+    annotator, at_work, together = folder.annotator(), [], []
+    annotate, met = type(annotator).annotate, threading.Barrier(2, timeout=3.0)
+
+    def watched(self, catalogue, study, *rest):
+        at_work.append(study)
+        together.append(len(at_work))
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.wait()  # each stays until another one is there too
+        try:
+            return annotate(self, catalogue, study, *rest)
+        finally:
+            at_work.remove(study)
+
+    monkeypatch.setattr("apps.iris_app.lib.annotator.Annotator.annotate", watched)
+    Prelabelling(annotator, threads=2).run(until_done=True)
+
+    assert max(together) == (2 if side_by_side else 1)
+    assert sorted(finished(folder)) == ["case_2", "case_3", "case_4"] and len(together) == 3
+    assert annotator.segmenter.encode_calls == 1 + 3  # the reference, and each study for its likeness
+
+
+def test_a_job_with_nothing_to_do_opens_no_file(folder, monkeypatch):
+    """The host watches the folder that the state lies in, and every opened file costs it milliseconds."""
+    folder.label("case_1")
+    job = Prelabelling(folder.annotator())
+    job.run(until_done=True)
+    opened = []
+    monkeypatch.setattr(Path, "open", lambda self, *a, **k: opened.append(self) or open(self, *a, **k))
+    monkeypatch.setattr(
+        Path, "read_text", lambda self, **k: opened.append(self) or self.read_bytes().decode()
+    )
+
+    assert not job.step() and opened == []
+    folder.label("case_2")
+    job._pool = ThreadPoolExecutor(1)
+    assert job.step() and opened
+
+
+def test_a_result_is_read_once_and_again_when_it_changes(folder, monkeypatch):
+    store, read = ResultStore(folder.state), []
+    monkeypatch.setattr(
+        "apps.iris_app.lib.result_store.read_json",
+        lambda path, default: read.append(path) or read_json(path, default),
+    )
+    assert store.find("case_1", "key") is None
+    store.put_problem("case_1", "key", "one")
+    assert [store.find("case_1", "key").record["problem"] for _ in range(3)] == ["one"] * 3 and len(read) == 1
+    store.put_problem("case_1", "key", "two!")
+    assert store.find("case_1", "key").record["problem"] == "two!" and len(read) == 2
 
 
 def test_only_one_job_works_on_a_datastore(folder):

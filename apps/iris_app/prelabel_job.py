@@ -34,7 +34,7 @@ def main() -> int:
         os.nice(CALM)
     annotator = Annotator(State(arguments.state), arguments.checkpoint, arguments.device)
     try:
-        job = Prelabelling(annotator, lambda: os.getppid() == parent)
+        job = Prelabelling(annotator, lambda: os.getppid() == parent, annotator.threads)
         job.run(until_done=arguments.until_done)
     except IrisError as error:
         logging.getLogger(__name__).error("%s", error)

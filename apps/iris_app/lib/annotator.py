@@ -46,11 +46,21 @@ class Annotator:
         self.tuned = TunedStore(state)
 
     @cached_property
-    def _loaded(self):
+    def _place(self) -> str:
         import torch
 
-        device = "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
-        return load_model(self.checkpoint, device), device
+        return "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+
+    @cached_property
+    def _loaded(self):
+        return load_model(self.checkpoint, self._place), self._place
+
+    @property
+    def threads(self) -> int:
+        """Of the processor that may compute; 1 where a GPU does."""
+        import torch
+
+        return torch.get_num_threads() if self._place == "cpu" else 1
 
     @property
     def fingerprint(self) -> str:

@@ -7,6 +7,7 @@ holds one embedding a class, so classes are chosen without encoding again.
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 
 from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
@@ -46,6 +47,7 @@ class EmbeddingStore:
     def __init__(self, state: State, segmenter: Segmenter, fingerprint: str) -> None:
         self.state, self.segmenter, self.fingerprint = state, segmenter, fingerprint
         self._read: dict[str, Task] = {}  # by name of the card, the latest last
+        self._lock = threading.Lock()  # held while a reference is encoded, so that none is encoded twice
 
     def facts(self, catalogue: Catalogue, entry: ReferenceEntry) -> Facts:
         """Modality and working voxel size of a reference.
@@ -77,11 +79,12 @@ class EmbeddingStore:
         """
         modality = self.facts(catalogue, entry).modality
         word = f"{self._word(catalogue, entry)}-{self.fingerprint}-{digest(entry.study, spacing)}"
-        if word not in self._read:
-            self._read[word] = self._stored(catalogue, entry, spacing, modality, word)
-            for oldest in list(self._read)[:-MOST_READ]:
-                del self._read[oldest]
-        return self._read[word]
+        with self._lock:
+            if word not in self._read:
+                self._read[word] = self._stored(catalogue, entry, spacing, modality, word)
+                for oldest in list(self._read)[:-MOST_READ]:
+                    del self._read[oldest]
+            return self._read[word]
 
     def _stored(
         self, catalogue: Catalogue, entry: ReferenceEntry, spacing: Spacing, modality: str, word: str

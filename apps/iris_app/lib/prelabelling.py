@@ -2,7 +2,8 @@
 
 It works from the catalogue alone and keeps nothing but results, which are written whole: killed at any moment
 and started again, it goes on with what is missing. The studies of most use come first: those that somebody is
-about to open, then those that looked least like the references.
+about to open, then those that looked least like the references. Small studies are computed side by side,
+since one alone leaves cores idle.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from filelock import FileLock, Timeout
 
@@ -26,6 +28,11 @@ from iris_core.errors import InputError, IrisError
 log = logging.getLogger(__name__)
 
 POLL = 0.3  # seconds between two looks at the catalogue
+TURN = 1.0  # seconds after which a job at work looks at the catalogue again
+RECHECK = 5.0  # seconds after which a job that has nothing to do looks at all results again
+LANES = 2  # small studies that are computed at once
+SMALL = 4 << 20  # bytes of an image file; two larger ones at once would want much memory
+NEVER = (-RECHECK, ())
 DEFAULT = Options()
 
 
@@ -39,13 +46,21 @@ class Prelabelling:
     Args:
         annotator: computes.
         alive: says whether to go on.
+        threads: of the processor that it may use.
     """
 
-    def __init__(self, annotator: Annotator, alive: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, annotator: Annotator, alive: Callable[[], bool] = lambda: True, threads: int = 1
+    ) -> None:
         self.annotator, self.state, self.alive = annotator, annotator.state, alive
+        self.threads, self.lanes = threads, min(LANES, threads)
+        self._pool = ThreadPoolExecutor(self.lanes)
+        self._running: dict[str, tuple[Study, Future[float | None]]] = {}
         self._seconds: list[float] = []
-        self._seen = ""
         self._failed: dict[str, str] = {}
+        self._told: dict[str, object] = {}
+        self._likeness: tuple[str, dict[str, float]] = ("", {})  # as of this catalogue
+        self._settled: tuple[float, tuple[str, ...]] = NEVER  # when and as of what nothing was left to do
 
     def run(self, *, until_done: bool = False) -> None:
         """Works until `alive` says no, or until nothing is left to do.
@@ -54,7 +69,7 @@ class Prelabelling:
             InputError: another process works on this datastore already.
         """
         try:
-            with FileLock(self.state.job_lock, timeout=0):
+            with FileLock(self.state.job_lock, timeout=0), self._pool:
                 self.state.sweep()
                 while self.alive():
                     if not self.step():
@@ -67,22 +82,53 @@ class Prelabelling:
     def step(self) -> bool:
         """Does the next piece of work; False where there is none, or the job is cancelled."""
         if self.state.cancelled.exists():
-            self._tell("cancelled", None, 0, 0)
+            self._finish()
+            self._settled = NEVER
+            self._tell("cancelled", 0, 0)
             return False
-        self._seen = stamp(self.state.catalogue)
+        seen = self._seen()
+        when, settled = self._settled
+        if settled == seen and time.monotonic() - when < RECHECK:
+            return False
         catalogue = Catalogue(self.state)
-        todo, done = self._missing(catalogue)
-        try:
-            if todo:
-                self._prelabel(catalogue, todo[0], done, len(todo))
-                return True
-            self._tell("idle", None, done, 0)
-            return self._compare(catalogue)
-        except Interrupted:
-            time.sleep(POLL)
+        self._finish(wait_for=0)
+        todo, done = self._missing(catalogue, seen[0])
+        waiting = [study for study in todo if study.id not in self._running]
+        while waiting and self._room(waiting[0]):
+            study = waiting.pop(0)
+            self._running[study.id] = (study, self._pool.submit(self._prelabel, catalogue, study, seen[0]))
+        if self._running:
+            self._tell("running", done, len(todo))
+            self._finish(wait_for=TURN)
             return True
+        self._tell("idle", done, 0)
+        if self._compare(catalogue, seen[0]):
+            return True
+        self._settled = (time.monotonic(), seen)
+        return False
 
-    def _missing(self, catalogue: Catalogue) -> tuple[list[Study], int]:
+    def _seen(self) -> tuple[str, ...]:
+        """Changes whenever there may be something new to do."""
+        return stamp(self.state.catalogue), stamp(self.annotator.tuned.folder)
+
+    def _room(self, study: Study) -> bool:
+        """Whether a study may be computed beside those that are being computed."""
+        at_work = [running for running, _ in self._running.values()]
+        return not at_work or (len(at_work) < self.lanes and all(map(_small, [study, *at_work])))
+
+    def _finish(self, wait_for: float | None = None) -> None:
+        """Takes studies off the list that are done, after waiting for the first one, None: for all."""
+        futures = [future for _, future in self._running.values()]
+        if futures:
+            wait(futures, wait_for, FIRST_COMPLETED if wait_for is not None else "ALL_COMPLETED")
+        for name, (_, future) in list(self._running.items()):
+            if future.done():
+                del self._running[name]
+                seconds = future.result()
+                if seconds is not None:
+                    self._seconds = [*self._seconds[-9:], seconds]
+
+    def _missing(self, catalogue: Catalogue, seen: str) -> tuple[list[Study], int]:
         """Studies without a fresh result, most useful first, and how many have one."""
         if not catalogue.usable:
             return [], 0
@@ -94,32 +140,43 @@ class Prelabelling:
         }
         self._failed = {name: r.record["problem"] for name, r in found.items() if r and "problem" in r.record}
         waiting = {study.id: study for study in catalogue.unlabelled if found[study.id] is None}
-        likeness = {name: self._latest_likeness(name) for name in waiting}
-        wanted = read_json(self.state.wanted, [])
+        likeness = self._latest_likeness(waiting, seen)
+        wanted = read_json(self.state.wanted, []) if waiting else []
         order = sorted(
             waiting, key=lambda name: (name not in wanted, -wanted.index(name) if name in wanted else 0,
                                        likeness[name], name),
         )  # fmt: skip
         return [waiting[name] for name in order], len(catalogue.unlabelled) - len(waiting)
 
-    def _latest_likeness(self, study: str) -> float:
-        values = self.annotator.results.latest_likeness(study)
-        return min(values.values()) if values else 0.0
+    def _latest_likeness(self, studies: Iterable[str], seen: str) -> dict[str, float]:
+        """Of the least alike class of each study, as it was when the catalogue became as it is."""
+        if self._likeness[0] != seen:
+            self._likeness = (seen, {})
+        known = self._likeness[1]
+        for name in studies:
+            if name not in known:
+                values = self.annotator.results.latest_likeness(name)
+                known[name] = min(values.values()) if values else 0.0
+        return known
 
-    def _prelabel(self, catalogue: Catalogue, study: Study, done: int, left: int) -> None:
+    def _prelabel(self, catalogue: Catalogue, study: Study, seen: str) -> float | None:
+        """Computes a study in a thread of its own; gives the seconds it took, None: it was interrupted."""
+        import torch
+
+        torch.set_num_threads(max(1, self.threads // (self.lanes if _small(study) else 1)))
         started = time.perf_counter()
-        self._tell("running", study.id, done, left)
         key = default_key(catalogue, study.id, self.annotator.weights)
 
         def pause(windows: int, total: int) -> None:
-            self._pause(windows, total)
+            self._pause(seen)
             if self.annotator.results.find(study.id, key) is not None:  # the worker was quicker
                 raise Interrupted
 
         try:
             self.annotator.annotate(catalogue, study.id, DEFAULT, pause)
         except (Interrupted, Outdated):
-            raise Interrupted from None
+            time.sleep(POLL)
+            return None
         except IrisError as error:
             self.annotator.results.put_problem(study.id, key, str(error))
             log.warning("%s: %s", study.id, error)
@@ -127,10 +184,11 @@ class Prelabelling:
             fault = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
             self.annotator.results.put_problem(study.id, key, fault)
             log.exception("%s: a fault of the program", study.id)
-        self._seconds = [*self._seconds[-9:], time.perf_counter() - started]
-        log.info("%s: pre-labelled in %.1f s", study.id, self._seconds[-1])
+        seconds = time.perf_counter() - started
+        log.info("%s: pre-labelled in %.1f s", study.id, seconds)
+        return seconds
 
-    def _compare(self, catalogue: Catalogue) -> bool:
+    def _compare(self, catalogue: Catalogue, seen: str) -> bool:
         """Measures how much one more pre-labelled study looks like the references; False where all are."""
         results, word = self.annotator.results, self.annotator.weights
         for study in catalogue.unlabelled if catalogue.usable else ():
@@ -138,9 +196,12 @@ class Prelabelling:
             result = results.find(study.id, key)
             if result is None or "problem" in result.record or results.likeness(study.id, key) is not None:
                 continue
-            self._pause(0, 1)
             try:
+                self._pause(seen)
                 likeness = self.annotator.likeness(catalogue, result, DEFAULT)
+            except (Interrupted, Outdated):
+                time.sleep(POLL)
+                return True
             except IrisError as error:
                 log.warning("%s: %s", study.id, error)
                 likeness = {}
@@ -148,26 +209,32 @@ class Prelabelling:
             return True
         return False
 
-    def _pause(self, done: int, total: int) -> None:
+    def _pause(self, seen: str) -> None:
         """Between two windows: gives way to a person who waits, and stops work that is out of date."""
-        if self.state.cancelled.exists() or stamp(self.state.catalogue) != self._seen or not self.alive():
+        if self.state.cancelled.exists() or stamp(self.state.catalogue) != seen or not self.alive():
             raise Interrupted
         with FileLock(self.state.interactive_lock):
             pass
 
-    def _tell(self, state: str, current: str | None, done: int, left: int) -> None:
+    def _tell(self, state: str, done: int, left: int) -> None:
         mean = sum(self._seconds) / len(self._seconds) if self._seconds else None
         told = {
             "state": state,
-            "current": current,
+            "current": ", ".join(self._running) or None,
             "done": done,
             "total": done + left,
-            "eta_seconds": round(mean * left, 1) if mean is not None else None,
+            "eta_seconds": round(mean * left / self.lanes, 1) if mean is not None else None,
             "failed": self._failed,
             "pid": os.getpid(),
         }
-        if read_json(self.state.progress, None) != told:
+        if told != self._told:
             write_json(told, self.state.progress)
+            self._told = told
+
+
+def _small(study: Study) -> bool:
+    """Whether an image leaves cores and memory for another one."""
+    return study.image.is_file() and study.image.stat().st_size <= SMALL
 
 
 def default_key(catalogue: Catalogue, study: str, weights: str) -> str:

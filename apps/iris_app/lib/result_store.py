@@ -12,7 +12,7 @@ from pathlib import Path
 
 from apps.iris_app.lib.catalogue import Catalogue, ReferenceEntry
 from apps.iris_app.lib.options import Options
-from apps.iris_app.lib.state import State, digest, file_word, read_json, write_json
+from apps.iris_app.lib.state import State, digest, file_word, read_json, stamp, write_json
 from iris_core.errors import InputError
 from iris_core.volume import LabelVolume
 from iris_core.volume_io import read_label, write_label
@@ -37,14 +37,18 @@ class Result:
 
 
 class ResultStore:
-    """Results by study and key. Args: state: where they are kept."""
+    """Results by study and key. Args: state: where they are kept.
+
+    A record is read once: the host watches the folder, and every opened file costs it milliseconds.
+    """
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self._read: dict[Path, tuple[str, dict]] = {}  # what was read of a file, and its stamp then
 
     def find(self, study: str, key: str) -> Result | None:
         """The result, or None where it has to be computed; one that failed is found too."""
-        record = read_json(self._path(study, key, ".json"), None)
+        record = self._record(self._path(study, key, ".json"))
         return None if record is None else Result(study, key, self._path(study, key, ".nii.gz"), record)
 
     def put(self, study: str, key: str, label: LabelVolume, record: dict) -> Result:
@@ -60,7 +64,7 @@ class ResultStore:
 
     def likeness(self, study: str, key: str) -> dict[str, float] | None:
         """Per class how much a study looks like the references; None where it is not known yet."""
-        return read_json(self._path(study, key, ".likeness"), None)
+        return self._record(self._path(study, key, ".likeness"))
 
     def latest_likeness(self, study: str) -> dict[str, float]:
         """The newest likeness that was measured for a study, whatever has changed since; else empty."""
@@ -71,6 +75,19 @@ class ResultStore:
     def put_likeness(self, study: str, key: str, likeness: dict[str, float]) -> None:
         """Keeps how much a study looks like the references."""
         write_json(likeness, self._path(study, key, ".likeness"))
+
+    def _record(self, path: Path) -> dict | None:
+        """The content of a JSON file; None where there is none."""
+        now = stamp(path)
+        if not now:
+            self._read.pop(path, None)
+            return None
+        when, record = self._read.get(path, ("", {}))
+        if when != now:
+            record = read_json(path, None)
+            if record is not None:
+                self._read[path] = (now, record)
+        return record
 
     def _path(self, study: str, key: str, suffix: str) -> Path:
         return self.state.results / file_word(study) / f"{key}{suffix}"
