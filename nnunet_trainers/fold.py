@@ -10,6 +10,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from iris_core.errors import InputError
 from nnunet_trainers.case_index import CaseIndex
 from nnunet_trainers.partial_labels import PartialLabels
+from nnunet_trainers.planning_checks import channels_of, refuse_regions
 
 FOLDS = 5  # of nnU-Net, where a dataset brings no split
 
@@ -60,8 +61,7 @@ def refuse_too_few_cases(cases: int, splits: Path, fold: int | str) -> None:
 
 def refuse_what_is_not_for_us(plans: Mapping, configuration: Mapping, description: Mapping) -> None:
     """Raises an InputError with the reason where a dataset or configuration cannot be trained on."""
-    channels = description.get("channel_names") or description.get("modality") or {"0": ""}
-    regions = [name for name, value in description["labels"].items() if isinstance(value, list | tuple)]
+    channels = channels_of(description)
     where = plans.get("dataset_name", "dataset")
     if len(channels) != 1:
         raise InputError(
@@ -69,11 +69,7 @@ def refuse_what_is_not_for_us(plans: Mapping, configuration: Mapping, descriptio
             found=", ".join(map(str, channels.values())),
             remedy="make a dataset of one of them, or of each as a dataset of its own with iris union",
         )  # fmt: skip
-    if regions:
-        raise InputError(
-            "has classes that are regions of several values", where=where, expected="one value a class",
-            found=", ".join(regions), remedy="give each value a class of its own",
-        )  # fmt: skip
+    refuse_regions(description, where)
     if len(configuration["patch_size"]) != 3 or configuration.get("previous_stage"):
         raise InputError(
             "unusable configuration", where=where, expected="a 3D configuration without a previous stage",

@@ -81,16 +81,35 @@ def find_dataset(name_or_id: str, raw: Path) -> Path:
     return found[0]
 
 
+def channels_of(description: Mapping) -> dict[str, str]:
+    """Number -> name of a dataset.json's channels."""
+    return dict(description.get("channel_names") or description.get("modality") or {"0": ""})
+
+
+def refuse_regions(description: Mapping, where: str | Path) -> None:
+    """Raises an InputError where a dataset.json has classes of several values."""
+    values = description.get("labels", {})
+    regions = [name for name, value in values.items() if isinstance(value, list | tuple)]
+    if regions:
+        raise InputError(
+            "has classes that are regions of several values",
+            where=where,
+            expected="one value a class",
+            found=", ".join(regions),
+            remedy='give each value a class of its own in "labels", and take "regions_class_order" out',
+        )
+
+
 def check_dataset(folder: Path) -> CheckedDataset:
     """Checks a raw dataset and finds its modality; every label is read.
 
     Raises:
-        InputError: several channels, classes of several values, values that do not follow
+        InputError: several channels, classes of several values, no background, values that do not follow
             each other, a format that nnU-Net cannot reorient, fewer than two cases, a value that dataset.json
             does not name, a class without a voxel, or a label that does not lie on its image.
     """
     description = read_json(folder / "dataset.json")
-    channels = description.get("channel_names") or description.get("modality") or {}
+    channels = channels_of(description)
     if len(channels) > 1:
         raise InputError(
             "images have several channels, and Iris sees one",
@@ -98,7 +117,15 @@ def check_dataset(folder: Path) -> CheckedDataset:
             found=", ".join(map(str, channels.values())),
             remedy="iris union --channel makes a dataset of one of them",
         )
+    refuse_regions(description, folder / "dataset.json")
     dataset = RawDataset.open(folder)
+    if description["labels"].get("background") != 0:
+        raise InputError(
+            "names no background, which nnU-Net asks for",
+            where=folder / "dataset.json",
+            expected='"background": 0 in "labels"',
+            found=", ".join(f"{value} = {name}" for name, value in description["labels"].items()),
+        )
     if list(dataset.names) != list(range(1, len(dataset.names) + 1)):
         raise InputError(
             "label values do not follow each other, which nnU-Net asks for",

@@ -12,7 +12,7 @@ from iris_core.errors import InputError
 from iris_core.label_names import read_json
 from iris_core.raw_dataset import RawDataset
 from nnunet_trainers import partial_labels
-from nnunet_trainers.planning_checks import modality_of
+from nnunet_trainers.planning_checks import channels_of, modality_of, refuse_regions
 
 Chosen = TypeVar("Chosen")
 NOTHING: Mapping = MappingProxyType({})
@@ -63,8 +63,8 @@ def open_sources(
         groupings: the same, a file {"case": "person"}.
 
     Raises:
-        InputError: a choice for a dataset that is not among them, several channels and none chosen, a union
-            of unions, a dataset given twice, or fewer than two cases.
+        InputError: a choice for a dataset that is not among them, several channels and none chosen, classes
+            of several values, a union of unions, a dataset given twice, or fewer than two cases.
     """
     from iris_core.evaluation import read_groups
 
@@ -84,7 +84,16 @@ def open_sources(
         description = read_json(folder / "dataset.json")
         if partial_labels.KEY in description:
             raise InputError("is a union itself", where=folder, remedy="name the datasets it was made of")
-        dataset = RawDataset.open(folder, channel=_chosen(channels, folder))
+        refuse_regions(description, folder / "dataset.json")
+        known_channels, chosen = channels_of(description), _chosen(channels, folder)
+        if chosen is None and len(known_channels) > 1:
+            raise InputError(
+                "images have several channels, and a union takes one",
+                where=folder,
+                found=", ".join(f"{number} = {name}" for number, name in known_channels.items()),
+                remedy=f"choose --channel {_called(folder)[-1]}=N",
+            )
+        dataset = RawDataset.open(folder, channel=chosen)
         if len(dataset.cases) < 2:
             raise InputError(
                 "one case alone makes no episode",
@@ -117,7 +126,8 @@ def _group_names(folders: Sequence[Path]) -> dict[Path, str]:
 def _called(folder: Path) -> tuple[str, ...]:
     """The words that mean a dataset on the command line."""
     number, _, name = folder.name.partition("_")
-    return tuple(filter(None, (folder.name, name, number.removeprefix("Dataset"))))
+    number = number.removeprefix("Dataset")
+    return tuple(filter(None, dict.fromkeys((folder.name, name, number, number.lstrip("0")))))
 
 
 def _chosen(choices: Mapping[str, Chosen], folder: Path) -> Chosen | None:

@@ -129,10 +129,18 @@ def test_one_channel_of_several_is_taken_when_it_is_chosen(raw, tmp_path):
     for path in sorted((raw / "Dataset002_Head" / "imagesTr").glob("*_0000*")):
         path.with_name(path.name.replace("_0000", "_0001")).write_bytes(path.read_bytes())
     rewrite(raw / "Dataset002_Head", channel_names={"0": "T1", "1": "T2"})
-    with pytest.raises(InputError, match="several channels.*T2"):
+    with pytest.raises(InputError, match="several channels.*T2.*choose --channel 2=N"):
         open_sources([raw / "Dataset002_Head"])
+    for word in ("2", "002", "Dataset002_Head"):
+        assert open_sources([raw / "Dataset002_Head"], channels={word: 0})
     (source,) = open_sources([raw / "Dataset002_Head"], channels={"Head": 1})
     assert source.dataset.cases[0].image.name == "case_0_0001.nii.gz"
+
+
+def test_classes_of_several_values_are_refused_with_what_to_change(raw):
+    rewrite(raw / "Dataset001_Belly", labels={"background": 0, "both": [2, 5], "spleen": 5})
+    with pytest.raises(InputError, match="regions of several values.*both.*a class of its own"):
+        open_sources([raw / "Dataset001_Belly"])
 
 
 def test_voxels_that_nobody_judged_keep_their_meaning(raw):
