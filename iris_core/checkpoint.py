@@ -153,7 +153,7 @@ def load_model(path: str | Path | None = None, device: str | torch.device = "cpu
             found=header.get("format", "no format entry"),
             remedy="name a file that iris pretrain or iris export wrote",
         )
-    config = ModelConfig.from_dict(json.loads(header["config"]))
+    config, meta = _told(header, path)
     weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
     found = fingerprint(config, weights)
     if found != header.get("fingerprint"):
@@ -166,6 +166,22 @@ def load_model(path: str | Path | None = None, device: str | torch.device = "cpu
     except RuntimeError as error:
         raise CheckpointError("does not fit its own config", where=path, found=error) from error
     model = model.to(device).eval().requires_grad_(False).to(memory_format=torch.channels_last_3d)
-    meta = json.loads(header["meta"])
     state = {k.removeprefix("extra."): v for k, v in tensors.items() if k.startswith("extra.")}
     return LoadedModel(model, found, str(meta.get("preset", "custom")), meta, path, state)
+
+
+def _told(header: Mapping[str, str], path: Path) -> tuple[ModelConfig, dict[str, object]]:
+    """The config and the facts that a checkpoint's header tells.
+
+    Raises:
+        CheckpointError: a part is missing or broken, or the config has settings that this version lacks.
+    """
+    try:
+        return ModelConfig.from_dict(json.loads(header["config"])), json.loads(header["meta"])
+    except InputError as error:
+        raise CheckpointError(
+            "its network has a setting that this version of iris lacks", where=path,
+            expected=error.expected, found=error.where, remedy="install the version that wrote it",
+        ) from error  # fmt: skip
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError("is damaged", where=path, found=error, remedy="copy it again") from error

@@ -35,7 +35,7 @@ class Plan:
     Attributes:
         jobs: images to segment, in name order.
         kept: jobs left alone because their result is there already.
-        references: jobs left alone because their image is a reference: a person has labelled it.
+        references: jobs left alone because their file is a reference's image or label.
         folder: True for a batch, False for one file.
     """
 
@@ -79,8 +79,8 @@ def plan_run(
     Args:
         query: an image, a folder with one DICOM series, or a folder of either.
         output: file or folder.
-        inputs: files that must not be overwritten, beside the queries themselves.
-        references: images that are references; in a folder they are not segmented again.
+        inputs: files that must not be overwritten, beside queries and references.
+        references: images and labels of references; in a folder they are not segmented.
         overwrite: replace results that exist.
         channel: channel to take of cases with several.
 

@@ -60,7 +60,7 @@ class RunReport:
         """Gives the manifest; plain JSON types only."""
         cases = [_outcome_entry(outcome) for outcome in self.outcomes]
         cases += [_left_entry(job, "kept: the result was there already") for job in self.plan.kept]
-        cases += [_left_entry(job, "skipped: the image is a reference") for job in self.plan.references]
+        cases += [_left_entry(job, "skipped: the file is a reference") for job in self.plan.references]
         return {
             "notice": NOTICE,
             "command": list(self.command),

@@ -107,8 +107,16 @@ def test_a_checkpoint_with_a_part_missing_is_told(saved, tmp_path, drop):
 def test_an_unknown_setting_of_a_checkpoint_names_the_nearest(saved, tmp_path):
     path = tmp_path / "newer.safetensors"
     rewritten(saved, path, config=json.dumps(network().config.to_dict() | {"context_token": 4}))
-    with pytest.raises(IrisError, match="context_token: unknown setting; expected context_tokens"):
+    told = "newer.safetensors: its network has a setting .* expected context_tokens; found context_token;"
+    with pytest.raises(CheckpointError, match=told):
         load_model(path)
+
+
+@pytest.mark.parametrize("header", [{"config": "{"}, {"config": "[]"}, {"meta": "none"}])
+def test_a_checkpoint_whose_header_is_broken_is_told(saved, tmp_path, header):
+    rewritten(saved, tmp_path / "broken.safetensors", **header)
+    with pytest.raises(CheckpointError, match="broken.safetensors: is damaged"):
+        load_model(tmp_path / "broken.safetensors")
 
 
 def test_a_config_survives_json():

@@ -81,6 +81,14 @@ def test_a_reference_in_the_query_folder_is_left_alone_and_said(dataset, tmp_pat
     assert "case_1_0000.nii.gz: is a reference" in capsys.readouterr().err
 
 
+def test_a_reference_s_label_among_the_queries_is_no_query(dataset, tmp_path):
+    image, label = (Path(word) for word in reference(dataset)[1:])
+    beside = label.rename(image.parent / "case_1_label.nii.gz")
+    words = ["segment", "--reference", str(image), str(beside), "--query", str(image.parent)]
+    assert main([*words, "--output", str(tmp_path / "out")]) == 0
+    assert files(tmp_path / "out") == ["case_2.nii.gz", "case_3.nii.gz", "case_4.nii.gz"]
+
+
 def test_one_file_goes_to_the_file_that_is_named(dataset, tmp_path):
     output = tmp_path / "new" / "result.seg.nrrd"
     assert segment(dataset, output, query=dataset / "imagesTr/case_3_0000.nii.gz") == 0

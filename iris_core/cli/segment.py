@@ -58,8 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     plan: Plan = plan_run(
         arguments.query,
         arguments.output,
-        inputs=[label for _, label in pairs] + [path for path in (arguments.task, arguments.labels) if path],
-        references=[image for image, _ in pairs],
+        inputs=[path for path in (arguments.task, arguments.labels) if path],
+        references=[path for pair in pairs for path in pair],
         overwrite=arguments.overwrite,
         channel=arguments.channel,
     )
@@ -162,7 +162,7 @@ def _announce(plan, console) -> None:
     if plan.kept:
         console.warn(f"{len(plan.kept)} results exist and are kept; --overwrite replaces them")
     for job in plan.references:
-        console.warn(f"{job.query}: is a reference and is not segmented again")
+        console.warn(f"{job.query}: is a reference and is not segmented")
 
 
 def _tell(outcome, bar, console) -> None:
