@@ -19,7 +19,7 @@ from iris_core.errors import CheckpointError
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import read_label
 
-TINY = {"width": 8, "stages": 3, "side": 16, "batch": 4, "references": 3, "controls": 2}
+TINY = {"width": 8, "stages": 3, "side": 32, "batch": 4, "references": 3, "controls": 2}
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -20,7 +20,7 @@ LOG = logging.getLogger(__name__)
 
 CLIP, WARMUP, POWER, FLOOR = 1.0, 50, 0.9, 0.02
 CONTROL_SEED = 90210
-SMALL_SHARE = 0.7  # of the time on slices of half the side, four times as many
+GROWTH = ((0.5, 4), (0.8, 2), (1.0, 1))  # until this share of the time: what sides are divided by
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Settings:
         output: folder of weights.safetensors, log.jsonl and curve.png.
         minutes: processor minutes in all, over all segments.
         rate: peak of Adam's learning rate.
-        batch: query slices a step at half the side; a quarter of it, at least 1, at the full side.
+        batch: query slices a step at a quarter of the side; half of it at half, a quarter at the full side.
         references: most reference slices of a query slice; each step draws between half and all.
         side, width, stages: sizes of slices and network.
         bfloat16: compute in bfloat16, twice as fast on processors that have it; weights stay float32.
@@ -43,7 +43,7 @@ class Settings:
     output: Path
     minutes: float = 60.0
     rate: float = 5e-4
-    batch: int = 4
+    batch: int = 8
     references: int = 6
     side: int = SIDE
     width: int = WIDTH
@@ -75,15 +75,15 @@ def train(settings: Settings) -> Path:
     controls = _control_episodes(settings)
     base, started, fresh, losses = done["seconds"], time.process_time(), 0, []
     while (progress := done["seconds"] / (60 * settings.minutes)) < 1:
-        small = progress < SMALL_SHARE
+        divisor = next(divisor for until, divisor in GROWTH if progress < until)
         rate = settings.rate * max(FLOOR, (1 - progress) ** POWER) * min(1, (fresh + 1) / WARMUP)
         optimiser.param_groups[0]["lr"] = rate
         least = max(1, settings.references // 2)
         episode = draw_episode(
             source,
-            batch=settings.batch if small else max(1, settings.batch // 4),
+            batch=max(1, settings.batch * divisor // 4),
             references=int(torch.randint(least, settings.references + 1, (), generator=source)),
-            side=settings.side // 2 if small else settings.side,
+            side=settings.side // divisor,
             progress=progress,
         )
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
