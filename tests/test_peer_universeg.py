@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from stub_engine import AFFINE, write_dataset
+from stub_engine import AFFINE, StubEngine, write_dataset
 
 from benchmarks.peer_universeg.__main__ import main
 from benchmarks.peer_universeg.cross_block import CrossBlock, CrossConv
@@ -15,6 +15,8 @@ from benchmarks.peer_universeg.network import UniverSeg, load, save
 from benchmarks.peer_universeg.slice_episode import draw_episode, positions
 from benchmarks.peer_universeg.slice_wise import segment, slice_axis, slices_each
 from benchmarks.peer_universeg.training import Settings, control_figures, loss_of, train
+from iris_core.cli import engine
+from iris_core.cli.main import main as iris
 from iris_core.errors import CheckpointError
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import read_label
@@ -191,7 +193,7 @@ def test_a_class_that_no_near_slice_shows_is_not_asked():
     assert len(calls) == 4
 
 
-def test_results_lie_where_evaluate_looks_and_are_made_once(tmp_path):
+def test_results_lie_where_evaluate_looks_and_are_made_once(tmp_path, monkeypatch):
     dataset = write_dataset(tmp_path / "Dataset001_Boxes", cases=4)
     save(tmp_path / "work.safetensors", UniverSeg(8, 3), {"steps": 1, "seconds": 60.0})
     (tmp_path / "work").mkdir()
@@ -208,3 +210,9 @@ def test_results_lie_where_evaluate_looks_and_are_made_once(tmp_path):
             assert set(label.values) <= {1, 3}
     assert main(words + draw) == 0
     assert json.loads((tmp_path / "out/peer.json").read_text()) == sheet
+    monkeypatch.setattr(engine, "Engine", StubEngine)
+    peer = ["--peer", f"universeg={tmp_path / 'out'}", "--json", str(tmp_path / "figures.json")]
+    assert iris(["evaluate", str(dataset), *draw[:4], *peer]) == 0
+    figures = json.loads((tmp_path / "figures.json").read_text())["summary"]["methods"]["universeg"]
+    assert figures["failures"] == 0 and figures["seconds"] > 0
+    assert iris(["evaluate", str(dataset), *draw[:4], "--seed", "1", *peer]) == 2  # another draw
