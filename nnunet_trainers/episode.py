@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,6 +48,19 @@ class LabelledBatch:
             if isinstance(value, Tensor)
         }
         return replace(self, **moved)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def parts(self, count: int) -> list[LabelledBatch]:
+        """The episodes in `count` batches, equal in size but for one episode."""
+        count = min(count, len(self))
+        split = {name: value.tensor_split(count) for name, value in vars(self).items() if name != "groups"}
+        groups = [part.tolist() for part in np.array_split(np.array(self.groups), count)]
+        return [
+            LabelledBatch(groups=own, **{name: pieces[n] for name, pieces in split.items()})
+            for n, own in enumerate(groups)
+        ]
 
     def to_mapping(self) -> dict[str, object]:
         """The batch as nnU-Net's loaders hand it on: a mapping of tensors."""

@@ -178,14 +178,17 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
         self.lr_scheduler.at(self.step_number)
         self.step_number += 1
         self.optimizer.zero_grad(set_to_none=True)
-        with self._precision():
-            decoded, tokens = decode_episodes(self.module, episodes, draw_source(self.choices, self.settings))
-            loss = self.loss(decoded, episodes)
-        (loss if self.grad_scaler is None else self.grad_scaler.scale(loss)).backward()
+        source, total, made = draw_source(self.choices, self.settings), 0.0, []
+        for part in episodes.parts(self.settings.parts):
+            with self._precision():
+                decoded, tokens = decode_episodes(self.module, part, source)
+                loss = self.loss(decoded, part) * (len(part) / len(episodes))
+            (loss if self.grad_scaler is None else self.grad_scaler.scale(loss)).backward()
+            total, made = total + loss.detach().float(), [*made, tokens.detach()]
         self.team.share_gradients(self.module)
         self._update()
-        remember(self.module, episodes, tokens)
-        return {"loss": loss.detach().float().cpu().numpy()}
+        remember(self.module, episodes, torch.cat(made))
+        return {"loss": total.cpu().numpy()}
 
     def _update(self) -> None:
         """Clips and steps; a step whose gradient is not finite is left out."""

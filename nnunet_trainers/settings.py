@@ -37,6 +37,7 @@ class TrainerSettings:
             "none", or a file that `iris pretrain` or `iris export` wrote.
         epochs, steps, validation_steps: epochs, and steps of each.
         batch: episodes per step and process; 0 takes the plans' batch size.
+        parts: in which a step's batch goes through the network, one after the other, where memory is short.
         rate: peak learning rate of LAMB.
         decay: weight decay.
         schedule: of the rate after the warm-up: "exponential", "polynomial" or "constant".
@@ -61,6 +62,7 @@ class TrainerSettings:
     steps: int = 250
     validation_steps: int = 25
     batch: int = 0
+    parts: int = 1
     rate: float = 2e-3
     decay: float = 1e-5
     schedule: str = "exponential"
@@ -79,7 +81,7 @@ class TrainerSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "steps", "validation_steps", "classes", "rate", "clip", "floor"):
+        for name in ("epochs", "steps", "validation_steps", "parts", "classes", "rate", "clip", "floor"):
             if not getattr(self, name) > 0:
                 raise InputError("must be above 0", where=PREFIX + name.upper(), found=getattr(self, name))
         for name in SHARES:

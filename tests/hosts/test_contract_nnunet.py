@@ -6,6 +6,7 @@ import inspect
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +205,30 @@ def test_a_step_in_half_precision_moves_weights_and_bank(initialised, monkeypatc
     after = initialised.network.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before if not name.startswith("bank"))
     assert all(weight.isfinite().all() for weight in after.values())
+
+
+def test_a_step_in_parts_is_the_step(initialised, monkeypatch):
+    import torch
+
+    from nnunet_trainers.episode import collate
+    from tests.test_episode_step import episode
+
+    batch = collate([episode(), episode(2), episode(4)]).to_mapping()
+    monkeypatch.setattr("nnunet_trainers.iris_trainer.draw_source", lambda *_: "reference")
+    monkeypatch.setattr(initialised, "_update", lambda: None)
+    found = []
+    for parts in (1, 2):
+        initialised.settings = replace(initialised.settings, parts=parts)
+        initialised.module.bank.seen.fill_(False)
+        initialised.step_number, initialised.choices = 0, np.random.default_rng(0)
+        loss = float(initialised.train_step(batch)["loss"])
+        slopes = [p.grad.clone() for p in initialised.module.parameters() if p.grad is not None]
+        found.append((loss, slopes, initialised.module.bank.tokens.clone()))
+    (loss, slopes, tokens), (again, others, same) = found
+    assert loss == pytest.approx(again, rel=1e-4) and torch.allclose(tokens, same, atol=1e-5)
+    size = torch.stack([g.norm() for g in slopes]).norm()
+    apart = torch.stack([(g - h).norm() for g, h in zip(slopes, others, strict=True)]).norm()
+    assert apart < 1e-3 * size
 
 
 def test_the_reorienting_reader_gives_ras_as_kji(tmp_path):
