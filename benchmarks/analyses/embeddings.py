@@ -1,0 +1,137 @@
+"""t-SNE of task embeddings of several sets, and how often the nearest is of the same class. Paper: Fig. 5.
+
+A task embedding is compared as retrieval compares it: its tokens, mean-pooled and normalised. The stored
+memory of the extensions takes no part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from benchmarks.analyses.record import conditions, interval, markdown, spoken
+from benchmarks.analyses.studies import open_studies
+from benchmarks.analyses.tsne import tsne
+from benchmarks.analyses.workbench import Workbench
+from iris_core.cli.options import count
+
+LOG = logging.getLogger(__name__)
+MARKERS = "os^DvP*X"
+NAMED = 16  # classes with a colour and a name in the picture; the others are grey
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    parser.add_argument(
+        "--sets", nargs="+", required=True, metavar="SET", help="FOLDER, FOLDER:31-60, phantom-ct, phantom-mr"
+    )
+    parser.add_argument("--studies", type=count, default=6, metavar="N", help="of each set (default: 6)")
+    parser.add_argument("--seed", type=int, default=0, help="of t-SNE (default: 0)")
+
+
+def neighbours(vectors: np.ndarray, studies: Sequence[str]) -> np.ndarray:
+    """Each embedding's nearest one by cosine among those of other studies.
+
+    Args:
+        vectors: (N, C).
+        studies: of each; there are two or more.
+
+    Returns:
+        (N,) positions.
+    """
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    own = np.asarray(studies)
+    cosine = np.where(own[:, None] == own, -np.inf, unit @ unit.T)
+    return cosine.argmax(1)
+
+
+def chance(classes: Sequence[str], studies: Sequence[str]) -> float:
+    """The share of same-class neighbours that a random choice among other studies would give."""
+    all_of, own, pairs = Counter(classes), Counter(studies), Counter(zip(studies, classes, strict=True))
+    shares = [
+        (all_of[name] - pairs[study, name]) / (len(classes) - own[study])
+        for name, study in zip(classes, studies, strict=True)
+    ]
+    return float(np.mean(shares))
+
+
+def run(arguments: argparse.Namespace, keep: Callable[[dict], None]) -> None:
+    """Encodes all studies, places their embeddings, looks for neighbours."""
+    bench = Workbench(arguments.checkpoint, arguments.cache)
+    rows, vectors = [], []
+    for spec in arguments.sets:
+        spacing: object = "auto"
+        for study in open_studies(spec, arguments.studies):
+            task = bench.task(study, spacing=spacing)
+            spacing = task.spacing  # that of the set's first study, as in a pool
+            embedding = task.pool[0]
+            pooled = torch.nn.functional.normalize(embedding.tokens.mean(1), dim=-1).numpy()
+            for name, vector in zip(embedding.names, pooled, strict=True):
+                rows.append({"set": study.group, "study": f"{study.group}/{study.name}", "class": name})
+                vectors.append(vector)
+            LOG.info("%s, %s: %d classes", study.group, study.name, len(embedding.names))
+    points = np.stack(vectors).astype(np.float64)
+    names, studies = [row["class"] for row in rows], [row["study"] for row in rows]
+    nearest, places = neighbours(points, studies), tsne(points, seed=arguments.seed)
+    for row, other, place in zip(rows, nearest, places, strict=True):
+        row |= {"nearest": rows[other]["class"], "nearest_set": rows[other]["set"], "place": place.tolist()}
+    # a class that no other study holds cannot be found again
+    record = conditions(weights=bench.loaded.fingerprint, chance=chance(names, studies), rows=rows)
+    keep(record)
+
+
+def _shared(rows: Sequence[dict]) -> list[dict]:
+    """The embeddings whose class another study holds as well."""
+    holders: dict[str, set[str]] = {}
+    for row in rows:
+        holders.setdefault(row["class"], set()).add(row["study"])
+    return [row for row in rows if len(holders[row["class"]]) > 1]
+
+
+def table(record: dict) -> str:
+    """By set: share of nearest neighbours of the same class, by chance, and from the same set."""
+    lines = []
+    groups = list(dict.fromkeys(row["set"] for row in record["rows"]))
+    for group in ["all", *groups]:
+        rows = [row for row in _shared(record["rows"]) if group in ("all", row["set"])]
+        same = [float(row["class"] == row["nearest"]) for row in rows]
+        home = float(np.mean([row["set"] == row["nearest_set"] for row in rows]))
+        random = chance([r["class"] for r in rows], [r["study"] for r in rows])
+        studies = [row["study"] for row in rows]
+        lines.append([group, len(set(studies)), len({row["class"] for row in rows}), len(rows),
+                      spoken(interval(same, studies)), random, home])  # fmt: skip
+    head = ["set", "studies", "classes", "embeddings", "nearest of another study has the class"]
+    return markdown([*head, "at random in the set", "nearest is of the same set"], lines)
+
+
+def draw(record: dict, figure) -> None:
+    """The plane: colours by structure, markers by set."""
+    from matplotlib import colormaps
+
+    rows = record["rows"]
+    groups = list(dict.fromkeys(row["set"] for row in rows))
+    order = Counter({name: 0 for name in dict.fromkeys(row["class"] for row in rows)})
+    for row in rows:  # names in several sets first, then small sets
+        order[row["class"]] += 1 / sum(r["set"] == row["set"] for r in rows)
+    named = [name for name, _ in order.most_common(NAMED)]
+    figure.set_size_inches(9.5, 6)
+    axes = figure.subplots()
+    for number, group in enumerate(groups):
+        for name in dict.fromkeys(row["class"] for row in rows if row["set"] == group):
+            places = np.array([r["place"] for r in rows if (r["set"], r["class"]) == (group, name)])
+            colour = colormaps["tab20"](named.index(name)) if name in named else "0.75"
+            axes.scatter(*places.T, marker=MARKERS[number % len(MARKERS)], color=colour, s=26, alpha=0.85,
+                         edgecolors="none")  # fmt: skip
+    for number, name in enumerate(named):
+        axes.scatter([], [], color=colormaps["tab20"](number), marker="o", label=name)
+    if len(order) > len(named):
+        axes.scatter([], [], color="0.75", marker="o", label=f"{len(order) - len(named)} others")
+    for number, group in enumerate(groups):
+        axes.scatter([], [], color="black", marker=MARKERS[number % len(MARKERS)], label=group)
+    axes.set(xticks=[], yticks=[])
+    figure.legend(loc="outside right upper", fontsize=7)

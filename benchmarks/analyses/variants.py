@@ -1,0 +1,195 @@
+"""Short trainings that differ in one thing, at equal budget, and how each does on tasks it never saw.
+
+Every variant trains for the same minutes on synthetic tasks from the same seed. Some families of anatomies
+are held out; Dice on fixed episodes of them is the figure for unseen classes. A folder that holds a finished
+variant is not trained again; one that a run left half-way goes on from its weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.analyses.record import conditions, interval, markdown, spoken
+from iris_core.checkpoint import load_model
+from iris_core.cli.engine import choose_device
+from iris_core.cli.options import names
+from iris_core.errors import InputError
+from iris_core.model.iris import Iris
+from iris_core.pretraining import Settings
+from iris_core.pretraining import run as pretrain
+from iris_core.pretraining.settings import GPU_SHAPES, Shape
+from iris_core.synthesis import synthesise
+from iris_core.synthesis.episode_batch import EpisodeBatch
+from iris_core.synthesis.families import FAMILIES
+
+LOG = logging.getLogger(__name__)
+HELD_OUT = ("brain", "heart")
+PLAIN = {"similarity": False, "correspondence": False, "place": False}  # the paper's network
+SMALL = 0.005  # of the window, below which a structure counts as small
+EPISODE_SEED, CLASSES = 4243, 4
+KINDS = ("trained", "small", "unseen")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One training. Args: name; families: trained on; changes: of the preset's config."""
+
+    name: str
+    families: tuple[str, ...]
+    changes: Mapping[str, object] = field(default_factory=dict)
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, network: str) -> None:
+    """Adds the options of trainings.
+
+    Args:
+        parser: of the analysis.
+        network: default, "plain" or "extended".
+    """
+    parser.add_argument("--minutes", type=float, default=30, help="of training a variant (default: 30)")
+    parser.add_argument("--preset", default="tiny", help="(default: tiny)")
+    parser.add_argument(
+        "--network", choices=("plain", "extended"), default=network,
+        help=f"the paper's network alone, or with our extensions (default: {network})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--held-out", type=names, default=HELD_OUT, metavar="A,B", help="families (default: brain,heart)"
+    )
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--episodes", type=int, default=24, help="of each kind to measure on (default: 24)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def trained_families(held_out: Sequence[str]) -> tuple[str, ...]:
+    """All families but the held-out ones, the most frequent first.
+
+    Raises:
+        InputError: an unknown family, or none left.
+    """
+    for name in held_out:
+        if name not in FAMILIES:
+            raise InputError("no such family", where=name, expected=f"some of {', '.join(FAMILIES)}")
+    left = sorted(set(FAMILIES) - set(held_out), key=lambda name: (-FAMILIES[name][1], name))
+    if not left:
+        raise InputError("no family is left to train on", where="--held-out")
+    return tuple(left)
+
+
+def train(variant: Variant, arguments: argparse.Namespace) -> Path:
+    """The checkpoint of a variant, trained where it is not yet."""
+    folder = arguments.output / arguments.name / variant.name.replace(" ", "_")
+    path, done = folder / "last.safetensors", 0.0
+    if path.is_file():
+        done = float(load_model(path).meta["seconds"]) / 60
+    if done >= arguments.minutes * 0.99:
+        return path
+    device = choose_device(arguments.device)
+    shapes = {"shapes": GPU_SHAPES} if device == "cuda" else {}
+    settings = Settings(
+        output=folder, preset=arguments.preset,
+        changes=(PLAIN if arguments.network == "plain" else {}) | dict(variant.changes),
+        families=variant.families, minutes=arguments.minutes - done, total_minutes=arguments.minutes,
+        resume=path if done else None, batch=arguments.batch, device=device, seed=arguments.seed, **shapes,
+    )  # fmt: skip
+    return pretrain(settings)
+
+
+def episode_dice(
+    model: Iris, families: Sequence[str], episodes: int, shape: Shape, device: str
+) -> list[tuple[int, float, float]]:
+    """(episode, share of the window, Dice) of every mask in fixed one-shot episodes of some families."""
+    generator = torch.Generator().manual_seed(EPISODE_SEED)
+    found = []
+    for number in range(episodes):
+        family = families[number % len(families)]
+        batch = synthesise(1, CLASSES, shape, generator, device=device, families=[family])
+        logits = _answer(model, batch)
+        for k in torch.nonzero((batch.valid & batch.present)[0]).flatten().tolist():
+            truth, result = batch.query_mask[0, k] > 0, logits[0, k] > 0
+            both = 2 * float((truth & result).sum()) / float(truth.sum() + result.sum())
+            found.append((number, float(truth.float().mean()), both))
+    return found
+
+
+@torch.no_grad()
+def _answer(model: Iris, batch: EpisodeBatch) -> Tensor:
+    reference = model.encode_image(batch.reference_image)
+    tokens = model.encode_tokens(reference, batch.reference_mask)
+    memory = model.encode_memory(reference, batch.reference_mask, batch.reference_offset)
+    memories = [] if memory is None else [memory]
+    query = model.encode_image(batch.query_image)
+    return model.decode(query, tokens, memories, None, batch.query_offset).logits
+
+
+def measured(variant: Variant, path: Path, arguments: argparse.Namespace, known: Sequence[str]) -> dict:
+    """The row of a variant: steps, and every mask's Dice on trained, small and unseen structures.
+
+    Args:
+        known: families that all variants count as trained.
+    """
+    device = choose_device(arguments.device)
+    loaded, side = load_model(path, device), (64 if device == "cuda" else 48)
+    row = {"variant": variant.name, "families": list(variant.families), "steps": loaded.meta["steps"],
+           "minutes": round(float(loaded.meta["seconds"]) / 60, 2)}  # fmt: skip
+    for kind, families in (("trained", known), ("unseen", arguments.held_out)):
+        found = episode_dice(loaded.model, families, arguments.episodes, (side,) * 3, device)
+        row[kind] = [[episode, both] for episode, _, both in found]
+        if kind == "trained":
+            row["small"] = [[episode, both] for episode, share, both in found if share < SMALL]
+    return row
+
+
+def run_variants(
+    arguments: argparse.Namespace, variants: Sequence[Variant], keep: Callable[[dict], None]
+) -> None:
+    """Trains and measures variants one after the other; `keep` gets the record after each."""
+    known = variants[0].families if len({v.families for v in variants}) == 1 else ()
+    record = conditions(minutes=arguments.minutes, preset=arguments.preset, network=arguments.network,
+                        batch=arguments.batch, held_out=list(arguments.held_out), rows=[])  # fmt: skip
+    for variant in variants:
+        path = train(variant, arguments)
+        record["rows"].append(measured(variant, path, arguments, known or variant.families))
+        LOG.info("%s: %d steps", variant.name, record["rows"][-1]["steps"])
+        keep(record)
+
+
+def table(record: dict, first: str) -> str:
+    """A line a variant. Args: first: what the variants differ in."""
+    lines = [
+        [row["variant"], row["minutes"], row["steps"], *(spoken(found) if found else "no mask"
+         for found in (spread(row, kind) for kind in KINDS))]
+        for row in record["rows"]
+    ]  # fmt: skip
+    small = f"of them under {SMALL:.1%} of the window"
+    unseen = f"unseen families ({', '.join(record['held_out'])})"
+    return markdown([first, "minutes", "steps", "trained families", small, unseen], lines)
+
+
+def spread(row: dict, kind: str):
+    """Interval of a row's Dice over episodes; None where nothing was measured."""
+    pairs = row[kind]
+    return interval([both for _, both in pairs], [episode for episode, _ in pairs]) if pairs else None
+
+
+def draw_line(record: dict, figure, places: Sequence[float], xlabel: str, title: str) -> None:
+    """Dice on unseen families against a number."""
+    found = [spread(row, "unseen") for row in record["rows"]]
+    figure.set_size_inches(5, 3.6)
+    axes = figure.subplots()
+    ends = np.array([[one.mean - one.low, one.high - one.mean] for one in found]).T
+    axes.errorbar(places, [one.mean for one in found], yerr=ends, marker="o", capsize=3, color="C0")
+    axes.set_xticks(places)
+    axes.set(xlabel=xlabel, ylabel="Dice on unseen families")
+    axes.set_ylim(bottom=0)
+    axes.set_title(
+        f"{title}\n{record['minutes']:g} minutes a variant, {record['network']} network", fontsize=9
+    )
