@@ -70,6 +70,7 @@ def plan_run(
     references: Iterable[str | Path] = (),
     overwrite: bool = False,
     channel: int | None = None,
+    suffix: str | None = None,
 ) -> Plan:
     """Decides which image becomes which file, and proves that the place can be written to.
 
@@ -83,6 +84,7 @@ def plan_run(
         references: images and labels of references; in a folder they are not segmented.
         overwrite: replace results that exist.
         channel: channel to take of cases with several.
+        suffix: of every result; None: that of its query.
 
     Raises:
         InputError: no such query, no place to write, or an output that is one of the inputs.
@@ -94,8 +96,12 @@ def plan_run(
     one = len(cases) == 1 and (cases[0].path == query)
     into_folder = not one or output.is_dir() or not suffix_of(output)
     _refuse_unfit_output(output, query, folder=not one)
+    if suffix and not into_folder and suffix_of(output) != suffix:
+        raise InputError("a result of this kind needs another suffix", where=output, expected=suffix)
+    names = [case.name + suffix if suffix else _result_name(case) for case in cases]
     jobs = [
-        Job(case.name, case.path, output / _result_name(case) if into_folder else output) for case in cases
+        Job(case.name, case.path, output / name if into_folder else output)
+        for case, name in zip(cases, names, strict=True)
     ]
     _refuse_overwriting_inputs(jobs, [*inputs, *references, *(case.path for case in cases)])
     labelled = {Path(path).resolve() for path in references} if not one else set()

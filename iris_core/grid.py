@@ -134,6 +134,23 @@ def label_map(logits: torch.Tensor | np.ndarray, values: Sequence[int]) -> np.nd
     return labels.array
 
 
+def restore_label_map(logits: torch.Tensor, grid: Grid, values: Sequence[int]) -> np.ndarray:
+    """`label_map` of `restore`, one class at a time, so that many classes fit into memory.
+
+    Args:
+        logits: (K, D, H, W) on the working grid.
+        grid: where they lie.
+        values: the K label values.
+
+    Returns:
+        (I, J, K) in native shape and order.
+    """
+    labels = _Competition(grid.native_shape, values)
+    for index, value in enumerate(values):
+        labels.enter(restore(logits[index : index + 1], grid, fill=-np.inf)[0].numpy(), value)
+    return labels.array
+
+
 def restore_labels(logits: torch.Tensor, grid: Grid, values: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """`label_map` of `restore`, one class at a time, so that many classes fit into memory.
 
@@ -143,7 +160,8 @@ def restore_labels(logits: torch.Tensor, grid: Grid, values: Sequence[int]) -> t
         values: the K label values.
 
     Returns:
-        The label map (I, J, K), and the masks before the classes compete, (K, I, J, K) bool.
+        The label map (I, J, K), and the masks before the classes compete, (K, I, J, K) bool: a byte for each
+        class and voxel. `restore_label_map` needs none of them.
     """
     labels = _Competition(grid.native_shape, values)
     masks = np.zeros((len(values), *grid.native_shape), dtype=bool)

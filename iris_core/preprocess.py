@@ -16,7 +16,16 @@ import numpy as np
 import torch
 
 from iris_core.errors import InputError
-from iris_core.grid import Grid, Spacing, label_map, make_grid, resample, restore, restore_labels
+from iris_core.grid import (
+    Grid,
+    Spacing,
+    label_map,
+    make_grid,
+    resample,
+    restore,
+    restore_label_map,
+    restore_labels,
+)
 from iris_core.intensity import PAPER, IntensityRecipe, normalise
 from iris_core.modality import detect_modality
 from iris_core.orientation import to_canonical
@@ -32,6 +41,7 @@ __all__ = [
     "prepare_image",
     "prepare_masks",
     "restore",
+    "restore_label_map",
     "restore_labels",
 ]
 

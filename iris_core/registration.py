@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from iris_core.grid import Spacing
-from iris_core.preprocess import Prepared, prepare_image, prepare_masks, restore_labels
+from iris_core.preprocess import Prepared, prepare_image, prepare_masks, restore_label_map
 from iris_core.volume import LabelVolume, Volume
 
 BINS = 32  # of the joint histogram
@@ -57,7 +57,7 @@ def registration(
         carried[held] += _carried(moving, masks, target, seed)
         holders[held] += 1
     share = carried / holders.clamp_min(1)[:, None, None, None]
-    array, _ = restore_labels(share - 0.5, target.grid, values)
+    array = restore_label_map(share - 0.5, target.grid, values)
     return replace(references[0][1], array=array, affine=query.affine, source=query.source, layers=())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -16,9 +17,9 @@ from torch import Tensor
 
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
-from iris_core.grid import make_grid
+from iris_core.grid import Grid, make_grid, restore_label_map, restore_labels
 from iris_core.modality import query_modality
-from iris_core.preprocess import Prepared, choose_spacing, prepare_image, prepare_masks, restore_labels
+from iris_core.preprocess import Prepared, choose_spacing, prepare_image, prepare_masks
 from iris_core.quality import expected_dice
 from iris_core.reference import ClassInfo, Reference, joined_classes, joined_modality
 from iris_core.segmenter import Progress, Segmenter
@@ -67,7 +68,8 @@ class Prediction:
 
     Args:
         label: label map in the query's own grid, with names and colours.
-        masks: (K, I, J, K) bool, each class before the classes compete.
+        logits: (K, D, H, W) on the working grid, on the CPU.
+        grid: where they lie.
         quality: per class the Dice to expect (iris_core.quality); an estimate, 0 where empty.
         references_used: per class the names of its references.
         seconds: of preparation, network and restoring.
@@ -75,11 +77,17 @@ class Prediction:
     """
 
     label: LabelVolume
-    masks: np.ndarray
+    logits: Tensor
+    grid: Grid
     quality: dict[str, float]
     references_used: dict[str, list[str]]
     seconds: float
     warnings: list[str]
+
+    @cached_property
+    def masks(self) -> np.ndarray:
+        """(K, I, J, K) bool in the query's own grid, each class before they compete; made when asked for."""
+        return restore_labels(self.logits, self.grid, sorted(self.label.names))[1]
 
     def overlapping_label(self) -> LabelVolume:
         """The label with masks that overlap kept in layers, for formats that can hold them."""
@@ -173,7 +181,7 @@ def apply_task(
     embedding, chosen = _embedding(segmenter, task, prepared.image)
     logits = segmenter.segment(prepared.image, embedding, progress)
     values = [c.value for c in task.classes]
-    array, masks = restore_labels(logits, prepared.grid, values)
+    array = restore_label_map(logits, prepared.grid, values)
     label = LabelVolume(
         array, image.affine, {c.value: c.name for c in task.classes}, {c.value: c.color for c in task.classes}
     )
@@ -183,10 +191,9 @@ def apply_task(
         for name, where in chosen.items()
     }
     quality = expected_dice(logits, task.names)
-    for info, mask in zip(task.classes, masks, strict=True):
-        if not mask.any():
-            warnings.append(f"{info.name}: nothing found")
-    return Prediction(label, masks, quality, used, time.perf_counter() - started, warnings)
+    warnings += [f"{info.name}: nothing found" for info in task.classes if info.value not in label.values]
+    seconds = time.perf_counter() - started
+    return Prediction(label, logits, prepared.grid, quality, used, seconds, warnings)
 
 
 def _prepared(

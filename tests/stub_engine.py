@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 
 from iris_core.errors import CardError, InputError
-from iris_core.volume import LabelVolume
+from iris_core.volume import LabelVolume, label_from_masks
 
 AFFINE = np.diag([1.5, 1.5, 2.0, 1.0])
 CLOSE = 25.0  # how far an intensity may lie from the reference's mean
@@ -81,8 +81,11 @@ class StubEngine:
         for value, mean in task.means.values():
             result[np.abs(image.array - mean) < CLOSE] = value
         names = {value: name for name, (value, _) in task.means.items()}
+        masks = np.stack([np.abs(image.array - mean) < 5 * CLOSE for _, mean in task.means.values()])
+        layered = label_from_masks(masks, list(names), image.affine, names=names)
         return SimpleNamespace(
             label=LabelVolume(result, image.affine, names), quality={name: 1.0 for name in task.means},
+            overlapping_label=lambda: layered,
             references_used={name: ["reference"] for name in task.means}, seconds=0.01, warnings=[],
         )  # fmt: skip
 

@@ -97,6 +97,16 @@ def test_one_file_goes_to_the_file_that_is_named(dataset, tmp_path):
     assert label.names == {1: "liver", 3: "kidney"}
 
 
+def test_overlapping_structures_are_kept_in_the_layers_of_a_segmentation(dataset, tmp_path):
+    assert segment(dataset, tmp_path / "out", "--overlaps") == 0
+    assert files(tmp_path / "out") == [f"case_{number}.seg.nrrd" for number in (2, 3, 4)]
+    both = read_label(tmp_path / "out/case_2.seg.nrrd")
+    assert both.masks([1, 3]).all(axis=0).any()
+    assert both.names == {1: "liver", 3: "kidney"}
+    query = dataset / "imagesTr/case_3_0000.nii.gz"
+    assert segment(dataset, tmp_path / "a.nii.gz", "--overlaps", query=query) == 2
+
+
 def test_names_come_from_the_dataset_json_beside_the_label(dataset, tmp_path):
     assert segment(dataset, tmp_path / "out", "--classes", "kidney") == 0
     assert set(np.unique(nib.load(tmp_path / "out/case_2.nii.gz").dataobj)) == {0, 3}

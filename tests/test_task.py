@@ -78,6 +78,16 @@ def test_the_label_map_is_the_masks_wherever_one_class_alone_claims_a_voxel():
         assert (found.label.array[mask & (claims == 1)] == value).all()
 
 
+def test_an_overlapping_label_shows_every_class_s_whole_mask():
+    found = apply_task(segmenter(), encoded([reference()]), study(1)[0])
+    np.testing.assert_array_equal(found.overlapping_label().masks([1, 4]), found.masks)
+
+
+def test_masks_that_nobody_asks_for_take_no_memory():
+    found = apply_task(segmenter(), encoded([reference()]), study(1)[0])
+    assert "masks" not in vars(found)
+
+
 def test_one_reference_is_one_shot_and_several_are_an_ensemble_unless_told():
     assert encoded([reference()]).strategy == "one-shot"
     assert encoded([reference(), reference(1)]).strategy == "ensemble"

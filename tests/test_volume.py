@@ -103,6 +103,11 @@ def test_the_file_of_a_channel_answers_to_that_channel(tmp_path):
         read_image(path, channel=2)
 
 
+def test_an_image_without_channels_needs_no_choice_among_them(tmp_path):
+    path = save_nifti(tmp_path / "plain.nii.gz", numbers())
+    assert read_image(path, channel=3).shape == (7, 8, 9)
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [

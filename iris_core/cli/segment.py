@@ -34,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_channel(parser)
     parser.add_argument("--preview", action="store_true", help="write a picture of each result")
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write a record of the run")
+    parser.add_argument(
+        "--overlaps",
+        action="store_true",
+        help="let structures overlap: results are .seg.nrrd with layers, not one value a voxel",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--json", action="store_true", help="print the record of the run on stdout")
 
@@ -62,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         references=[path for pair in pairs for path in pair],
         overwrite=arguments.overwrite,
         channel=arguments.channel,
+        suffix=".seg.nrrd" if arguments.overlaps else None,
     )
     _announce(plan, console)
     report = RunReport(command=arguments.words, plan=plan, warnings=console.warnings)
@@ -136,7 +142,8 @@ def _prepare(arguments: argparse.Namespace, report, console):
         image = read_image(job.query, channel=arguments.channel)
         console.once(task_line(task))
         prediction = engine.apply(task, image, job.name)
-        write_label(prediction.label, job.output)
+        label = prediction.overlapping_label() if arguments.overlaps else prediction.label
+        write_label(label, job.output)
         details = {
             "segment_seconds": round(prediction.seconds, 3),
             "references_used": {name: list(used) for name, used in prediction.references_used.items()},

@@ -20,7 +20,8 @@ def read_image(path: str | Path, *, channel: int | None = None) -> Volume:
 
     Args:
         path: .nii, .nii.gz, .nrrd, .mha, .mhd, or a folder that holds one DICOM series.
-        channel: which channel of a multi-channel file to take, from 0.
+        channel: which channel of a multi-channel file to take, from 0; a file of one channel that no number
+            in its name contradicts is taken as it is.
 
     Raises:
         InputError: no such file, unreadable, not 3D, several channels and none chosen, a value that is NaN or
@@ -106,7 +107,7 @@ def _one_channel(array: np.ndarray, path: Path, channel: int | None) -> np.ndarr
     count = channels.shape[-1]
     if count == 1:
         named = re.search(r"_(\d{4})(\.|$)", path.name)  # nnU-Net keeps one channel a file: CASE_0001.nii.gz
-        if channel in (None, 0) or (named and int(named[1]) == channel):
+        if channel in (None, 0) or not named or int(named[1]) == channel:
             return channels[..., 0]
     elif channel is None:
         raise InputError(
