@@ -182,6 +182,30 @@ def test_an_uploaded_file_is_no_study(labelled, folder):
     assert response.status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("study", "tag", "name", "status", "said"),
+    [
+        ("nobody", "final", "x.nii.gz", 404, "no study nobody"),
+        ("case_1", "final", "x.md", 422, "x.md: unknown kind of file"),
+        ("case_1", "final", "x.nii.gz", 422, "x.nii.gz"),
+        ("case_1", "../../final", "x.nii.gz", 422, "must be a word"),
+    ],
+)
+def test_a_label_that_cannot_be_read_is_refused_and_the_one_before_stays(
+    labelled, folder, study, tag, name, status, said
+):
+    import requests
+
+    final = folder / "labels/final/case_1.nii.gz"
+    before = checksum(final)
+    response = requests.put(
+        f"{labelled.url}/datastore/label", params={"image": study, "tag": tag},
+        files={"label": (name, b"no image")}, data={"params": "{}"}, timeout=60,
+    )  # fmt: skip
+    assert response.status_code == status and said in response.json()["detail"]
+    assert checksum(final) == before and labelled.get("/info/")["unusable_references"] == {}
+
+
 def test_a_final_label_is_never_overwritten_and_the_viewer_is_told(labelled, folder, tmp_path):
     file = label_file(tmp_path, "case_6", {1: 7, 4: 3})
     info = [{"name": "DARK", "idx": 3}, {"name": "bright", "idx": 7}]

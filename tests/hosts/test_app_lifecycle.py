@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import random
 import shutil
@@ -9,19 +11,21 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
 import pytest
 
 from apps.iris_app.lib.state import checksum
+from iris_core.errors import InputError
 from iris_core.volume_io import read_label
 from tests.hosts.app_server import ROOT, AppServer, drawn, write_studies
 
 pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 
 COUNT = 5
-KILLS = int(os.environ.get("IRIS_KILLS", "4"))
+KILLS = 20
 INSTALLED = (
     "iris_core",
     "apps",
@@ -33,9 +37,9 @@ INSTALLED = (
 )
 
 
-def labelled_folder(folder: Path, *, labels: int = 2) -> Path:
+def labelled_folder(folder: Path, *, labels: int = 2, studies: int = COUNT) -> Path:
     """Studies of which the first ones are labelled, with names for all."""
-    for study in write_studies(folder, COUNT)[:labels]:
+    for study in write_studies(folder, studies)[:labels]:
         path = folder / "labels" / "final" / f"{study}.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
         nib.save(drawn(study, {1: 1, 4: 2}), path)
@@ -113,34 +117,43 @@ def test_an_installed_package_serves_without_a_checkout(tmp_path):
         server.stop()
 
 
-def test_killed_at_any_moment_the_server_comes_back_and_no_label_is_lost_or_halved(tmp_path):
-    folder = labelled_folder(tmp_path / "studies")
+def test_killed_at_any_moment_nothing_is_lost_or_halved_or_done_twice(tmp_path):
+    """Twenty kills while studies are computed: of the job three times, then of the server, and again."""
+    folder = tmp_path / "studies"
+    labelled_folder(folder, studies=8)
     finals = sorted((folder / "labels/final").iterdir())
     before = [checksum(path) for path in finals]
-    chance = random.Random(5)
-    for turn in range(KILLS):
+    chance, done, kills, job = random.Random(5), {}, 0, 0
+    while kills < KILLS:
         server = AppServer(folder, tmp_path / "server")
         try:
-            time.sleep(chance.uniform(0, 6))
-            if turn % 2:
-                job = server.get("/info/")["prelabels"].get("pid")
-                if job:
-                    _kill(job)
-                time.sleep(chance.uniform(0, 2))
-            server.kill()
-            assert [checksum(path) for path in finals] == before
+            for target in ("job", "job", "job", "server"):
+                # another name for a class: every result is out of date, and no label has changed
+                (folder / "labels.json").write_text(f'{{"bright": 1, "dark {kills}": 2}}')
+                job = server.until(partial(_at_work, server, job))
+                time.sleep(chance.uniform(0, 1.5))
+                server.kill() if target == "server" else _kill(job)
+                kills += 1
+                assert [checksum(path) for path in finals] == before
+                found = _records(folder)
+                assert all(found.get(path, when) == when for path, when in done.items()), "done twice"
+                done = found
+                assert all(map(_whole, done))
         finally:
             server.stop()
     server = AppServer(folder, tmp_path / "server")
     try:
-        server.until(lambda: server.idle(COUNT - 2))
-        server.until(lambda: len(server.originals()) == COUNT - 2)
+        server.until(lambda: server.idle(6) and len(server.originals()) == 6)
+        names = {"bright", f"dark {kills - 1}"}
+        server.until(lambda: all(_names(o) <= names for o in server.originals().values()))
+        numbers = set(server.get("/info/")["models"]["in_context"]["labels"].values())
         for study in server.originals():
             path = folder / "labels/original" / f"{study}.nii.gz"
-            server.until(lambda path=path: set(read_label(path).values) <= {1, 2})
+            assert set(read_label(path).values) <= numbers
         assert [checksum(path) for path in finals] == before
-        records = list((folder / ".iris/results").rglob("[!.]*.json"))
-        assert len(records) == COUNT - 2
+        found = _records(folder)
+        assert all(found.get(path, when) == when for path, when in done.items()), "done twice"
+        assert len({path.parent for path in found}) == 6
     finally:
         server.stop()
 
@@ -169,6 +182,35 @@ def test_a_half_written_index_is_repaired_from_the_copy_and_keeps_the_names(tmp_
 def _ended(task: dict | list) -> dict | None:
     task = task[-1] if isinstance(task, list) else task
     return task if task.get("status") in ("DONE", "ERROR", "STOPPED") else None
+
+
+def _at_work(server: AppServer, killed: int) -> int | None:
+    """The process of the job while it computes a study; one that was killed has told so too."""
+    told = server.get("/info/")["prelabels"]
+    return told["pid"] if told["state"] == "running" and told["pid"] != killed else None
+
+
+def _records(folder: Path) -> dict[Path, int]:
+    """The records of finished results and when they were written."""
+    found = {}
+    for path in (folder / ".iris/results").rglob("[!.]*.json"):
+        with contextlib.suppress(FileNotFoundError):  # an old one that has just been forgotten
+            found[path] = path.stat().st_mtime_ns
+    return found
+
+
+def _whole(record: Path) -> bool:
+    """Whether the label of a record can be read, or both are forgotten by now."""
+    try:
+        return set(read_label(record.with_suffix(".nii.gz")).values) <= {
+            *json.loads(record.read_text())["label_names"].values()
+        }
+    except (FileNotFoundError, InputError):
+        return not record.exists()
+
+
+def _names(original: dict) -> set[str]:
+    return {entry["name"] for entry in original["info"]["label_info"]}
 
 
 def _kill(pid: int) -> None:
