@@ -55,6 +55,17 @@ def test_an_image_is_read_in_its_own_order_with_its_ras_affine(tmp_path, suffix)
     assert volume.spacing == pytest.approx((0.7, 1.3, 2.9), abs=1e-5)
 
 
+def test_a_header_that_places_nothing_is_warned_of(tmp_path, caplog):
+    image = nib.Nifti1Image(numbers(), None)
+    image.header.set_sform(None, 0)
+    image.header.set_qform(None, 0)
+    nib.save(image, tmp_path / "lost.nii.gz")
+    read_image(save_nifti(tmp_path / "placed.nii.gz", numbers()))
+    assert not caplog.records
+    read_image(tmp_path / "lost.nii.gz")
+    assert "lost.nii.gz: has neither sform nor qform" in caplog.text
+
+
 def test_slope_and_intercept_are_applied(tmp_path):
     image = nib.Nifti1Image(numbers(), OBLIQUE)
     image.header.set_slope_inter(0.5, -1000)

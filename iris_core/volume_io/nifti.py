@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from pathlib import Path
 
@@ -17,9 +18,13 @@ UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, Va
 SCANNER = 1  # xform code: scanner-based anatomical coordinates
 QFORM_TOLERANCE_MM = 1e-3
 
+log = logging.getLogger(__name__)
+
 
 def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Reads a NIfTI file.
+
+    A header with neither sform nor qform is warned of: nibabel then takes the first axis to run to the left.
 
     Returns:
         Array with its axes as stored, slope and intercept applied, RGB as a last axis; affine (4, 4) float64.
@@ -40,6 +45,8 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if array.dtype.names:  # RGB or RGBA
         array = np.stack([array[name] for name in array.dtype.names], axis=-1)
     affine = image.affine
+    if not image.header["sform_code"] and not image.header["qform_code"]:
+        log.warning("%s: has neither sform nor qform; left and right are a guess", path)
     if affine is None:
         affine = np.full((4, 4), np.nan)
     return array, np.asarray(affine, dtype=np.float64)
