@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -13,6 +14,7 @@ import SimpleITK as sitk
 from iris_core.cli.main import main
 from iris_core.errors import InputError
 from iris_core.raw_dataset import RawDataset
+from iris_core.volume_io import read_label
 from nnunet_trainers.partial_labels import PartialLabels
 from nnunet_trainers.union import make_union
 from nnunet_trainers.union_source import open_sources
@@ -77,6 +79,23 @@ def test_the_test_part_lies_apart_and_trains_nobody(raw):
             nib.load(folder / part) for part in (f"imagesTs/{case}_0000.nii.gz", f"labelsTs/{case}.nii.gz")
         )
         assert image.shape == label.shape
+
+
+def test_the_bank_is_scored_on_the_test_part_by_each_datasets_own_classes(raw):
+    from benchmarks.bank_dice import bank_dice
+
+    main(["union", "1", "2", "--output", "Dataset900_Both", "--split", "50,25,25"])
+    folder, asked = raw / "Dataset900_Both", set()
+    cases = iter(sorted((folder / "labelsTs").iterdir()))
+
+    def segment(image, names):
+        asked.add(tuple(names))
+        label = read_label(next(cases))
+        return replace(label, array=np.where(label.array == 2, 0, label.array))  # the spleen is missed
+
+    scores = bank_dice(folder, segment)
+    assert scores == {"Belly": {"Belly/liver": 1.0, "Belly/spleen": 0.0}, "Head": {"Head/eye": 1.0}}
+    assert asked == {("Belly/liver", "Belly/spleen"), ("Head/eye",)}
 
 
 def test_no_person_stands_on_two_sides():
