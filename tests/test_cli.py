@@ -274,7 +274,9 @@ def test_bars_are_drawn_on_a_terminal(monkeypatch, capsys):
     from iris_core.cli.console import Console
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    Console().steps("volume", "window")(1, 2)
-    assert "volume" in capsys.readouterr().err
+    step = Console().steps("volume", "window")
+    assert "volume: 0window" in capsys.readouterr().err  # before the first report
+    step(1, 2)
+    assert "1/2" in capsys.readouterr().err
     Console(quiet=True).steps("volume", "window")(1, 2)
     assert capsys.readouterr().err == ""

@@ -44,22 +44,28 @@ class Console:
             self.warnings.append(message)
             self.note(f"note: {message}")
 
-    def bar(self, total: int, unit: str, title: str | None = None):
-        """A progress bar on stderr; shown only on a terminal."""
+    def bar(self, total: int | None, unit: str, title: str | None = None):
+        """A progress bar on stderr; shown only on a terminal. A total of None is not known yet."""
         from tqdm import tqdm
 
-        hidden = self.quiet or not sys.stderr.isatty() or total < 1
+        hidden = self.quiet or not sys.stderr.isatty() or total == 0
         look = {"file": sys.stderr, "leave": False, "dynamic_ncols": True}
         return tqdm(total=total, unit=unit, desc=title, disable=hidden, **look)
 
     def steps(self, title: str, unit: str) -> Callable[[int, int], None]:
-        """A bar for work that reports (done, total), for instance the windows of one volume."""
-        bar = None
+        """A bar for work that reports (done, total), for instance the windows of one volume.
+
+        It is there at once: minutes may pass before the first report.
+        """
+        bar = self.bar(None, unit, title)
 
         def step(done: int, total: int) -> None:
             nonlocal bar
             bar = self.bar(total, unit, title) if bar is None else bar
             bar.update(done - bar.n)
+            if bar.total != total:
+                bar.total = total
+                bar.refresh()
             if done >= total:
                 bar.close()
                 bar = None
