@@ -7,7 +7,7 @@ The environment wins over the plans, and both over the defaults, which are the p
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 
 from iris_core.config import MEMORY_MOMENTUM, PRESETS
@@ -15,6 +15,7 @@ from iris_core.errors import InputError
 
 KEY, PART = "iris", "trainer"  # plans["iris"]["trainer"]
 PREFIX = "IRIS_"
+NEAR = 0.8  # likeness from which a variable's name is taken for a misspelt one
 SCHEDULES = ("exponential", "polynomial", "constant")
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 SHARES = (
@@ -84,6 +85,13 @@ class TrainerSettings:
         for name in ("epochs", "steps", "validation_steps", "parts", "classes", "rate", "clip", "floor"):
             if not getattr(self, name) > 0:
                 raise InputError("must be above 0", where=PREFIX + name.upper(), found=getattr(self, name))
+        for name in ("batch", "decay", "pictures", "seed"):
+            if not getattr(self, name) >= 0:
+                raise InputError("is below 0", where=PREFIX + name.upper(), found=getattr(self, name))
+        if not 0 <= self.momentum < 1:
+            raise InputError(
+                "unusable value", where=PREFIX + "MOMENTUM", expected="0 to below 1", found=self.momentum
+            )
         for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(
@@ -103,7 +111,8 @@ class TrainerSettings:
         """The settings of some plans, with what the environment says on top.
 
         Raises:
-            InputError: an unknown key, or a value of the wrong type or range.
+            InputError: an unknown key, a variable that is nearly one of ours, or a value of the wrong type or
+                range.
         """
         types = {field.name: type(field.default) for field in fields(cls)}
         given = dict(plans.get(KEY, {}).get(PART, {}))
@@ -115,6 +124,7 @@ class TrainerSettings:
                     where=f'plans["{KEY}"]["{PART}"]: {key}',
                     expected=near[0] if near else f"one of {', '.join(types)}",
                 )
+        _refuse_misspelt(environment or {}, types)
         for name in types:
             if environment and PREFIX + name.upper() in environment:
                 given[name] = environment[PREFIX + name.upper()]
@@ -124,6 +134,18 @@ class TrainerSettings:
         """The plans with these settings in them; changes and returns the mapping given."""
         plans[KEY] = {**plans.get(KEY, {}), PART: asdict(self)}
         return plans
+
+
+def _refuse_misspelt(environment: Mapping[str, str], known: Collection[str]) -> None:
+    """Other variables may begin as ours do; one that is a slip of the finger away would cost a training."""
+    for variable in sorted(name for name in environment if name.startswith(PREFIX)):
+        name = variable.removeprefix(PREFIX).lower()
+        near = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
+        if name not in known and near:
+            raise InputError(
+                "no setting of the trainer", where=variable, expected=PREFIX + near[0].upper(),
+                remedy="correct it, or unset it",
+            )  # fmt: skip
 
 
 def _cast(name: str, value: object, kind: type) -> object:

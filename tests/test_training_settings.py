@@ -29,12 +29,25 @@ def test_plans_hand_on_the_settings_that_were_written_into_them():
         ({"epochs": "many"}, "IRIS_EPOCHS: unusable value; expected a int; found many"),
         ({"without_memory": 1.5}, "IRIS_WITHOUT_MEMORY: is a share; expected 0 to 1; found 1.5"),
         ({"steps": 0}, "IRIS_STEPS: must be above 0; found 0"),
+        ({"parts": 0}, "IRIS_PARTS: must be above 0; found 0"),
+        ({"batch": -1}, "IRIS_BATCH: is below 0; found -1"),
+        ({"momentum": 1.0}, "IRIS_MOMENTUM: unusable value; expected 0 to below 1; found 1.0"),
         ({"schedule": "cosine"}, "IRIS_SCHEDULE: unknown choice; expected one of exponential"),
     ],
 )
 def test_a_wrong_setting_is_told_with_what_would_be_right(given, told):
     with pytest.raises(InputError, match=told):
         TrainerSettings.of_plans({"iris": {"trainer": given}})
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("IRIS_EPOCH", "IRIS_EPOCHS"), ("IRIS_WEIGTHS", "IRIS_WEIGHTS")]
+)
+def test_a_variable_that_is_nearly_a_setting_is_told(typed, meant):
+    with pytest.raises(InputError, match=f"{typed}: no setting of the trainer; expected {meant}"):
+        TrainerSettings.of_plans({}, {typed: "1"})
+    others = ("IRIS_REAL_DATA", "IRIS_REQUIRED_KINDS", "IRIS_CLIENT_SECONDS")
+    assert TrainerSettings.of_plans({}, dict.fromkeys(others, "1")) == TrainerSettings()
 
 
 def test_the_rate_rises_evenly_then_falls_by_one_factor_a_step():
