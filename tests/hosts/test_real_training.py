@@ -12,7 +12,7 @@ from iris_core.metrics import dice
 from iris_core.volume_io import read_label
 from tests.hosts.nnunet_workshop import Workshop, compared
 
-pytestmark = [pytest.mark.hosts, pytest.mark.nnunet]
+pytestmark = [pytest.mark.hosts, pytest.mark.nnunet, pytest.mark.real_data]
 
 SET, OTHER = "Dataset901_HippocampusMR", "Dataset903_SpinalCordMR"
 CASES = 5  # as many as nnU-Net's own five folds need
