@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     train = commands.add_parser("train", help="train on synthetic slices")
     train.add_argument("work", type=Path, help="folder of weights, log and curve")
     train.add_argument("--minutes", type=float, default=60.0, help="processor minutes in all (default: 60)")
-    train.add_argument("--rate", type=float, default=5e-4, help="peak learning rate (default: 5e-4)")
+    train.add_argument("--rate", type=float, default=1e-3, help="peak learning rate (default: 1e-3)")
     train.add_argument("--bfloat16", action="store_true", help="compute in bfloat16")
     train.add_argument("--seed", type=int, default=0)
     predict = commands.add_parser("predict", help="segment the queries of iris evaluate")

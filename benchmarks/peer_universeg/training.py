@@ -42,7 +42,7 @@ class Settings:
 
     output: Path
     minutes: float = 60.0
-    rate: float = 5e-4
+    rate: float = 1e-3
     batch: int = 8
     references: int = 6
     side: int = SIDE
