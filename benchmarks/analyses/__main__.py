@@ -19,6 +19,7 @@ NAMES = ("strategies", "embeddings", "families", "tokens", "ablation", "context"
 
 def main(words: Sequence[str] | None = None) -> int:
     """The command line. Returns: 0, or 2 for a user's mistake."""
+    words = list(sys.argv[1:] if words is None else words)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.analyses", description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True)
     for name in NAMES:
@@ -29,7 +30,8 @@ def main(words: Sequence[str] | None = None) -> int:
         command.add_argument("--checkpoint", type=Path, help="other weights than the shipped ones")
         command.add_argument("--redraw", action="store_true", help="table and picture of the record there is")
         module.add_arguments(command)
-    words = list(sys.argv[1:] if words is None else words)
+        for option in command._actions:  # a record says what it was made of
+            option.required = option.required and "--redraw" not in words
     arguments = parser.parse_args(words)
     arguments.cache = arguments.cache or arguments.output / "cache"
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -22,7 +22,8 @@ from iris_core.cli.options import count
 
 LOG = logging.getLogger(__name__)
 MARKERS = "os^DvP*X"
-NAMED = 16  # classes with a colour and a name in the picture; the others are grey
+NAMED = 18  # classes with a name in the picture; the others are small, in colours of their own
+SHADES = (0, 2, 4, 6, 8, 10, 12, 16, 18, 1, 3, 5, 7, 9, 11, 13, 17, 19)  # of the palette, without its greys
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,18 +120,17 @@ def draw(record: dict, figure) -> None:
     for row in rows:  # names in several sets first, then small sets
         order[row["class"]] += 1 / sum(r["set"] == row["set"] for r in rows)
     named = [name for name, _ in order.most_common(NAMED)]
+    colour = {name: colormaps["tab20"](SHADES[n]) for n, name in enumerate(named)}
+    others = [name for name in order if name not in named]
+    colour |= {name: colormaps["hsv"](n / len(others), alpha=0.55) for n, name in enumerate(others)}
     figure.set_size_inches(9.5, 6)
     axes = figure.subplots()
-    for number, group in enumerate(groups):
-        for name in dict.fromkeys(row["class"] for row in rows if row["set"] == group):
-            places = np.array([r["place"] for r in rows if (r["set"], r["class"]) == (group, name)])
-            colour = colormaps["tab20"](named.index(name)) if name in named else "0.75"
-            axes.scatter(*places.T, marker=MARKERS[number % len(MARKERS)], color=colour, s=26, alpha=0.85,
-                         edgecolors="none")  # fmt: skip
-    for number, name in enumerate(named):
-        axes.scatter([], [], color=colormaps["tab20"](number), marker="o", label=name)
-    if len(order) > len(named):
-        axes.scatter([], [], color="0.75", marker="o", label=f"{len(order) - len(named)} others")
+    for row in rows:
+        marker = MARKERS[groups.index(row["set"]) % len(MARKERS)]
+        size = 34 if row["class"] in named else 16
+        axes.scatter(*row["place"], marker=marker, color=colour[row["class"]], s=size, edgecolors="none")
+    for name in named:
+        axes.scatter([], [], color=colour[name], marker="o", label=name)
     for number, group in enumerate(groups):
         axes.scatter([], [], color="black", marker=MARKERS[number % len(MARKERS)], label=group)
     axes.set(xticks=[], yticks=[])

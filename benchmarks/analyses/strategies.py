@@ -27,7 +27,7 @@ from iris_core.preprocess import prepare_image, prepare_masks, restore_labels
 from iris_core.strategies import ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
 from iris_core.strategies.pool import mixture
 from iris_core.strategies.retrieval import TOP_SHARE, _count
-from iris_core.strategies.tuning import Example
+from iris_core.strategies.tuning import STEPS, Example
 from iris_core.task import Task
 
 LOG = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", type=count, nargs="+", default=list(SIZES), metavar="N")
     parser.add_argument("--draws", type=count, default=3, help="of contexts (default: 3)")
     parser.add_argument("--tuning-draws", type=int, default=1, help="of them with tuning (default: 1)")
+    parser.add_argument("--tuning-steps", type=int, default=STEPS, help=f"at most (default: {STEPS})")
     parser.add_argument("--seed", type=int, default=0)
 
 
@@ -73,7 +74,9 @@ class Pool:
         self.task: Task = pool_of(tasks, "ensemble")
         self.embeddings = [e.select(list(self.names)) for e in self.task.pool]
 
-    def contexts(self, sizes: Sequence[int], draws: int, tuning_draws: int, seed: int) -> list[Context]:
+    def contexts(
+        self, sizes: Sequence[int], draws: int, tuning_draws: int, seed: int, steps: int = STEPS
+    ) -> list[Context]:
         """Draws contexts; the first draws are tuned, too.
 
         Raises:
@@ -87,7 +90,7 @@ class Pool:
             order = np.random.default_rng((seed, draw)).permutation(len(self.studies)).tolist()
             for size in sizes:
                 members = tuple(order[:size])
-                tuned = self._tuned(members, seed + draw) if draw < tuning_draws else None
+                tuned = self._tuned(members, seed + draw, steps) if draw < tuning_draws else None
                 contexts.append(Context(draw, size, members, tuned))
         return contexts
 
@@ -99,7 +102,7 @@ class Pool:
         )
         return found.image, found.grid
 
-    def _tuned(self, members: tuple[int, ...], seed: int) -> TaskEmbedding:
+    def _tuned(self, members: tuple[int, ...], seed: int, steps: int) -> TaskEmbedding:
         examples = []
         for study in (self.studies[n] for n in members):
             image, grid = self.prepared(study)
@@ -107,7 +110,7 @@ class Pool:
             masks = prepare_masks(study.label, [values[name] for name in self.names], grid)
             examples.append(Example(image, masks, self.names))
         pool = [self.embeddings[n] for n in members]
-        result = tune(self.bench.segmenter, pool, examples, list(self.names), seed=seed)
+        result = tune(self.bench.segmenter, pool, examples, list(self.names), steps=steps, seed=seed)
         LOG.info("tuned on %d: %.3f to %.3f", len(members), result.before, result.after)
         return result.embedding
 
@@ -175,7 +178,9 @@ def run(arguments: argparse.Namespace, keep: Callable[[dict], None]) -> None:
     pool = Pool(bench, open_studies(arguments.pool))
     if {study.name for study in pool.studies} & {study.name for study in queries}:
         raise InputError("a query is in the pool", where="--query-set", remedy="choose other cases")
-    contexts = pool.contexts(arguments.sizes, arguments.draws, arguments.tuning_draws, arguments.seed)
+    contexts = pool.contexts(
+        arguments.sizes, arguments.draws, arguments.tuning_draws, arguments.seed, arguments.tuning_steps
+    )
     record = conditions(weights=bench.loaded.fingerprint, classes=list(pool.names), rows=[])
     with EvidenceMemo(bench.loaded.model, pool.embeddings) as memo:
         for query in queries:
