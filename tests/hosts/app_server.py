@@ -82,7 +82,11 @@ class AppServer:
                 cwd=env.pop("CWD", ROOT), env=os.environ | env, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
-        self._wait()
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
 
     def client(self):
         """The host's own client, with a folder of its own for results."""
@@ -150,7 +154,6 @@ class AppServer:
                     return
             except requests.ConnectionError:
                 time.sleep(0.2)
-        self.stop()
         raise AssertionError(f"the server did not start:\n{self.log.read_text()[-4000:]}")
 
     def _copied_app(self) -> Path:

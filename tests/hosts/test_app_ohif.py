@@ -74,8 +74,8 @@ def page(server):
         browser.close()
 
 
-def segment(page, server, study: str) -> None:
-    """Opens a study, connects to the server and runs the model, as a person would."""
+def segment(page, server, study: str, save_as: str = "no") -> None:
+    """Opens a study, connects to the server, sets an option and runs the model, as a person would."""
     page.goto(f"{server.url}/ohif/monai-label?StudyInstanceUIDs={study}")
     page.wait_for_selector("#monailabelServerURL", timeout=SLOW)
     page.fill("#monailabelServerURL", server.url)
@@ -84,6 +84,10 @@ def segment(page, server, study: str) -> None:
         page.wait_for_timeout(3000)
         if page.evaluate("() => Boolean(services.segmentationService.getSegmentation('1'))"):
             break
+    if save_as != "no":
+        page.click("text=Options / Configurations")
+        page.select_option("#inferin_contextsave_as", save_as)
+        page.get_by_role("button", name="Confirm", exact=True).click()
     page.click('button[title="Run Segmentation"]')
     page.wait_for_function(f"() => ({COUNTS})().some(found => Object.keys(found).length)", timeout=SLOW)
 
@@ -120,8 +124,11 @@ def test_the_viewer_shows_the_voxels_that_the_server_sent(server, series, page, 
     page.screenshot(path=kept / f"ohif-{patient}.png")
 
 
-def test_a_seg_that_ohif_writes_becomes_a_reference_for_the_next_study(server, series, page, tmp_path):
-    study = series["phantommr_02"]
+@pytest.mark.parametrize(("kind", "organ"), [("mr", "thalamus_left"), ("ct", "liver")])
+def test_a_seg_that_ohif_writes_becomes_a_reference_for_the_next_study(
+    server, series, page, tmp_path, kind, organ
+):
+    study = series[f"phantom{kind}_02"]
     segment(page, server, study["StudyInstanceUID"])
     with page.expect_download(timeout=SLOW) as download:
         page.evaluate("() => commandsManager.runCommand('downloadSegmentation', {segmentationId: '1'})")
@@ -132,10 +139,18 @@ def test_a_seg_that_ohif_writes_becomes_a_reference_for_the_next_study(server, s
     page.click("text=Upload", timeout=SLOW)
     with page.expect_response(lambda r: r.request.method == "POST" and r.url.endswith("/studies")):
         page.set_input_files("input[type=file] >> nth=0", str(seg))
-    used = server.until(lambda: _used(server, series["phantommr_03"]["id"], study["id"]))
+    used = server.until(lambda: _used(server, series[f"phantom{kind}_03"]["id"], study["id"]))
 
-    assert used == {series["phantommr_01"]["id"], study["id"]}
-    assert "thalamus_left" in server.get("/info/")["labels"]
+    assert used == {series[f"phantom{kind}_01"]["id"], study["id"]}
+    assert organ in server.get("/info/")["labels"]
+    assert not any(name.startswith("label_") for name in server.get("/info/")["labels"])
+
+
+def test_the_option_save_as_makes_a_result_in_ohif_a_reference_at_once(server, series, page):
+    study = series["phantomct_03"]
+    segment(page, server, study["StudyInstanceUID"], save_as="final")
+    used = server.until(lambda: _used(server, series["phantomct_02"]["id"], study["id"]))
+    assert used == {series["phantomct_01"]["id"], study["id"]}
     assert not any(name.startswith("label_") for name in server.get("/info/")["labels"])
 
 

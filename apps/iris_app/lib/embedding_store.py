@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
 from apps.iris_app.lib.state import State, digest, file_word, read_json, write_json
@@ -46,6 +47,7 @@ class EmbeddingStore:
 
     def __init__(self, state: State, segmenter: Segmenter, fingerprint: str) -> None:
         self.state, self.segmenter, self.fingerprint = state, segmenter, fingerprint
+        self._facts: dict[Path, Facts] = {}
         self._read: dict[str, Task] = {}  # by name of the card, the latest last
         self._lock = threading.Lock()  # held while a reference is encoded, so that none is encoded twice
 
@@ -56,6 +58,8 @@ class EmbeddingStore:
             InputError: image or label cannot be read, or do not belong together.
         """
         path = self._folder(entry) / f"{self._word(catalogue, entry)}.json"
+        if path in self._facts:
+            return self._facts[path]
         kept = read_json(path, None)
         if kept is None:
             try:
@@ -69,7 +73,8 @@ class EmbeddingStore:
             write_json(kept, path)
         if "problem" in kept:
             raise InputError(kept["problem"])
-        return Facts(kept["modality"], tuple(kept["spacing"]))
+        self._facts[path] = Facts(kept["modality"], tuple(kept["spacing"]))
+        return self._facts[path]
 
     def get(self, catalogue: Catalogue, entry: ReferenceEntry, spacing: Spacing) -> Task:
         """The task of one reference; classes too small for the voxel size are left out.
