@@ -26,7 +26,7 @@ from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from pytorch_optimizer import Lamb
 from torch import distributed
 
-from iris_core.errors import IrisError
+from iris_core.errors import InputError, IrisError
 from iris_core.label_names import parse_label_names
 from iris_core.pretraining.workers import Team
 from iris_core.volume_io import atomic_path
@@ -41,6 +41,7 @@ from nnunet_trainers.fold import refuse_too_few_cases, refuse_what_is_not_for_us
 from nnunet_trainers.partial_labels import PartialLabels
 from nnunet_trainers.pictures import draw_episode
 from nnunet_trainers.portable import PORTABLE, save_portable
+from nnunet_trainers.recipe import recipe_of
 from nnunet_trainers.schedule import StepSchedule
 from nnunet_trainers.settings import TrainerSettings
 from nnunet_trainers.start import start_weights
@@ -108,6 +109,12 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
         if not self.resumed:
             self.print_to_log_file(start_weights(self.module.iris, self.settings))
         self.skipped = 0
+        try:
+            recipe_of(self.plans_manager.plans, self.configuration_name)
+        except InputError as error:
+            self.print_to_log_file(
+                f"WARNING: iris export will refuse this training, predict with nnU-Net: {error}"
+            )
 
     def configure_optimizers(self):
         """LAMB (paper: supplement 7) and a rate by step."""
