@@ -113,6 +113,10 @@ def test_wrong_contexts_name_other_voxels():
     )
     rolled = context.moved(one).label.array
     assert (rolled > 0).sum() == (one.label.array > 0).sum() and rolled[12 + 5, 13 + 6, 0] == 1
+    one.image.array[:8] = 0  # outside the field of view no label may lie
+    array = np.where(np.arange(24)[:, None, None] < 8, 0, one.label.array)
+    rolled = context.moved(one.with_label(array)).label.array
+    assert not rolled[:8].any() and (rolled > 0).sum() == (array > 0).sum()
 
 
 def test_a_variant_of_the_network_ends_with_its_context(bench):

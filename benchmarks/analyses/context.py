@@ -1,7 +1,7 @@
 """Does the network believe its context? Dice against the truth with right and with wrong references.
 
-Swapped: every class's name on the voxels of another class. Moved: the label rolled by half the volume. A
-network that ignored its reference would keep its Dice.
+Swapped: every class's name on the voxels of another class. Moved: the label rolled by half the field of
+view. A network that ignored its reference would keep its Dice.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from benchmarks.analyses import pairs
 from benchmarks.analyses.record import conditions, interval, markdown, spoken
 from benchmarks.analyses.studies import Study
 from benchmarks.analyses.workbench import Workbench, class_dice
+from iris_core.grid import nonzero_box
 
 LOG = logging.getLogger(__name__)
 AIM = 0.25  # of the right context's Dice that a wrong one may keep
@@ -37,9 +38,12 @@ def swapped(study: Study) -> Study:
 
 
 def moved(study: Study) -> Study:
-    """The study with its label rolled by half the volume along every axis."""
-    shift = [length // 2 for length in study.label.shape]
-    return study.with_label(np.roll(study.label.array, shift, (0, 1, 2)))
+    """The study with its label rolled by half its nonzero box along every axis."""
+    box = tuple(slice(*ends) for ends in nonzero_box(study.image))  # studies lie in RAS+ order
+    array = np.zeros_like(study.label.array)
+    part = study.label.array[box]
+    array[box] = np.roll(part, [length // 2 for length in part.shape], (0, 1, 2))
+    return study.with_label(array)
 
 
 CONTEXTS: dict[str, Callable[[Study], Study]] = {"right": lambda s: s, "swapped": swapped, "moved": moved}
