@@ -39,6 +39,23 @@ def test_the_infer_route_blocks_the_event_loop_and_its_function_can_be_called_fr
     assert list(inspect.signature(infer.run_inference).parameters) == expected
 
 
+def test_the_function_that_saves_a_label_can_be_called_from_a_thread():
+    from monailabel.endpoints import datastore
+
+    assert inspect.iscoroutinefunction(datastore.api_save_label)
+    assert not inspect.iscoroutinefunction(datastore.save_label)
+    expected = ["background_tasks", "image", "params", "tag", "label", "user"]
+    assert list(inspect.signature(datastore.save_label).parameters) == expected
+
+
+def test_every_opened_file_below_the_studies_folder_is_an_event_for_the_host():
+    """So a job that has nothing to do opens none."""
+    from monailabel.datastore.local import LocalDatastore
+
+    source = inspect.getsource(LocalDatastore.__init__)
+    assert "schedule(self._handler, recursive=True, path=self._datastore_path)" in source
+
+
 def test_the_server_can_be_given_another_asgi_application():
     from monailabel.main import Main
 
