@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.analyses import context, place, variants, views
+from benchmarks.analyses import absent, context, place, variants, views
 from benchmarks.analyses.embeddings import chance, neighbours
 from benchmarks.analyses.evidence_memo import EvidenceMemo
 from benchmarks.analyses.record import paired
@@ -103,6 +103,13 @@ def test_a_structure_is_cut_out_by_the_largest_box_without_it():
     assert views.box_without(label, 1, 0.3) == (slice(6, 20), slice(0, 10), slice(0, 10))
     label[:, 5, 5] = 1
     assert views.box_without(label, 1, 0.9) is None
+
+
+def test_the_layers_beside_a_cut_are_those_next_to_it():
+    whole = np.arange(20)[:, None, None] * np.ones((1, 4, 4), int)
+    for box, seen in (((slice(6, 20), slice(0, 4), slice(0, 4)), [6, 7, 8]),
+                      ((slice(0, 9), slice(0, 4), slice(0, 4)), [6, 7, 8])):  # fmt: skip
+        assert np.unique(whole[box][absent._beside_the_cut(box, whole.shape)]).tolist() == seen
 
 
 def test_wrong_contexts_name_other_voxels():

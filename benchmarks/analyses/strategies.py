@@ -237,7 +237,7 @@ def draw(record: dict, figure) -> None:
     for axes in (left, right):
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [str(size) for size in sizes])
-    left.legend(fontsize=8)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8)
 
 
 def _bars(axes, places, found, label, style) -> None:
