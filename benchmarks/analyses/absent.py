@@ -51,7 +51,8 @@ def rows_of(
             found, beside = int(mask.sum()), int(mask[_beside_the_cut(box, query.image.shape)].sum())
             yield {
                 "set": query.group, "reference": reference.name, "query": query.name, "variant": way,
-                "class": name, "usual": usual, "found": found, "share": found / usual, "beside": beside / usual,
+                "class": name, "usual": usual, "found": found, "share": found / usual,
+                "beside": beside / usual,
                 "kept": float(np.prod(cut.image.shape) / np.prod(query.image.shape)),
             }  # fmt: skip
 
