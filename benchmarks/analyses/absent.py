@@ -106,21 +106,25 @@ def _line(group: str, name: str, way: str, rows: list[dict]) -> list[object]:
 
 
 def draw(record: dict, figure) -> None:
-    """A strip for each class: share of the usual volume, on a scale that shows little and much."""
-    rows = [row for row in record["rows"] if row["variant"] == record["variants"][0]]
+    """A strip for each class: share of the usual volume; hollow marks are the other networks'."""
+    rows = record["rows"]
     names = list(dict.fromkeys((row["set"], row["class"]) for row in rows))
     groups = list(dict.fromkeys(group for group, _ in names))
-    figure.set_size_inches(8, 1 + 0.24 * len(names))
+    figure.set_size_inches(8, 1.6 + 0.24 * len(names))
     axes = figure.subplots()
-    for place, (group, name) in enumerate(names):
-        shares = [row["share"] for row in rows if (row["set"], row["class"]) == (group, name)]
-        style = {"color": f"C{groups.index(group)}", "alpha": 0.7, "s": 22}
-        axes.scatter(shares, [place] * len(shares), **style, label=group if place == names.index(
-            next(n for n in names if n[0] == group)) else None)  # fmt: skip
+    for number, way in enumerate(record["variants"]):
+        for index, group in enumerate(groups):
+            own = [row for row in rows if (row["set"], row["variant"]) == (group, way)]
+            places = [names.index((group, row["class"])) + 0.25 * number for row in own]
+            colour = f"C{index}"
+            axes.scatter(
+                [row["share"] for row in own], places, s=20, alpha=0.8, edgecolors=colour,
+                facecolors="none" if number else colour, label=f"{group}, {way}",
+            )  # fmt: skip
     axes.set_xscale("symlog", linthresh=0.01)
-    axes.set_xlim(-0.001, max(1.0, *(row["share"] for row in rows)) * 1.1)
+    axes.set_xlim(-0.001, max(1.0, *(row["share"] for row in rows)) * 1.2)
     axes.axvline(AIM, color="grey", linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(names)), [name for _, name in names], fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("volume given to a structure that is not in view, share of its usual volume")
-    axes.legend(fontsize=7)
+    figure.legend(loc="outside lower center", ncols=len(record["variants"]), fontsize=7)
