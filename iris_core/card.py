@@ -16,7 +16,8 @@ from torch import Tensor
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import CardError, InputError
 from iris_core.model.reference_memory import ReferenceMemory
-from iris_core.task import ClassInfo, Task
+from iris_core.reference import ClassInfo
+from iris_core.task import Look, Task
 from iris_core.volume_io import atomic_path
 
 FORMAT = "iris-task-card-1"
@@ -33,20 +34,7 @@ def save_card(task: Task, path: str | Path) -> dict[str, int]:
     from safetensors.torch import save
 
     tensors: dict[str, Tensor] = {}
-    entries = []
-    for n, embedding in enumerate([*task.pool, *([task.tuned] if task.tuned is not None else [])]):
-        entries.append({"names": list(embedding.names), "memories": len(embedding.memories)})
-        tensors |= _pack(f"{n}", embedding)
-    header = {
-        "classes": [asdict(c) for c in task.classes],
-        "modality": task.modality,
-        "spacing": list(task.spacing),
-        "strategy": task.strategy,
-        "provenance": task.provenance,
-        "seed": task.seed,
-        "entries": entries,
-        "tuned": task.tuned is not None,
-    }
+    header = _header(task, "", tensors)
     metadata = {"format": FORMAT, "fingerprint": task.fingerprint, "task": json.dumps(header)}
     data = save(tensors, metadata=metadata)
     with atomic_path(Path(path)) as place:
@@ -99,6 +87,29 @@ def load_card(path: str | Path, fingerprint: str) -> Task:
         ) from error
 
 
+def _header(task: Task, prefix: str, tensors: dict[str, Tensor]) -> dict:
+    """What a task says in JSON types; its tensors go into `tensors`, their names begin with the prefix."""
+    entries = []
+    for n, embedding in enumerate([*task.pool, *([task.tuned] if task.tuned is not None else [])]):
+        entries.append({"names": list(embedding.names), "memories": len(embedding.memories)})
+        tensors |= _pack(f"{prefix}{n}", embedding)
+    looks = [
+        {"extent": list(look.extent), "task": _header(look.task, f"{prefix}look{n}.", tensors)}
+        for n, look in enumerate(task.looks)
+    ]
+    return {
+        "classes": [asdict(c) for c in task.classes],
+        "modality": task.modality,
+        "spacing": list(task.spacing),
+        "strategy": task.strategy,
+        "provenance": task.provenance,
+        "seed": task.seed,
+        "entries": entries,
+        "tuned": task.tuned is not None,
+        "looks": looks,
+    }
+
+
 def _pack(prefix: str, embedding: TaskEmbedding) -> dict[str, Tensor]:
     tensors = {f"{prefix}.tokens": embedding.tokens.half()}
     if embedding.weights is not None:
@@ -130,11 +141,15 @@ def _unpack(prefix: str, entry: Mapping[str, object], tensors: Mapping[str, Tens
     )
 
 
-def _task(header: dict, tensors: Mapping[str, Tensor], fingerprint: str) -> Task:
-    embeddings = [_unpack(str(n), entry, tensors) for n, entry in enumerate(header["entries"])]
+def _task(header: dict, tensors: Mapping[str, Tensor], fingerprint: str, prefix: str = "") -> Task:
+    embeddings = [_unpack(f"{prefix}{n}", entry, tensors) for n, entry in enumerate(header["entries"])]
     tuned = embeddings.pop() if header["tuned"] else None
     classes = tuple(ClassInfo(c["name"], int(c["value"]), tuple(c["color"])) for c in header["classes"])
+    looks = tuple(
+        Look(_task(look["task"], tensors, fingerprint, f"{prefix}look{n}."), tuple(look["extent"]))
+        for n, look in enumerate(header.get("looks", ()))
+    )
     return Task(
         classes, header["modality"], tuple(header["spacing"]), tuple(embeddings), header["strategy"],
-        fingerprint, header["provenance"], tuned, int(header["seed"]),
+        fingerprint, header["provenance"], tuned, int(header["seed"]), looks,
     )  # fmt: skip

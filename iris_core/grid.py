@@ -61,15 +61,16 @@ class Grid:
         return self.affine[:3, :3] @ ((np.array(self.shape) - 1) / 2) + self.affine[:3, 3]
 
 
-def make_grid(volume: Volume, spacing: Spacing) -> Grid:
+def make_grid(volume: Volume, spacing: Spacing, box: Box | None = None) -> Grid:
     """The grid of a volume's nonzero box at a spacing.
 
     Args:
         volume: the image in its native order.
         spacing: working voxel size along the RAS+ axes, mm.
+        box: another box, per RAS+ axis the first voxel and the one after the last.
     """
     affine = canonical_affine(volume.affine, volume.shape)
-    crop = nonzero_box(volume)
+    crop = nonzero_box(volume) if box is None else box
     sizes = [stop - start for start, stop in crop]
     return Grid(
         volume.shape, volume.affine, crop, working_shape(sizes, voxel_sizes(affine), spacing), spacing
@@ -134,6 +135,33 @@ def label_map(logits: torch.Tensor | np.ndarray, values: Sequence[int]) -> np.nd
     return labels.array
 
 
+@dataclass(frozen=True, eq=False)
+class ClassMap:
+    """One class on a working grid of its own. Args: value: of the label; logits (D, H, W); grid: of them."""
+
+    value: int
+    logits: torch.Tensor
+    grid: Grid
+
+    def native(self) -> np.ndarray:
+        """(I, J, K) float32 logits in the file's own voxels; minus infinity outside the crop."""
+        return restore(self.logits[None], self.grid, fill=-np.inf)[0].numpy()
+
+
+def compete(maps: Sequence[ClassMap]) -> np.ndarray:
+    """`label_map` of maps on several working grids of one file, (I, J, K).
+
+    One class at a time, so that many fit into memory.
+
+    Args:
+        maps: at least one.
+    """
+    labels = _Competition(maps[0].grid.native_shape, [one.value for one in maps])
+    for one in maps:
+        labels.enter(one.native(), one.value)
+    return labels.array
+
+
 def restore_label_map(logits: torch.Tensor, grid: Grid, values: Sequence[int]) -> np.ndarray:
     """`label_map` of `restore`, one class at a time, so that many classes fit into memory.
 
@@ -145,14 +173,11 @@ def restore_label_map(logits: torch.Tensor, grid: Grid, values: Sequence[int]) -
     Returns:
         (I, J, K) in native shape and order.
     """
-    labels = _Competition(grid.native_shape, values)
-    for index, value in enumerate(values):
-        labels.enter(restore(logits[index : index + 1], grid, fill=-np.inf)[0].numpy(), value)
-    return labels.array
+    return compete([ClassMap(value, one, grid) for value, one in zip(values, logits, strict=True)])
 
 
 def restore_labels(logits: torch.Tensor, grid: Grid, values: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """`label_map` of `restore`, one class at a time, so that many classes fit into memory.
+    """`restore_label_map`, and the masks before the classes compete.
 
     Args:
         logits: (K, D, H, W) on the working grid.
@@ -160,16 +185,10 @@ def restore_labels(logits: torch.Tensor, grid: Grid, values: Sequence[int]) -> t
         values: the K label values.
 
     Returns:
-        The label map (I, J, K), and the masks before the classes compete, (K, I, J, K) bool: a byte for each
-        class and voxel. `restore_label_map` needs none of them.
+        The label map (I, J, K), and the masks, (K, I, J, K) bool: a byte for each class and voxel.
     """
-    labels = _Competition(grid.native_shape, values)
-    masks = np.zeros((len(values), *grid.native_shape), dtype=bool)
-    for index, value in enumerate(values):
-        native = restore(logits[index : index + 1], grid, fill=-np.inf)[0].numpy()
-        masks[index] = native > 0
-        labels.enter(native, value)
-    return labels.array, masks
+    maps = [ClassMap(value, one, grid) for value, one in zip(values, logits, strict=True)]
+    return compete(maps), np.stack([one.native() > 0 for one in maps])
 
 
 class _Competition:

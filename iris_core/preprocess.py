@@ -17,6 +17,7 @@ import torch
 
 from iris_core.errors import InputError
 from iris_core.grid import (
+    Box,
     Grid,
     Spacing,
     label_map,
@@ -60,7 +61,12 @@ class Prepared:
 
 
 def prepare_image(
-    volume: Volume, *, modality: str, spacing: Spacing, recipe: IntensityRecipe = PAPER
+    volume: Volume,
+    *,
+    modality: str,
+    spacing: Spacing,
+    recipe: IntensityRecipe = PAPER,
+    box: Box | None = None,
 ) -> Prepared:
     """Prepares an image, reference or query alike.
 
@@ -69,6 +75,7 @@ def prepare_image(
         modality: "ct", "mr" or "pet".
         spacing: working voxel size along the RAS+ axes, mm.
         recipe: of the intensities; the paper's, or the one that a training through nnU-Net names.
+        box: prepares the image as if it ended there (see `iris_core.grid.make_grid`).
 
     Raises:
         InputError: unknown modality, a spacing that is not positive, or an image of which clipping leaves
@@ -78,7 +85,7 @@ def prepare_image(
         raise InputError(
             "unusable spacing", where=volume.source, expected="3 positive sizes in mm", found=spacing
         )
-    grid = make_grid(volume, spacing)
+    grid = make_grid(volume, spacing, box)
     array = normalise(_cropped(volume.array, grid), modality, recipe)
     if not array.any():
         raise InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import exp, log
 
 from torch import Tensor
@@ -33,11 +32,6 @@ def calibrated(overlap: float) -> float:
     return 1 / (1 + exp(-INTERCEPT - SLOPE * log(kept / (1 - kept))))
 
 
-def expected_dice(logits: Tensor, names: Sequence[str]) -> dict[str, float]:
-    """The Dice to expect of each class; an estimate, 0 for an empty mask.
-
-    Args:
-        logits: (K, D, H, W).
-        names: K names.
-    """
-    return {name: round(calibrated(soft_overlap(one)), 4) for name, one in zip(names, logits, strict=True)}
+def expected_dice(logits: Tensor) -> float:
+    """The Dice to expect of a class; an estimate, 0 for an empty mask. Args: logits (D, H, W)."""
+    return round(calibrated(soft_overlap(logits)), 4)

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from iris_core.config import PAPER_SPACING
 from iris_core.errors import InputError
-from iris_core.grid import Spacing, nonzero_box
+from iris_core.grid import Box, Spacing, nonzero_box
 from iris_core.orientation import canonical_affine
 from iris_core.volume import LabelVolume, Volume, voxel_sizes
 
@@ -29,7 +29,10 @@ MOST_VALUES = 65535  # label values above this are renumbered before their boxes
 
 
 def choose_spacing(
-    reference: Volume, label: LabelVolume | None, policy: str | float | Sequence[float]
+    reference: Volume,
+    label: LabelVolume | None,
+    policy: str | float | Sequence[float],
+    box: Box | None = None,
 ) -> Spacing:
     """Chooses the working voxel size along the RAS+ axes.
 
@@ -46,6 +49,7 @@ def choose_spacing(
         reference: the reference image, native order.
         label: its segmentation in the same grid, or None when nothing is known of it.
         policy: "auto", "paper" (1.5 mm), one size in mm, or three along the RAS+ axes.
+        box: the field of view that counts, where it is not the nonzero box.
 
     Returns:
         Three sizes in mm.
@@ -58,9 +62,8 @@ def choose_spacing(
     if policy != "auto":
         return _explicit(policy)
     native = np.array(voxel_sizes(canonical_affine(reference.affine, reference.shape)))
-    longest = max(
-        (stop - start) * size for (start, stop), size in zip(nonzero_box(reference), native, strict=True)
-    )
+    field = np.array(box or nonzero_box(reference))
+    longest = float(((field[:, 1] - field[:, 0]) * native).max())
     wanted = float(np.clip(np.median(native), longest / LONG_SIDE, longest / SHORT_SIDE))
     if label is not None and label.values:
         wanted = min(wanted, max(thinnest_mm(label) / THICKNESS, longest / LIMIT_SIDE))

@@ -1,13 +1,14 @@
 """Task: what labelled references say, ready for any number of queries.
 
 references -> encode_task -> Task (storable as a card) -> apply_task(query) -> Prediction
+A task may hold looks: tasks of their own for boxes around small structures (iris_core.closer_look).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 
@@ -15,9 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from iris_core.closer_look import (
+    Extent,
+    extent_of,
+    finding_spacing,
+    look_groups,
+    moved,
+    query_box,
+    reference_box,
+)
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
-from iris_core.grid import Grid, make_grid, restore_label_map, restore_labels
+from iris_core.grid import Box, ClassMap, Grid, Spacing, compete, make_grid
 from iris_core.modality import query_modality
 from iris_core.preprocess import Prepared, choose_spacing, prepare_image, prepare_masks
 from iris_core.quality import expected_dice
@@ -27,6 +37,7 @@ from iris_core.strategies import STRATEGIES, ensemble, one_shot, retrieve_by_ima
 from iris_core.strategies.tuning import STEPS, Example
 from iris_core.volume import LabelVolume, Volume, label_from_masks
 
+MOST_LOOKS = 2  # at one group of classes; the second where the first shows that it was off (ours)
 MOST_VOXELS = 320**3  # of a working grid; a larger one is a mistake in the spacing
 
 
@@ -44,6 +55,7 @@ class Task:
         provenance: references, reasons and warnings, in JSON types.
         tuned: the tuned embedding, for strategy "tuning".
         seed: of retrieval's first reference.
+        looks: closer looks at some of the classes, which go before what the whole study said of them.
     """
 
     classes: tuple[ClassInfo, ...]
@@ -55,6 +67,7 @@ class Task:
     provenance: dict[str, object] = field(default_factory=dict)
     tuned: TaskEmbedding | None = None
     seed: int = 0
+    looks: tuple[Look, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,13 +76,20 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
+class Look:
+    """A task whose references were cut to the box around its classes. Args: task; extent: of the box, mm."""
+
+    task: Task
+    extent: Extent
+
+
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """A segmented query.
 
     Args:
         label: label map in the query's own grid, with names and colours.
-        logits: (K, D, H, W) on the working grid, on the CPU.
-        grid: where they lie.
+        maps: each class on its working grid, on the CPU.
         quality: per class the Dice to expect (iris_core.quality); an estimate, 0 where empty.
         references_used: per class the names of its references.
         seconds: of preparation, network and restoring.
@@ -77,8 +97,7 @@ class Prediction:
     """
 
     label: LabelVolume
-    logits: Tensor
-    grid: Grid
+    maps: tuple[ClassMap, ...]
     quality: dict[str, float]
     references_used: dict[str, list[str]]
     seconds: float
@@ -87,7 +106,7 @@ class Prediction:
     @cached_property
     def masks(self) -> np.ndarray:
         """(K, I, J, K) bool in the query's own grid, each class before they compete; made when asked for."""
-        return restore_labels(self.logits, self.grid, sorted(self.label.names))[1]
+        return np.stack([one.native() > 0 for one in self.maps])
 
     def overlapping_label(self) -> LabelVolume:
         """The label with masks that overlap kept in layers, for formats that can hold them."""
@@ -116,7 +135,7 @@ def encode_task(
         references: at least one; classes are joined by name, numbered as where a name first occurs.
         classes: names wanted; None: all that any reference holds.
         modality: "auto" asks each reference and takes the majority.
-        spacing: "auto", "paper", or millimetres.
+        spacing: "auto", which takes closer looks at small structures too, "paper", or millimetres.
         strategy: "auto": one-shot for one reference, ensemble for several.
         seed: of retrieval and tuning.
         progress: called with (steps done, steps in all); a step is a reference, or one of tuning.
@@ -132,12 +151,42 @@ def encode_task(
     infos = joined_classes(references, classes)
     chosen, reason = joined_modality(references, modality)
     references = [reference for reference in references if reference.held(infos)]
-    size = choose_spacing(references[0].image, references[0].label_of(infos), spacing)
     strategy = _strategy(strategy, len(references))
+    provenance = {"modality_reason": reason, "spacing_policy": str(spacing)}
+    empty = Task(tuple(infos), chosen, (0.0, 0.0, 0.0), (), strategy, fingerprint, provenance, seed=seed)
+    groups = look_groups(references[0], infos) if spacing == "auto" else []
+    first = references[0]
+    size = choose_spacing(first.image, first.label_of(infos), spacing)
+    if groups and len(groups[0]) == len(infos):  # the first look only has to find what the next one sees
+        size = finding_spacing(first, infos, size)
+    task = _encoded(segmenter, empty, references, size, progress)
+    looks = []
+    for group in groups:
+        showing = [reference for reference in references if reference.held(group)]
+        size = choose_spacing(
+            showing[0].image, showing[0].label_of(group), "auto", reference_box(showing[0], group)
+        )
+        closer = _encoded(segmenter, replace(empty, classes=tuple(group)), showing, size, None, closer=True)
+        looks.append(Look(closer, extent_of(showing, group)))
+    return replace(task, looks=tuple(looks))
+
+
+def _encoded(
+    segmenter: Segmenter,
+    empty: Task,
+    references: Sequence[Reference],
+    size: Spacing,
+    progress: Progress | None,
+    *,
+    closer: bool = False,
+) -> Task:
+    """A task filled with the embeddings of its references, each whole or cut to the box of the classes."""
+    infos = empty.classes
+    boxes = [reference_box(reference, infos) if closer else None for reference in references]
     pool, examples = [], []
-    total = len(references) + (STEPS if strategy == "tuning" else 0)
-    for number, reference in enumerate(references, start=1):
-        prepared = _prepared(segmenter, reference.image, chosen, size)
+    total = len(references) + (STEPS if empty.strategy == "tuning" else 0)
+    for number, (reference, box) in enumerate(zip(references, boxes, strict=True), start=1):
+        prepared = _prepared(segmenter, reference.image, empty.modality, size, box)
         held = reference.held(infos)
         masks = prepare_masks(reference.label, [v for _, v in held], prepared.grid)
         names = [c.name for c, _ in held]
@@ -145,19 +194,15 @@ def encode_task(
         examples.append(Example(prepared.image, masks, tuple(names)))
         if progress is not None:
             progress(number, total)
-    provenance: dict[str, object] = {
-        "references": [reference.name for reference in references],
-        "modality_reason": reason,
-        "spacing_policy": str(spacing),
-    }
+    provenance = {"references": [reference.name for reference in references], **empty.provenance}
     tuned = None
-    if strategy == "tuning":
+    if empty.strategy == "tuning":
         count = len(references)
         goes_on = progress and (lambda done, steps: progress(count + done, count + steps))
-        result = tune(segmenter, pool, examples, [c.name for c in infos], seed=seed, progress=goes_on)
+        result = tune(segmenter, pool, examples, empty.names, seed=empty.seed, progress=goes_on)
         tuned = result.embedding
         provenance["tuning"] = {"before": result.before, "after": result.after, "steps": result.steps}
-    return Task(tuple(infos), chosen, size, tuple(pool), strategy, fingerprint, provenance, tuned, seed)
+    return replace(empty, spacing=size, pool=tuple(pool), provenance=provenance, tuned=tuned)
 
 
 def apply_task(
@@ -177,30 +222,56 @@ def apply_task(
     started = time.perf_counter()
     given = task.provenance.get("modality_reason") == "given"
     modality, warnings = query_modality(image, task.modality, given=given)
-    prepared = _prepared(segmenter, image, modality, task.spacing)
+    logits, grid, used = _looked(segmenter, task, image, modality, progress)
+    maps = {c.name: ClassMap(c.value, one, grid) for c, one in zip(task.classes, logits, strict=True)}
+    for look in task.looks:
+        nearer, at, box = logits[[task.names.index(name) for name in look.task.names]], grid, None
+        for _ in range(MOST_LOOKS):
+            new = query_box(nearer, at, look.extent, grid.crop)
+            if new is None or (box is not None and not moved(box, new)):
+                break
+            box = new
+            nearer, at, sources = _looked(segmenter, look.task, image, modality, None, box)
+            used |= sources
+        if box is not None:
+            seen = zip(look.task.classes, nearer, strict=True)
+            maps |= {info.name: ClassMap(info.value, one, at) for info, one in seen}
+    names, colors = {c.value: c.name for c in task.classes}, {c.value: c.color for c in task.classes}
+    label = LabelVolume(compete(list(maps.values())), image.affine, names, colors)
+    quality = {name: expected_dice(one.logits) for name, one in maps.items()}
+    warnings += [f"{info.name}: nothing found" for info in task.classes if info.value not in label.values]
+    seconds = time.perf_counter() - started
+    return Prediction(label, tuple(maps.values()), quality, used, seconds, warnings)
+
+
+def _looked(
+    segmenter: Segmenter,
+    task: Task,
+    image: Volume,
+    modality: str,
+    progress: Progress | None,
+    box: Box | None = None,
+) -> tuple[Tensor, Grid, dict[str, list[str]]]:
+    """Logits of a query, or of a box of it, their grid, and the names of each class's references."""
+    prepared = _prepared(segmenter, image, modality, task.spacing, box)
     embedding, chosen = _embedding(segmenter, task, prepared.image)
-    logits = segmenter.segment(prepared.image, embedding, progress)
-    values = [c.value for c in task.classes]
-    array = restore_label_map(logits, prepared.grid, values)
-    label = LabelVolume(
-        array, image.affine, {c.value: c.name for c in task.classes}, {c.value: c.color for c in task.classes}
-    )
     sources = list(task.provenance.get("references", []))
     used = {
         name: [str(sources[n]) if n < len(sources) else str(n) for n in where]
         for name, where in chosen.items()
     }
-    quality = expected_dice(logits, task.names)
-    warnings += [f"{info.name}: nothing found" for info in task.classes if info.value not in label.values]
-    seconds = time.perf_counter() - started
-    return Prediction(label, logits, prepared.grid, quality, used, seconds, warnings)
+    return segmenter.segment(prepared.image, embedding, progress), prepared.grid, used
 
 
 def _prepared(
-    segmenter: Segmenter, image: Volume, modality: str, spacing: tuple[float, float, float]
+    segmenter: Segmenter,
+    image: Volume,
+    modality: str,
+    spacing: tuple[float, float, float],
+    box: Box | None = None,
 ) -> Prepared:
     """The prepared image; one that would be huge is refused before anything is resampled."""
-    shape = make_grid(image, spacing).shape
+    shape = make_grid(image, spacing, box).shape
     if prod(shape) > MOST_VOXELS:
         raise InputError(
             "is too large at the working spacing",
@@ -209,7 +280,7 @@ def _prepared(
             found=f"{tuple(shape)} at {spacing} mm",
             remedy="use a coarser --spacing",
         )
-    return prepare_image(image, modality=modality, spacing=spacing, recipe=segmenter.recipe)
+    return prepare_image(image, modality=modality, spacing=spacing, recipe=segmenter.recipe, box=box)
 
 
 def _embedding(segmenter: Segmenter, task: Task, image: Tensor) -> tuple[TaskEmbedding, dict[str, list[int]]]:

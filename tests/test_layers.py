@@ -28,7 +28,7 @@ LAYERS = (
     {"embedding", "model", "windows"},
     # what feeds it and what judges it
     {"grid", "intensity", "modality", "spacing", "preprocess", "reference"},
-    {"synthesis", "episodes", "losses", "metrics", "memory_bank"},
+    {"synthesis", "episodes", "losses", "metrics", "memory_bank", "closer_look"},
     # what uses it
     {"alignment", "quality", "segmenter", "strategies", "checkpoint", "task", "card", "pretraining"},
     {"bank_segmenter", "bank_task"},

@@ -1,0 +1,148 @@
+"""A closer look: where structures fill little of a study, they are looked at again from near.
+
+The whole study says where they are; a box around them, prepared as if the study ended there, is seen at finer
+voxels, in windows that show the same frame in reference and query (docs/decisions/0023).
+
+reference + label -> look_groups -> one box a group -> a task of its own
+query + what the first look found -> query_box -> the same box around it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from iris_core.grid import Box, Grid, Spacing, nonzero_box
+from iris_core.orientation import canonical_affine, to_canonical
+from iris_core.reference import ClassInfo, Reference
+from iris_core.spacing import choose_spacing
+from iris_core.volume import LabelVolume, voxel_sizes
+
+Extent = tuple[float, float, float]
+
+LARGEST_SHARE = 0.5  # of the field of view that the box of all classes may fill, else they get none (ours)
+SMALL_SHARE = 0.125  # of the field of view that the box of a class looked at alone may fill (ours)
+MOST_ALONE = 8  # classes that are looked at one by one (ours)
+MARGIN_ALONG, MARGIN_ALL = 0.25, 0.5  # of the structure's length along an axis, of its mean length (ours)
+LEAST_CELLS = 8  # working voxels that the smallest class fills when it only has to be found (ours)
+SAME_BOX = 0.9  # of two boxes' union that they share when they count as the same (ours)
+TAIL = 1.0  # per cent of what was found that may lie outside the query's box on each side (ours)
+
+
+def look_groups(reference: Reference, classes: Sequence[ClassInfo]) -> list[list[ClassInfo]]:
+    """Which classes are looked at together.
+
+    All in one look where the box around them leaves out half of the field of view; else, where there are few
+    of them, each small one by itself.
+
+    Args:
+        reference: shows at least one class.
+        classes: of the task.
+    """
+    field = _volume(nonzero_box(reference.image))
+    held = [info for info, _ in reference.held(classes)]
+    if _volume(reference_box(reference, held)) <= LARGEST_SHARE * field:
+        return [list(classes)]
+    if len(held) > MOST_ALONE:
+        return []
+    return [[info] for info in held if _volume(reference_box(reference, [info])) <= SMALL_SHARE * field]
+
+
+def reference_box(reference: Reference, classes: Sequence[ClassInfo]) -> Box:
+    """The box around classes of a reference, with a margin, along the RAS+ axes in the image's own voxels.
+
+    Args:
+        reference: shows at least one of the classes.
+        classes: wanted.
+    """
+    label = reference.label_of(classes)
+    drawn = np.any([layer != 0 for layer in label.layers or (label.array,)], axis=0)
+    drawn = to_canonical(drawn, label.affine)
+    sizes = _sizes(reference)
+    box = []
+    for others in ((1, 2), (0, 2), (0, 1)):
+        hits = np.flatnonzero(drawn.any(axis=others))
+        box.append((int(hits[0]), int(hits[-1]) + 1))
+    lengths = np.array([(stop - start) * size for (start, stop), size in zip(box, sizes, strict=True)])
+    margin = np.maximum(MARGIN_ALONG * lengths, MARGIN_ALL * float(np.prod(lengths)) ** (1 / 3)) / sizes
+    limits = nonzero_box(reference.image)
+    return tuple(
+        (max(int(np.floor(start - m)), low), min(int(np.ceil(stop + m)), high))
+        for (start, stop), m, (low, high) in zip(box, margin, limits, strict=True)
+    )  # type: ignore[return-value]
+
+
+def finding_spacing(reference: Reference, classes: Sequence[ClassInfo], fine: Spacing) -> Spacing:
+    """The voxel size that finds classes which a closer look will draw; never finer than needed to draw them.
+
+    Args:
+        reference: shows at least one of the classes.
+        classes: wanted.
+        fine: the size that suits the thinnest of them, mm.
+    """
+    coarse = choose_spacing(reference.image, None, "auto")
+    label = reference.label_of(classes)
+    cells = np.prod(coarse) / np.prod(reference.label.spacing)  # file voxels a working voxel
+    smallest = min(int((layer == value).sum()) for layer, value in _drawn(label))
+    return coarse if smallest >= LEAST_CELLS * cells else fine
+
+
+def extent_of(references: Sequence[Reference], classes: Sequence[ClassInfo]) -> Extent:
+    """The largest box of several references, mm along the RAS+ axes."""
+    lengths = [np.diff(reference_box(one, classes), axis=1)[:, 0] * _sizes(one) for one in references]
+    longest = np.max(lengths, axis=0)
+    return float(longest[0]), float(longest[1]), float(longest[2])
+
+
+def query_box(logits: Tensor, grid: Grid, extent: Extent, limits: Box) -> Box | None:
+    """The box of a query that a closer look takes, along the RAS+ axes in the query's own voxels.
+
+    It is centred on what was found. It has the references' extent, or more, up to twice, where more was
+    found.
+
+    Args:
+        logits: (K, D, H, W) of the classes to look at, from the whole query or an earlier look.
+        grid: where they lie.
+        extent: of the references' boxes, mm.
+        limits: of the whole query.
+
+    Returns:
+        The box; None where nothing was found.
+    """
+    found = (logits > 0).any(0)
+    if not bool(found.any()):
+        return None
+    places = found.nonzero().double().numpy() + 0.5  # (voxels found, 3)
+    first, last = np.percentile(places, (TAIL, 100 - TAIL), axis=0)
+    native = np.array(voxel_sizes(canonical_affine(grid.native_affine, grid.native_shape)))
+    scale = np.array(grid.crop_shape) / np.array(grid.shape)  # native voxels a working voxel
+    wanted = np.array(extent) / native  # native voxels
+    length = np.clip((last - first) * scale * (1 + 2 * MARGIN_ALONG), wanted, 2 * wanted)
+    centre = np.array(grid.crop)[:, 0] + (first + last) / 2 * scale
+    lowest, highest = np.array(limits).T
+    low = np.clip(np.floor(centre - length / 2), lowest, highest - 1)
+    high = np.clip(np.ceil(centre + length / 2), low + 1, highest)
+    return tuple((int(a), int(b)) for a, b in zip(low, high, strict=True))  # type: ignore[return-value]
+
+
+def moved(old: Box, new: Box) -> bool:
+    """Whether two boxes differ so much that another look is worth its time."""
+    shared = np.prod([max(0, min(a[1], b[1]) - max(a[0], b[0])) for a, b in zip(old, new, strict=True)])
+    return bool(shared < SAME_BOX * (_volume(old) + _volume(new) - shared))
+
+
+def _drawn(label: LabelVolume) -> list[tuple[np.ndarray, int]]:
+    """Every structure of a label as its layer and its value there."""
+    return [
+        (layer, int(value)) for layer in label.layers or (label.array,) for value in np.unique(layer) if value
+    ]
+
+
+def _sizes(reference: Reference) -> np.ndarray:
+    return np.array(voxel_sizes(canonical_affine(reference.image.affine, reference.image.shape)))
+
+
+def _volume(box: Box) -> int:
+    return int(np.prod([stop - start for start, stop in box]))

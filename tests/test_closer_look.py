@@ -1,0 +1,156 @@
+"""Laws of the closer look: what is small is found first, then seen again from near."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from iris_core.card import load_card, save_card
+from iris_core.closer_look import finding_spacing, look_groups, moved, query_box, reference_box
+from iris_core.grid import make_grid
+from iris_core.reference import ClassInfo, Reference
+from iris_core.segmenter import Segmenter
+from iris_core.task import apply_task, encode_task
+from iris_core.volume import LabelVolume, Volume
+from tests.tiny import network
+
+SHAPE = (200, 60, 50)
+A, B = ClassInfo("a", 1, (255, 0, 0)), ClassInfo("b", 2, (0, 255, 0))
+MM = np.diag([1.0, 1.0, 1.0, 1.0])
+
+
+def study(boxes: dict[int, tuple[slice, slice, slice]], affine=MM, shape=SHAPE) -> Reference:
+    """Bright blocks on a dark ground, in Hounsfield units."""
+    array = np.zeros(shape, np.uint8)
+    for value, box in boxes.items():
+        array[box] = value
+    image = np.where(array > 0, 300.0, 10.0).astype(np.float32)
+    names = {1: "a", 2: "b"}
+    return Reference(Volume(image, affine), LabelVolume(array, affine, names), "study")
+
+
+def block(*starts: int, side: int = 12) -> tuple[slice, slice, slice]:
+    i, j, k = (slice(start, start + side) for start in starts)
+    return i, j, k
+
+
+class Threshold(Segmenter):
+    """Finds what is bright, and needs no training for it."""
+
+    def segment(self, image, embedding, progress=None):
+        middle = (image.max() + image.min()) / 2
+        return (image - middle).expand(len(embedding.names), *image.shape[1:]).contiguous()
+
+
+def threshold() -> Threshold:
+    return Threshold(network(), window=(32, 32, 32))
+
+
+def test_the_box_leaves_a_margin_and_stays_within_the_image():
+    # a cube of 12 mm: the margin is the larger of a quarter of 12 and half of the mean length 12, so 6
+    assert reference_box(study({1: block(100, 30, 1)}), [A]) == ((94, 118), (24, 48), (0, 19))
+
+
+def test_the_box_is_the_same_in_any_order_of_axes():
+    plain = study({1: block(100, 30, 20)})
+    turned = np.array([[0, 0, -1.0, 199], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # native (y, z, -x)
+    image = np.ascontiguousarray(plain.image.array.transpose(1, 2, 0)[:, :, ::-1])
+    label = np.ascontiguousarray(plain.label.array.transpose(1, 2, 0)[:, :, ::-1])
+    other = Reference(Volume(image, turned), LabelVolume(label, turned, plain.label.names), "turned")
+    assert reference_box(other, [A]) == reference_box(plain, [A])
+
+
+def test_all_classes_share_a_look_where_their_box_is_small():
+    near = study({1: block(60, 20, 20), 2: block(75, 20, 20)})
+    assert look_groups(near, [A, B]) == [[A, B]]
+
+
+def test_scattered_small_classes_are_looked_at_one_by_one_and_large_ones_are_not():
+    assert look_groups(study({1: block(2, 2, 2), 2: block(180, 40, 30)}), [A, B]) == [[A], [B]]
+    large = (slice(5, 195), slice(5, 55), slice(5, 45))
+    assert look_groups(study({1: large}), [A]) == []
+    assert look_groups(study({1: large, 2: block(180, 40, 30)}), [A, B]) == [[B]]
+
+
+def test_the_query_s_box_has_the_references_extent_around_what_was_found():
+    query = study({1: block(100, 30, 20)})
+    grid = make_grid(query.image, (2.0, 2.0, 2.0))
+    logits = torch.full((1, *grid.shape), -1.0)
+    logits[0, 50:56, 15:21, 10:16] = 1.0  # the block, in voxels of 2 mm
+    box = query_box(logits, grid, (40.0, 30.0, 20.0), grid.crop)
+    assert box == ((86, 126), (21, 51), (16, 36))
+    assert query_box(-torch.ones_like(logits), grid, (40.0, 30.0, 20.0), grid.crop) is None
+
+
+def test_the_query_s_box_grows_with_what_was_found_up_to_twice():
+    grid = make_grid(study({1: block(100, 30, 20)}).image, (2.0, 2.0, 2.0))
+    logits = torch.full((1, *grid.shape), -1.0)
+    logits[0, 20:60] = 1.0  # 80 mm along the first axis
+    for extent, length in ((40.0, 80), (90.0, 118), (10.0, 20)):
+        (start, stop), *_ = query_box(logits, grid, (extent, 30.0, 20.0), grid.crop)
+        assert stop - start == pytest.approx(length, abs=2)
+
+
+def test_boxes_that_share_most_of_their_room_count_as_one():
+    box = ((0, 20), (0, 20), (0, 20))
+    assert not moved(box, ((1, 21), (0, 20), (0, 20)))
+    assert moved(box, ((4, 24), (0, 20), (0, 20)))
+
+
+def test_a_class_of_few_voxels_keeps_the_fine_size():
+    fine = (0.5, 0.5, 0.5)
+    assert finding_spacing(study({1: block(100, 30, 20)}), [A], fine) != fine
+    assert finding_spacing(study({1: block(100, 30, 20, side=2)}), [A], fine) == fine
+
+
+@pytest.mark.parametrize("flip", [1.0, -1.0])
+def test_what_was_small_comes_out_in_the_query_s_own_voxels(flip):
+    affine = np.diag([flip, 1.0, 1.0, 1.0])
+    reference, query = study({1: block(100, 30, 20)}), study({1: block(40, 21, 11)}, affine)
+    task = encode_task(threshold(), [reference], modality="ct")
+    assert len(task.looks) == 1 and max(task.looks[0].task.spacing) == 1.0 < min(task.spacing)
+    truth = query.label.array == 1
+    looked = apply_task(threshold(), task, query.image)
+    blurred = apply_task(threshold(), replace(task, looks=()), query.image)
+    assert np.array_equal(looked.label.array == 1, truth) and np.array_equal(looked.masks[0], truth)
+    assert not np.array_equal(blurred.label.array == 1, truth)
+    assert looked.references_used == {"a": ["study"]}
+
+
+def test_a_spacing_that_is_asked_for_is_the_only_one():
+    task = encode_task(threshold(), [study({1: block(100, 30, 20)})], modality="ct", spacing=2.0)
+    assert task.looks == () and task.spacing == (2.0, 2.0, 2.0)
+
+
+def test_classes_without_a_look_of_their_own_keep_what_the_whole_study_said():
+    large = (slice(5, 195), slice(5, 35), slice(5, 45))
+    reference = study({1: large, 2: block(180, 44, 30)})
+    task = encode_task(threshold(), [reference], modality="ct")
+    assert [look.task.names for look in task.looks] == [("b",)]
+    prediction = apply_task(threshold(), task, reference.image)
+    assert prediction.maps[0].grid.spacing == task.spacing
+    assert prediction.maps[1].grid.spacing == task.looks[0].task.spacing
+
+
+def test_each_reference_is_cut_to_its_own_box():
+    references = [study({1: block(100, 30, 20)}), study({1: block(20, 5, 8, side=16)})]
+    task = encode_task(threshold(), references, modality="ct")
+    assert task.looks[0].extent == (32.0, 29.0, 32.0)  # the larger one, cut off by the image at one side
+    shapes = [embedding.memories[0].masks.shape for embedding in task.looks[0].task.pool]
+    assert all(max(shape[2:]) <= 32 for shape in shapes)
+
+
+def test_a_card_keeps_the_looks_and_gives_the_same_mask(tmp_path):
+    runner = Segmenter(network(), window=(32, 32, 32))
+    reference, query = study({1: block(100, 30, 20)}), study({1: block(40, 21, 11)})
+    task = encode_task(runner, [reference], modality="ct", fingerprint="f")
+    save_card(task, tmp_path / "card.safetensors")
+    again = load_card(tmp_path / "card.safetensors", "f")
+    assert again.looks[0].extent == task.looks[0].extent
+    one, other = (apply_task(runner, t, query.image) for t in (task, again))
+    assert np.array_equal(one.label.array, other.label.array)
+    for a, b in zip(one.maps, other.maps, strict=True):
+        assert torch.equal(a.logits, b.logits)
