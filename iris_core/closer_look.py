@@ -3,13 +3,14 @@
 The whole study says where they are; a box around them, prepared as if the study ended there, is seen at finer
 voxels, in windows that show the same frame in reference and query (docs/decisions/0023).
 
-reference + label -> look_groups -> one box a group -> a task of its own
+reference + label -> choose_views -> one box a group of classes -> a task of its own
 query + what the first look found -> query_box -> the same box around it
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
@@ -31,11 +32,43 @@ SAME_BOX = 0.9  # of two boxes' union that they share when they count as the sam
 TAIL = 1.0  # per cent of what was found that may lie outside the query's box on each side (ours)
 
 
+@dataclass(frozen=True)
+class Views:
+    """At which voxel sizes a study is seen.
+
+    Args:
+        spacing: of the whole study, mm along the RAS+ axes.
+        looks: of each closer look the names of its classes and its voxel size.
+    """
+
+    spacing: Spacing
+    looks: tuple[tuple[tuple[str, ...], Spacing], ...] = ()
+
+
+def choose_views(reference: Reference, classes: Sequence[ClassInfo]) -> Views:
+    """The views that suit a reference; where one look shows all classes, the whole has only to find them.
+
+    Args:
+        reference: shows at least one of the classes.
+        classes: of the task.
+    """
+    groups = look_groups(reference, classes)
+    whole = choose_spacing(reference.image, reference.label_of(classes), "auto")
+    if groups and len(groups[0]) == len(classes):
+        whole = finding_spacing(reference, classes, whole)
+    looks = []
+    for group in groups:
+        box = reference_box(reference, group)
+        size = choose_spacing(reference.image, reference.label_of(group), "auto", box)
+        looks.append((tuple(info.name for info in group), size))
+    return Views(whole, tuple(looks))
+
+
 def look_groups(reference: Reference, classes: Sequence[ClassInfo]) -> list[list[ClassInfo]]:
     """Which classes are looked at together.
 
-    All in one look where the box around them leaves out half of the field of view; else, where there are few
-    of them, each small one by itself.
+    All that the reference shows where the box around them leaves out half of the field of view; else, where
+    there are few of them, each small one by itself.
 
     Args:
         reference: shows at least one class.
@@ -44,7 +77,7 @@ def look_groups(reference: Reference, classes: Sequence[ClassInfo]) -> list[list
     field = _volume(nonzero_box(reference.image))
     held = [info for info, _ in reference.held(classes)]
     if _volume(reference_box(reference, held)) <= LARGEST_SHARE * field:
-        return [list(classes)]
+        return [held]
     if len(held) > MOST_ALONE:
         return []
     return [[info] for info in held if _volume(reference_box(reference, [info])) <= SMALL_SHARE * field]

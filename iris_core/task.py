@@ -16,15 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iris_core.closer_look import (
-    Extent,
-    extent_of,
-    finding_spacing,
-    look_groups,
-    moved,
-    query_box,
-    reference_box,
-)
+from iris_core.closer_look import Extent, Views, choose_views, extent_of, moved, query_box, reference_box
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
 from iris_core.grid import Box, ClassMap, Grid, Spacing, compete, make_grid
@@ -122,7 +114,7 @@ def encode_task(
     *,
     classes: Sequence[str] | None = None,
     modality: str = "auto",
-    spacing: str | float | Sequence[float] = "auto",
+    spacing: str | float | Sequence[float] | Views = "auto",
     strategy: str = "auto",
     seed: int = 0,
     progress: Progress | None = None,
@@ -135,7 +127,8 @@ def encode_task(
         references: at least one; classes are joined by name, numbered as where a name first occurs.
         classes: names wanted; None: all that any reference holds.
         modality: "auto" asks each reference and takes the majority.
-        spacing: "auto", which takes closer looks at small structures too, "paper", or millimetres.
+        spacing: "auto", which takes closer looks at small structures too, "paper", millimetres, or views
+            that were chosen for another reference.
         strategy: "auto": one-shot for one reference, ensemble for several.
         seed: of retrieval and tuning.
         progress: called with (steps done, steps in all); a step is a reference, or one of tuning.
@@ -152,23 +145,29 @@ def encode_task(
     chosen, reason = joined_modality(references, modality)
     references = [reference for reference in references if reference.held(infos)]
     strategy = _strategy(strategy, len(references))
-    provenance = {"modality_reason": reason, "spacing_policy": str(spacing)}
+    policy = "views" if isinstance(spacing, Views) else str(spacing)
+    provenance = {"modality_reason": reason, "spacing_policy": policy}
     empty = Task(tuple(infos), chosen, (0.0, 0.0, 0.0), (), strategy, fingerprint, provenance, seed=seed)
-    groups = look_groups(references[0], infos) if spacing == "auto" else []
-    first = references[0]
-    size = choose_spacing(first.image, first.label_of(infos), spacing)
-    if groups and len(groups[0]) == len(infos):  # the first look only has to find what the next one sees
-        size = finding_spacing(first, infos, size)
-    task = _encoded(segmenter, empty, references, size, progress)
+    views = _views(references[0], infos, spacing)
+    task = _encoded(segmenter, empty, references, views.spacing, progress)
     looks = []
-    for group in groups:
+    for names, size in views.looks:
+        group = tuple(info for info in infos if info.name in names)
         showing = [reference for reference in references if reference.held(group)]
-        size = choose_spacing(
-            showing[0].image, showing[0].label_of(group), "auto", reference_box(showing[0], group)
-        )
-        closer = _encoded(segmenter, replace(empty, classes=tuple(group)), showing, size, None, closer=True)
-        looks.append(Look(closer, extent_of(showing, group)))
+        if showing:
+            closer = _encoded(segmenter, replace(empty, classes=group), showing, size, None, closer=True)
+            looks.append(Look(closer, extent_of(showing, group)))
     return replace(task, looks=tuple(looks))
+
+
+def _views(
+    reference: Reference, infos: Sequence[ClassInfo], spacing: str | float | Sequence[float] | Views
+) -> Views:
+    if isinstance(spacing, Views):
+        return spacing
+    if spacing == "auto":
+        return choose_views(reference, infos)
+    return Views(choose_spacing(reference.image, None, spacing))
 
 
 def _encoded(

@@ -6,25 +6,27 @@ catalogue, study, options -> references -> embeddings (kept) -> task -> query se
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
-from apps.iris_app.lib.embedding_store import EmbeddingStore, Facts, Spacing
+from apps.iris_app.lib.embedding_store import EmbeddingStore, Facts
 from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.reference_choice import Choice, choose, chosen_references
 from apps.iris_app.lib.result_store import Result, ResultStore, result_key
 from apps.iris_app.lib.state import State, stamp
 from apps.iris_app.lib.tuned_store import TunedStore
 from iris_core.checkpoint import load_model
+from iris_core.closer_look import Views
 from iris_core.config import PAPER_SPACING
 from iris_core.errors import InputError
 from iris_core.modality import detect_modality
 from iris_core.preprocess import prepare_image, prepare_masks
 from iris_core.segmenter import Progress, Segmenter
 from iris_core.strategies.ensemble import ensemble
-from iris_core.task import ClassInfo, Prediction, Task, apply_task
+from iris_core.task import ClassInfo, Look, Prediction, Task, apply_task
 from iris_core.volume_io import read_image
 
 PREVIEW = 2.0  # voxels of the fast preview are this much larger
@@ -130,16 +132,16 @@ class Annotator:
         return own.cosine(ensemble(task.pool, names)[0])
 
     def _task(self, catalogue: Catalogue, options: Options, choice: Choice) -> Task:
-        spacing = _spacing(options.spacing, choice.references[0][1].spacing)
+        views = _views(options.spacing, choice.references[0][1], choice.names)
         showing = {
             name: [e.study for e, _ in choice.references if name in e.classes][-MOST_REFERENCES:]
             for name in choice.names
         }
         entries = [e for e, _ in choice.references if any(e.study in shown for shown in showing.values())]
-        pool, sources = [], []
+        pool, sources, cards = [], [], []
         for entry in entries:
             try:
-                card = self.embeddings.get(catalogue, entry, spacing)
+                card = self.embeddings.get(catalogue, entry, views)
             except Outdated:
                 raise
             except InputError as error:
@@ -149,6 +151,7 @@ class Annotator:
             if held:
                 pool.append(card.pool[0].select(held))
                 sources.append(entry.study)
+                cards.append((card, held))
         names = [n for n in choice.names if any(n in embedding.names for embedding in pool)]
         if not names:
             raise InputError("No reference can be used", found="; ".join(choice.warnings))
@@ -160,9 +163,14 @@ class Annotator:
         entries = [entry for entry in entries if entry.study in sources]
         provenance = {"references": sources, "modality_reason": "references"}
         strategy = "one-shot" if len(pool) == 1 else "ensemble"
-        task = Task(classes, choice.modality, spacing, tuple(pool), strategy, self.fingerprint, provenance)
         if options.strategy not in ("auto", "tuning"):
-            return replace(task, strategy=options.strategy)
+            strategy = options.strategy
+        task = Task(
+            classes, choice.modality, views.spacing, tuple(pool), strategy, self.fingerprint, provenance
+        )
+        task = replace(task, looks=_looks(views, task, cards))
+        if options.strategy not in ("auto", "tuning"):
+            return task
         asked = options.strategy == "tuning"
         tuned = self.tuned.get(task, entries, once=asked)
         if tuned is None and asked:
@@ -210,12 +218,40 @@ def weights_word(fingerprint: str, tuned: TunedStore) -> str:
     return f"{fingerprint}-{tuned.word}" if tuned.word else fingerprint
 
 
-def _spacing(wanted: str, automatic: Spacing) -> Spacing:
+def _views(wanted: str, first: Facts, names: Sequence[str]) -> Views:
+    """The views of a task: those of its oldest reference, unless the request names a voxel size."""
     if wanted == "auto":
-        return automatic
+        seen = first.views.looks[0][0] if first.views.looks else ()
+        # the whole has to show what no look does
+        whole = first.views.spacing if set(names) <= set(seen) else first.spacing
+        return replace(first.views, spacing=whole)
     if wanted == "preview":
-        return tuple(PREVIEW * size for size in automatic)  # type: ignore[return-value]
-    return PAPER_SPACING if wanted == "paper" else (float(wanted),) * 3
+        return Views(tuple(PREVIEW * size for size in first.spacing))  # type: ignore[arg-type]
+    return Views(PAPER_SPACING if wanted == "paper" else (float(wanted),) * 3)
+
+
+def _looks(views: Views, task: Task, cards: Sequence[tuple[Task, Sequence[str]]]) -> tuple[Look, ...]:
+    """The closer looks of a task, joined from the cards of its references and the classes taken of each."""
+    looks = []
+    for names, size in views.looks:
+        parts = [
+            (source, look, kept)
+            for source, (card, held) in zip(task.provenance["references"], cards, strict=True)
+            for look in card.looks
+            if set(look.task.names) <= set(names) and (kept := [n for n in look.task.names if n in held])
+        ]
+        classes = tuple(c for c in task.classes if any(c.name in kept for _, _, kept in parts))
+        if not classes:
+            continue
+        pool = tuple(look.task.pool[0].select(kept) for _, look, kept in parts)
+        strategy = "one-shot" if len(pool) == 1 else task.strategy
+        provenance = {**task.provenance, "references": [source for source, _, _ in parts]}
+        extent = tuple(max(sizes) for sizes in zip(*(look.extent for _, look, _ in parts), strict=True))
+        closer = replace(
+            task, classes=classes, spacing=size, pool=pool, strategy=strategy, provenance=provenance
+        )
+        looks.append(Look(closer, extent))  # type: ignore[arg-type]
+    return tuple(looks)
 
 
 def _record(

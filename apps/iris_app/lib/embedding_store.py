@@ -1,6 +1,6 @@
 """EmbeddingStore: every reference is encoded once and kept as a task card beside the datastore.
 
-A card is named after its study, the label's checksum, the weights and the voxel size it was made at. It
+A card is named after its study, the label's checksum, the weights and the voxel sizes it was made at. It
 holds one embedding a class, so classes are chosen without encoding again.
 """
 
@@ -14,9 +14,11 @@ from pathlib import Path
 from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
 from apps.iris_app.lib.state import State, digest, file_word, read_json, write_json
 from iris_core.card import load_card, save_card
+from iris_core.closer_look import Views, choose_views
 from iris_core.errors import CardError, InputError
 from iris_core.lattice import fit_label
 from iris_core.modality import detect_modality
+from iris_core.reference import joined_classes
 from iris_core.segmenter import Segmenter
 from iris_core.spacing import choose_spacing
 from iris_core.task import Reference, Task, encode_task
@@ -30,10 +32,17 @@ MOST_READ = 16  # cards that stay in memory
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a reference before it is encoded. Args: modality; spacing: that "auto" gives, mm."""
+    """What is known of a reference before it is encoded.
+
+    Args:
+        modality: "ct", "mr" or "pet".
+        spacing: that "auto" gives for all of its classes in the whole study, mm.
+        views: that "auto" gives with closer looks.
+    """
 
     modality: str
     spacing: Spacing
+    views: Views
 
 
 class EmbeddingStore:
@@ -65,7 +74,13 @@ class EmbeddingStore:
             try:
                 reference = read_reference(catalogue, entry)
                 spacing = choose_spacing(reference.image, reference.label, "auto")
-                kept = {"modality": detect_modality(reference.image).name, "spacing": spacing}
+                views = choose_views(reference, joined_classes([reference], entry.classes))
+                kept = {
+                    "modality": detect_modality(reference.image).name,
+                    "spacing": spacing,
+                    "whole": views.spacing,
+                    "looks": views.looks,
+                }
             except Outdated:
                 raise
             except InputError as error:
@@ -73,26 +88,29 @@ class EmbeddingStore:
             write_json(kept, path)
         if "problem" in kept:
             raise InputError(kept["problem"])
-        self._facts[path] = Facts(kept["modality"], tuple(kept["spacing"]))
+        looks = tuple((tuple(names), tuple(size)) for names, size in kept["looks"])
+        views = Views(tuple(kept["whole"]), looks)
+        self._facts[path] = Facts(kept["modality"], tuple(kept["spacing"]), views)
         return self._facts[path]
 
-    def get(self, catalogue: Catalogue, entry: ReferenceEntry, spacing: Spacing) -> Task:
+    def get(self, catalogue: Catalogue, entry: ReferenceEntry, views: Views) -> Task:
         """The task of one reference; classes too small for the voxel size are left out.
 
         Raises:
             InputError: image or label cannot be read, or no class is left.
         """
         modality = self.facts(catalogue, entry).modality
-        word = f"{self._word(catalogue, entry)}-{self.fingerprint}-{digest(entry.study, spacing)}"
+        seen = digest(entry.study, views.spacing, views.looks)
+        word = f"{self._word(catalogue, entry)}-{self.fingerprint}-{seen}"
         with self._lock:
             if word not in self._read:
-                self._read[word] = self._stored(catalogue, entry, spacing, modality, word)
+                self._read[word] = self._stored(catalogue, entry, views, modality, word)
                 for oldest in list(self._read)[:-MOST_READ]:
                     del self._read[oldest]
             return self._read[word]
 
     def _stored(
-        self, catalogue: Catalogue, entry: ReferenceEntry, spacing: Spacing, modality: str, word: str
+        self, catalogue: Catalogue, entry: ReferenceEntry, views: Views, modality: str, word: str
     ) -> Task:
         path = self._folder(entry) / f"{word}.safetensors"
         if path.is_file():
@@ -101,15 +119,15 @@ class EmbeddingStore:
             except CardError as error:
                 log.warning("encoding again: %s", error)
         reference = read_reference(catalogue, entry)
-        task = self._encode(reference, entry, modality, spacing)
+        task = self._encode(reference, entry, modality, views)
         save_card(task, path)
         self._forget_others(catalogue, entry)
         return task
 
-    def _encode(self, reference: Reference, entry: ReferenceEntry, modality: str, spacing: Spacing) -> Task:
+    def _encode(self, reference: Reference, entry: ReferenceEntry, modality: str, views: Views) -> Task:
         def encode(classes: tuple[str, ...]) -> Task:
             return encode_task(
-                self.segmenter, [reference], classes=classes, modality=modality, spacing=spacing,
+                self.segmenter, [reference], classes=classes, modality=modality, spacing=views,
                 strategy="one-shot", fingerprint=self.fingerprint,
             )  # fmt: skip
 
