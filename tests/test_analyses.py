@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.analyses import absent, context, place, variants, views
-from benchmarks.analyses.embeddings import chance, neighbours
+from benchmarks.analyses.embeddings import chance, main_axis, neighbours
 from benchmarks.analyses.evidence_memo import EvidenceMemo
 from benchmarks.analyses.record import paired
 from benchmarks.analyses.strategies import STRATEGIES, Pool, rows_of
@@ -142,6 +142,15 @@ def test_a_variant_of_the_network_ends_with_its_context(bench):
 def test_a_neighbour_is_of_another_study_and_the_nearest_by_angle():
     vectors = np.array([[1.0, 0.0], [0.99, 0.1], [10.0, 2.0], [0.0, 1.0]])
     assert neighbours(vectors, ["a", "a", "b", "b"]).tolist() == [2, 2, 1, 1]
+
+
+def test_the_main_axis_is_told_to_be_the_volume_where_it_is():
+    rng = np.random.default_rng(0)
+    volumes = rng.lognormal(5, 2, 60)
+    along = np.log(volumes)[:, None] * rng.normal(size=(1, 8)) + 0.01 * rng.normal(size=(60, 8))
+    assert main_axis(along, volumes) == pytest.approx((1.0, 1.0), abs=0.01)
+    share, rank = main_axis(rng.normal(size=(60, 8)), volumes)
+    assert share < 0.4 and rank < 0.4
 
 
 def test_chance_is_the_share_of_the_class_among_other_studies():

@@ -61,6 +61,25 @@ def chance(classes: Sequence[str], studies: Sequence[str]) -> float:
     return float(np.mean(shares))
 
 
+def main_axis(vectors: np.ndarray, volumes: np.ndarray) -> tuple[float, float]:
+    """How much of the embeddings is one number, and whether that number is the structure's size.
+
+    Args:
+        vectors: (N, C).
+        volumes: (N,), working voxels.
+
+    Returns:
+        The share of variance along the first principal axis, and the absolute rank correlation of the place
+        on it with the volume; both 0 to 1.
+    """
+    from scipy.stats import spearmanr
+
+    centred = vectors - vectors.mean(0)
+    places, spread, _ = np.linalg.svd(centred, full_matrices=False)
+    rank = abs(spearmanr(places[:, 0], volumes)[0]) if np.ptp(volumes) > 0 else 0.0
+    return float(spread[0] ** 2 / (spread**2).sum()), float(rank)
+
+
 def run(arguments: argparse.Namespace, keep: Callable[[dict], None]) -> None:
     """Encodes all studies, places their embeddings, looks for neighbours."""
     bench = Workbench(arguments.checkpoint, arguments.cache)
@@ -72,8 +91,12 @@ def run(arguments: argparse.Namespace, keep: Callable[[dict], None]) -> None:
             spacing = task.spacing  # that of the set's first study, as in a pool
             embedding = task.pool[0]
             pooled = torch.nn.functional.normalize(embedding.tokens.mean(1), dim=-1).numpy()
+            values = {study.label.name_of(value): value for value in study.label.values}
+            voxel = np.prod(study.label.spacing) / np.prod(task.spacing)
             for name, vector in zip(embedding.names, pooled, strict=True):
-                rows.append({"set": study.group, "study": f"{study.group}/{study.name}", "class": name})
+                volume = float((study.label.array == values[name]).sum() * voxel)
+                rows.append({"set": study.group, "study": f"{study.group}/{study.name}", "class": name,
+                             "volume": volume})  # fmt: skip
                 vectors.append(vector)
             LOG.info("%s, %s: %d classes", study.group, study.name, len(embedding.names))
     points = np.stack(vectors).astype(np.float64)
@@ -81,8 +104,11 @@ def run(arguments: argparse.Namespace, keep: Callable[[dict], None]) -> None:
     nearest, places = neighbours(points, studies), tsne(points, seed=arguments.seed)
     for row, other, place in zip(rows, nearest, places, strict=True):
         row |= {"nearest": rows[other]["class"], "nearest_set": rows[other]["set"], "place": place.tolist()}
-    # a class that no other study holds cannot be found again
-    record = conditions(weights=bench.loaded.fingerprint, chance=chance(names, studies), rows=rows)
+    share, rank = main_axis(points, np.array([row["volume"] for row in rows]))
+    record = conditions(
+        weights=bench.loaded.fingerprint, chance=chance(names, studies), main_axis=share,
+        rank_with_volume=rank, rows=rows,
+    )  # fmt: skip
     keep(record)
 
 
@@ -107,7 +133,11 @@ def table(record: dict) -> str:
         lines.append([group, len(set(studies)), len({row["class"] for row in rows}), len(rows),
                       spoken(interval(same, studies)), random, home])  # fmt: skip
     head = ["set", "studies", "classes", "embeddings", "nearest of another study has the class"]
-    return markdown([*head, "at random in the set", "nearest is of the same set"], lines)
+    share, rank = record["main_axis"], record["rank_with_volume"]
+    size = (
+        f"{share:.0%} of the variance lies on one axis; its rank correlation with the volume is {rank:.2f}."
+    )
+    return markdown([*head, "at random in the set", "nearest is of the same set"], lines) + f"\n\n{size}"
 
 
 def draw(record: dict, figure) -> None:
