@@ -224,23 +224,45 @@ def apply_task(
     logits, grid, used = _looked(segmenter, task, image, modality, progress)
     maps = {c.name: ClassMap(c.value, one, grid) for c, one in zip(task.classes, logits, strict=True)}
     for look in task.looks:
-        nearer, at, box = logits[[task.names.index(name) for name in look.task.names]], grid, None
-        for _ in range(MOST_LOOKS):
-            new = query_box(nearer, at, look.extent, grid.crop)
-            if new is None or (box is not None and not moved(box, new)):
-                break
-            box = new
-            nearer, at, sources = _looked(segmenter, look.task, image, modality, None, box)
-            used |= sources
-        if box is not None:
-            seen = zip(look.task.classes, nearer, strict=True)
-            maps |= {info.name: ClassMap(info.value, one, at) for info, one in seen}
+        found = {name: maps[name] for name in look.task.names}
+        maps |= _closer(segmenter, look, image, modality, found, used)
     names, colors = {c.value: c.name for c in task.classes}, {c.value: c.color for c in task.classes}
     label = LabelVolume(compete(list(maps.values())), image.affine, names, colors)
     quality = {name: expected_dice(one.logits) for name, one in maps.items()}
     warnings += [f"{info.name}: nothing found" for info in task.classes if info.value not in label.values]
     seconds = time.perf_counter() - started
     return Prediction(label, tuple(maps.values()), quality, used, seconds, warnings)
+
+
+def _closer(
+    segmenter: Segmenter,
+    look: Look,
+    image: Volume,
+    modality: str,
+    found: dict[str, ClassMap],
+    used: dict[str, list[str]],
+) -> dict[str, ClassMap]:
+    """What a look shows of its classes; what was found before where there is nothing to look at.
+
+    Args:
+        found: by name, from the whole query.
+        used: by name the references of a class; those of the look go in.
+    """
+    limits, box = next(iter(found.values())).grid.crop, None
+    for _ in range(MOST_LOOKS):
+        grid = next(iter(found.values())).grid
+        new = query_box(torch.stack([one.logits for one in found.values()]), grid, look.extent, limits)
+        if new is None or (box is not None and not moved(box, new)):
+            break
+        box = new
+        try:
+            logits, grid, sources = _looked(segmenter, look.task, image, modality, None, box)
+        except InputError:  # the box shows nothing but one value, so it cannot be prepared
+            break
+        used |= sources
+        shown = zip(look.task.classes, logits, strict=True)
+        found = {info.name: ClassMap(info.value, one, grid) for info, one in shown}
+    return found
 
 
 def _looked(

@@ -135,6 +135,22 @@ def test_classes_without_a_look_of_their_own_keep_what_the_whole_study_said():
     assert prediction.maps[1].grid.spacing == task.looks[0].task.spacing
 
 
+def test_a_box_that_shows_nothing_is_not_looked_at():
+    class Mistaken(Threshold):
+        """Finds something at the far end, where the study is flat."""
+
+        def segment(self, image, embedding, progress=None):
+            logits = torch.full((1, *image.shape[1:]), -1.0)
+            logits[:, :4] = 1.0
+            return logits
+
+    reference = study({1: block(100, 30, 20)})
+    task = encode_task(threshold(), [reference], modality="ct")
+    runner = Mistaken(network(), window=(32, 32, 32))
+    prediction = apply_task(runner, task, reference.image)
+    assert prediction.maps[0].grid.spacing == task.spacing  # what the whole study said stays
+
+
 def test_each_reference_is_cut_to_its_own_box():
     references = [study({1: block(100, 30, 20)}), study({1: block(20, 5, 8, side=16)})]
     task = encode_task(threshold(), references, modality="ct")
@@ -144,8 +160,8 @@ def test_each_reference_is_cut_to_its_own_box():
 
 
 def test_a_card_keeps_the_looks_and_gives_the_same_mask(tmp_path):
-    runner = Segmenter(network(), window=(32, 32, 32))
-    reference, query = study({1: block(100, 30, 20)}), study({1: block(40, 21, 11)})
+    runner = Segmenter(network(), fit_steps=1)
+    reference, query = (study({1: block(i, 6, 6, side=6)}, shape=(64, 24, 24)) for i in (40, 12))
     task = encode_task(runner, [reference], modality="ct", fingerprint="f")
     save_card(task, tmp_path / "card.safetensors")
     again = load_card(tmp_path / "card.safetensors", "f")

@@ -29,7 +29,9 @@ def main() -> int:
     from apps.iris_app.lib.annotator import Annotator
     from apps.iris_app.lib.prelabelling import Prelabelling
     from apps.iris_app.lib.state import State
+    from iris_core.memory_reuse import reuse_memory
 
+    reuse_memory()
     if hasattr(os, "nice"):
         os.nice(CALM)
     annotator = Annotator(State(arguments.state), arguments.checkpoint, arguments.device)

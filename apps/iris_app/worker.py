@@ -31,7 +31,9 @@ def main() -> int:
 
     from apps.iris_app.lib.annotator import Annotator
     from apps.iris_app.lib.state import State
+    from iris_core.memory_reuse import reuse_memory
 
+    reuse_memory()
     annotators = {"auto": Annotator(State(arguments.state), arguments.checkpoint)}
     with contextlib.suppress(IrisError):  # told to whoever asks first
         annotators["auto"].segmenter  # noqa: B018 - loaded before anybody waits

@@ -16,6 +16,7 @@ from torch import distributed
 
 from iris_core.checkpoint import load_model, save_model
 from iris_core.config import ModelConfig, preset
+from iris_core.memory_reuse import reuse_memory
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
 from iris_core.pretraining.average import WeightAverage
@@ -70,6 +71,7 @@ def _start(settings: Settings) -> tuple[Iris, dict[str, float]]:
 
 
 def _segment(settings: Settings, rank: int) -> None:
+    reuse_memory()
     model, done = _start(settings)
     device = torch.device(settings.device)
     model = model.to(device, memory_format=torch.channels_last_3d).train()
