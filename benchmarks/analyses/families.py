@@ -22,13 +22,13 @@ def run(arguments: argparse.Namespace, keep: Callable[[dict], None]) -> None:
     order = trained_families(arguments.held_out)
     if max(arguments.sizes) > len(order):
         raise InputError("too few families", where="--sizes", expected=f"at most {len(order)}")
-    chosen = [Variant(f"{n} families", order[:n]) for n in arguments.sizes]
+    chosen = [Variant(f"{n} of {len(order)}", order[:n]) for n in arguments.sizes]
     run_variants(arguments, chosen, keep)
 
 
 def table(record: dict) -> str:
     """A line a variant."""
-    return variants.table(record, "trained on")
+    return variants.table(record, "families trained on")
 
 
 def draw(record: dict, figure) -> None:
