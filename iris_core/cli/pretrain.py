@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--families", type=options.names, metavar="A,B,...", help="synthetic anatomies (default: all)"
     )
+    parser.add_argument(
+        "--matching", type=float, metavar="W", help="weight of the loss that matches places (default: 0)"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
 
 
@@ -53,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     from iris_core.pretraining.settings import GPU_SHAPES
 
     names = ("preset", "minutes", "total_minutes", "resume", "batch", "workers", "seed", "families")
-    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    given = {name: getattr(arguments, name) for name in (*names, "matching")}
+    given = {name: value for name, value in given.items() if value is not None}
     device = choose_device(arguments.device)
     if device == "cuda":
         given["shapes"] = GPU_SHAPES

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from iris_core.model.iris import Iris
-from iris_core.pretraining.step import forward
+from iris_core.pretraining.step import answer, encode_pair
 from iris_core.synthesis.episode_batch import EpisodeBatch
 
 
@@ -34,8 +34,9 @@ def control_figures(model: Iris, batches: list[EpisodeBatch]) -> dict[str, float
             "rolled": batch.reference_mask.roll(shift, dims=(2, 3, 4)),
         }
         where = batch.valid & batch.present
+        reference, query = encode_pair(model, batch)
         for name, mask in masks.items():
-            decoded = forward(model, batch, mask)
+            decoded = answer(model, batch, reference, query, mask)
             found = decoded.logits > 0
             sums.setdefault(name, []).append(_dice(found, batch.query_mask)[where])
             if name == "own":
@@ -45,7 +46,7 @@ def control_figures(model: Iris, batches: list[EpisodeBatch]) -> dict[str, float
                     coarse = torch.nn.functional.avg_pool3d(batch.query_mask, 2) > 0.5
                     moved = decoded.evidence["warped"][:, :, 0] > 0.5
                     sums.setdefault("warped", []).append(_dice(moved, coarse)[where])
-        alone = forward(model, batch, memory=False).logits > 0
+        alone = answer(model, batch, reference, query, memory=False).logits > 0
         sums.setdefault("tokens", []).append(_dice(alone, batch.query_mask)[where])
         sums.setdefault("copy", []).append(_dice(batch.reference_mask, batch.query_mask)[where])
     return {name: round(torch.cat(v).mean().item(), 4) for name, v in sums.items() if torch.cat(v).numel()}

@@ -103,7 +103,7 @@ def _segment(settings: Settings, rank: int) -> None:
         )  # fmt: skip
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = loss_of(model, batch, source)
+            loss = loss_of(model, batch, source, settings.matching)
         loss.backward()
         team.share_gradients(model)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)

@@ -41,6 +41,8 @@ class Settings:
         shapes: windows in voxels.
         rate: peak learning rate of AdamW.
         decay: weight decay.
+        matching: weight of the loss that matches cells of reference and query which show the same place of
+            the anatomy, each of two levels; 0 leaves it out.
         warmup: steps.
         ema: decay of the averaged weights that are saved.
         workers: CPU processes that share a step; 1 on a GPU.
@@ -61,6 +63,7 @@ class Settings:
     shapes: tuple[Shape, ...] = CPU_SHAPES
     rate: float = 1e-3
     decay: float = 1e-2
+    matching: float = 0.0
     warmup: int = 100
     ema: float = 0.995
     workers: int = 1
@@ -73,6 +76,8 @@ class Settings:
         for name in ("minutes", "batch", "classes", "workers", "rate"):
             if getattr(self, name) <= 0:
                 raise InputError("must be positive", where=name, found=getattr(self, name))
+        if self.matching < 0:
+            raise InputError("must not be negative", where="matching", found=self.matching)
         for name in self.families:
             if name not in FAMILIES:
                 raise InputError("no such family", where=name, expected=f"some of {', '.join(FAMILIES)}")

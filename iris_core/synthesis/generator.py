@@ -17,6 +17,7 @@ from .detail import detail_maps, draw_detail
 from .episode_batch import EpisodeBatch
 from .families import FAMILIES, draw_family
 from .imperfect_mask import imperfect
+from .landmarks import landmarks
 from .painting import paint
 from .person_pair import Person, draw_pair
 from .primitive import Primitive
@@ -78,6 +79,7 @@ def synthesise(
         images[batch_size + i] = images[i]
 
     _clear_outside(labels, boxes)
+    points, kinds = landmarks(labels, places, anatomies * 2, objects)
     counts = _count(labels)
     tasks = [
         _tasks_of(rng, anatomies[i], people[i], people[batch_size + i], counts[[i, batch_size + i]], classes)
@@ -101,6 +103,10 @@ def synthesise(
         reference_offset=offsets[:batch_size],
         query_offset=offsets[batch_size:],
         family=list(names),
+        reference_points=points[:batch_size],
+        reference_kinds=kinds[:batch_size],
+        query_points=points[batch_size:],
+        query_kinds=kinds[batch_size:],
     )
 
 
