@@ -23,17 +23,18 @@ class AppFolder:
     Args:
         root: where all lies.
         count: studies.
+        shape: of each, voxels of 2 mm.
     """
 
-    def __init__(self, root: Path, count: int = 3) -> None:
-        self.root = root
+    def __init__(self, root: Path, count: int = 3, shape: tuple[int, int, int] = (24, 26, 22)) -> None:
+        self.root, self.shape = root, shape
         self.names: dict[str, dict[int, str]] = {}
         self.weights = root / "tiny.safetensors"
         root.mkdir(parents=True, exist_ok=True)
         save_model(self.weights, tiny.network(), {"preset": "tiny"})
         self.ids = [f"case_{n}" for n in range(1, count + 1)]
         for number, name in enumerate(self.ids):
-            image, _ = tiny.study(number, shift=number % 3)
+            image, _ = tiny.study(number, shift=number % 3, shape=self.shape)
             nib.save(nib.Nifti1Image(image.array, image.affine), root / f"{name}.nii.gz")
         self.state = State(root / ".iris")
         self.catalogue = Catalogue(self.state, root)
@@ -42,7 +43,7 @@ class AppFolder:
     def label(self, name: str, *, values: dict[int, int] | None = None, names=None) -> Path:
         """Makes a label final, with other values or names where wanted; gives its file."""
         number = self.ids.index(name)
-        _, label = tiny.study(number, shift=number % 3)
+        _, label = tiny.study(number, shift=number % 3, shape=self.shape)
         array = np.zeros_like(label.array)
         for old, new in (values or {1: 1, 4: 4}).items():
             array[label.array == old] = new

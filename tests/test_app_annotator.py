@@ -28,6 +28,27 @@ def annotate(folder, study, annotator=None, **request):
     return annotator.annotate(folder.catalogue, study, Options.read(request, folder.catalogue))
 
 
+def test_closer_looks_are_joined_from_the_cards_as_the_core_makes_them(tmp_path):
+    folder = AppFolder(tmp_path, count=3, shape=(96, 26, 22))  # the structures fill a fifth of it
+    for name in ("case_1", "case_2"):
+        folder.label(name)
+    result = annotate(folder, "case_3")
+
+    annotator = folder.annotator()
+    references = [
+        Reference(read_image(folder.root / f"{name}.nii.gz"), folder.catalogue.label_of(name), name)
+        for name in ("case_1", "case_2")
+    ]
+    task = encode_task(annotator.segmenter, references)
+    assert [look.task.names for look in task.looks] == [("bright", "dark")]
+    query = read_image(folder.root / "case_3.nii.gz")
+    expected = apply_task(annotator.segmenter, task, query)
+    assert np.array_equal(result.label().array, expected.label.array)
+
+    whole = apply_task(annotator.segmenter, replace(task, looks=()), query)
+    assert not np.array_equal(whole.label.array, expected.label.array)
+
+
 def test_the_app_gives_what_the_core_gives_for_the_same_reference(folder):
     folder.label("case_1")
     result = annotate(folder, "case_2")

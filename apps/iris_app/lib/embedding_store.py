@@ -70,7 +70,7 @@ class EmbeddingStore:
         if path in self._facts:
             return self._facts[path]
         kept = read_json(path, None)
-        if kept is None:
+        if kept is None or not kept.keys() & {"problem", "looks"}:  # what older versions kept has no looks
             try:
                 reference = read_reference(catalogue, entry)
                 spacing = choose_spacing(reference.image, reference.label, "auto")
