@@ -94,7 +94,11 @@ def _header(task: Task, prefix: str, tensors: dict[str, Tensor]) -> dict:
         entries.append({"names": list(embedding.names), "memories": len(embedding.memories)})
         tensors |= _pack(f"{prefix}{n}", embedding)
     looks = [
-        {"extent": list(look.extent), "task": _header(look.task, f"{prefix}look{n}.", tensors)}
+        {
+            "extent": look.extent,
+            "places": look.places,
+            "task": _header(look.task, f"{prefix}look{n}.", tensors),
+        }
         for n, look in enumerate(task.looks)
     ]
     return {
@@ -146,7 +150,11 @@ def _task(header: dict, tensors: Mapping[str, Tensor], fingerprint: str, prefix:
     tuned = embeddings.pop() if header["tuned"] else None
     classes = tuple(ClassInfo(c["name"], int(c["value"]), tuple(c["color"])) for c in header["classes"])
     looks = tuple(
-        Look(_task(look["task"], tensors, fingerprint, f"{prefix}look{n}."), tuple(look["extent"]))
+        Look(
+            _task(look["task"], tensors, fingerprint, f"{prefix}look{n}."),
+            tuple(look["extent"]),
+            tuple((tuple(first), tuple(last)) for first, last in look["places"]),
+        )
         for n, look in enumerate(header.get("looks", ()))
     )
     return Task(

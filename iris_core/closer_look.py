@@ -22,6 +22,7 @@ from iris_core.spacing import choose_spacing
 from iris_core.volume import LabelVolume, voxel_sizes
 
 Extent = tuple[float, float, float]
+Place = tuple[Extent, Extent]  # first and last point of a class, mm from the centre of the box
 
 LARGEST_SHARE = 0.5  # of the field of view that the box of all classes may fill, else they get none (ours)
 SMALL_SHARE = 0.125  # of the field of view that the box of a class looked at alone may fill (ours)
@@ -46,58 +47,54 @@ class Views:
 
 
 def choose_views(reference: Reference, classes: Sequence[ClassInfo]) -> Views:
-    """The views that suit a reference; where one look shows all classes, the whole has only to find them.
+    """The views that suit a reference.
+
+    Looks follow from all that the reference shows, whichever of it is wanted, so that a class alone is seen
+    as it is among others. Where one look shows everything, the whole study has only to find it.
 
     Args:
         reference: shows at least one of the classes.
         classes: of the task.
     """
-    groups = look_groups(reference, classes)
-    whole = choose_spacing(reference.image, reference.label_of(classes), "auto")
-    if groups and len(groups[0]) == len(classes):
-        whole = finding_spacing(reference, classes, whole)
+    names = [info.name for info in reference.classes]
+    groups = look_groups(reference)
+    if groups and len(groups[0]) == len(names) and {info.name for info in classes} <= set(names):
+        whole = finding_spacing(reference)
+    else:
+        whole = choose_spacing(reference.image, reference.label_of(classes), "auto")
     looks = []
     for group in groups:
-        box = reference_box(reference, group)
-        size = choose_spacing(reference.image, reference.label_of(group), "auto", box)
-        looks.append((tuple(info.name for info in group), size))
+        box, label = reference_box(reference, group), reference.label_of(_named(reference, group))
+        looks.append((group, choose_spacing(reference.image, label, "auto", box)))
     return Views(whole, tuple(looks))
 
 
-def look_groups(reference: Reference, classes: Sequence[ClassInfo]) -> list[list[ClassInfo]]:
-    """Which classes are looked at together.
+def look_groups(reference: Reference) -> list[tuple[str, ...]]:
+    """Which classes of a reference are looked at together, by name.
 
-    All that the reference shows where the box around them leaves out half of the field of view; else, where
-    there are few of them, each small one by itself.
+    All where the box around them leaves out half of the field of view; else, where there are few of them,
+    each small one by itself.
 
     Args:
-        reference: shows at least one class.
-        classes: of the task.
+        reference: with a label that is not empty.
     """
     field = _volume(nonzero_box(reference.image))
-    held = [info for info, _ in reference.held(classes)]
-    if _volume(reference_box(reference, held)) <= LARGEST_SHARE * field:
-        return [held]
-    if len(held) > MOST_ALONE:
+    names = tuple(info.name for info in reference.classes)
+    if _volume(reference_box(reference, names)) <= LARGEST_SHARE * field:
+        return [names]
+    if len(names) > MOST_ALONE:
         return []
-    return [[info] for info in held if _volume(reference_box(reference, [info])) <= SMALL_SHARE * field]
+    return [(name,) for name in names if _volume(reference_box(reference, [name])) <= SMALL_SHARE * field]
 
 
-def reference_box(reference: Reference, classes: Sequence[ClassInfo]) -> Box:
+def reference_box(reference: Reference, names: Sequence[str]) -> Box:
     """The box around classes of a reference, with a margin, along the RAS+ axes in the image's own voxels.
 
     Args:
         reference: shows at least one of the classes.
-        classes: wanted.
+        names: of the classes.
     """
-    label = reference.label_of(classes)
-    drawn = np.any([layer != 0 for layer in label.layers or (label.array,)], axis=0)
-    drawn = to_canonical(drawn, label.affine)
-    sizes = _sizes(reference)
-    box = []
-    for others in ((1, 2), (0, 2), (0, 1)):
-        hits = np.flatnonzero(drawn.any(axis=others))
-        box.append((int(hits[0]), int(hits[-1]) + 1))
+    box, sizes = _drawn_box(reference, names), _sizes(reference)
     lengths = np.array([(stop - start) * size for (start, stop), size in zip(box, sizes, strict=True)])
     margin = np.maximum(MARGIN_ALONG * lengths, MARGIN_ALL * float(np.prod(lengths)) ** (1 / 3)) / sizes
     limits = nonzero_box(reference.image)
@@ -107,53 +104,68 @@ def reference_box(reference: Reference, classes: Sequence[ClassInfo]) -> Box:
     )  # type: ignore[return-value]
 
 
-def finding_spacing(reference: Reference, classes: Sequence[ClassInfo], fine: Spacing) -> Spacing:
-    """The voxel size that finds classes which a closer look will draw; never finer than needed to draw them.
-
-    Args:
-        reference: shows at least one of the classes.
-        classes: wanted.
-        fine: the size that suits the thinnest of them, mm.
-    """
+def finding_spacing(reference: Reference) -> Spacing:
+    """The voxel size that finds what a closer look will draw; never finer than needed to draw it."""
     coarse = choose_spacing(reference.image, None, "auto")
-    label = reference.label_of(classes)
     cells = np.prod(coarse) / np.prod(reference.label.spacing)  # file voxels a working voxel
-    smallest = min(int((layer == value).sum()) for layer, value in _drawn(label))
-    return coarse if smallest >= LEAST_CELLS * cells else fine
+    smallest = min(int((layer == value).sum()) for layer, value in _drawn(reference.label))
+    if smallest >= LEAST_CELLS * cells:
+        return coarse
+    return choose_spacing(reference.image, reference.label, "auto")
 
 
-def extent_of(references: Sequence[Reference], classes: Sequence[ClassInfo]) -> Extent:
-    """The largest box of several references, mm along the RAS+ axes."""
-    lengths = [np.diff(reference_box(one, classes), axis=1)[:, 0] * _sizes(one) for one in references]
+def extent_of(references: Sequence[Reference], names: Sequence[str]) -> Extent:
+    """The largest box around classes in several references, mm along the RAS+ axes."""
+    lengths = [np.diff(reference_box(one, names), axis=1)[:, 0] * _sizes(one) for one in references]
     longest = np.max(lengths, axis=0)
     return float(longest[0]), float(longest[1]), float(longest[2])
 
 
-def query_box(logits: Tensor, grid: Grid, extent: Extent, limits: Box) -> Box | None:
+def place_of(references: Sequence[Reference], names: Sequence[str], name: str) -> Place:
+    """Where a class lies in the box around classes, on average over the references that show it.
+
+    Args:
+        references: at least one shows the class.
+        names: of the classes that the box is around.
+        name: of the class.
+    """
+    places = []
+    for one in references:
+        if any(info.name == name for info in one.classes):
+            centre = np.mean(reference_box(one, names), axis=1)
+            places.append((np.array(_drawn_box(one, [name])).T - centre) * _sizes(one))
+    (a, b, c), (d, e, f) = np.mean(places, axis=0).tolist()
+    return (a, b, c), (d, e, f)
+
+
+def query_box(logits: Tensor, grid: Grid, extent: Extent, places: Sequence[Place], limits: Box) -> Box | None:
     """The box of a query that a closer look takes, along the RAS+ axes in the query's own voxels.
 
-    It is centred on what was found. It has the references' extent, or more, up to twice, where more was
-    found.
+    It lies around what was found as the references' box lies around the same classes. It has their extent,
+    or more, up to twice, where more was found.
 
     Args:
         logits: (K, D, H, W) of the classes to look at, from the whole query or an earlier look.
         grid: where they lie.
         extent: of the references' boxes, mm.
+        places: of the K classes in the references' boxes.
         limits: of the whole query.
 
     Returns:
         The box; None where nothing was found.
     """
-    found = (logits > 0).any(0)
-    if not bool(found.any()):
+    shown = [k for k, one in enumerate(logits) if bool((one > 0).any())]
+    if not shown:
         return None
-    places = found.nonzero().double().numpy() + 0.5  # (voxels found, 3)
-    first, last = np.percentile(places, (TAIL, 100 - TAIL), axis=0)
+    points = (logits > 0).any(0).nonzero().double().numpy() + 0.5  # (voxels found, 3)
+    first, last = np.percentile(points, (TAIL, 100 - TAIL), axis=0)
     native = np.array(voxel_sizes(canonical_affine(grid.native_affine, grid.native_shape)))
     scale = np.array(grid.crop_shape) / np.array(grid.shape)  # native voxels a working voxel
+    there = np.array([places[k] for k in shown])  # (classes found, 2, 3)
+    lean = (there[:, 0].min(0) + there[:, 1].max(0)) / 2 / native  # their middle, from that of the box
     wanted = np.array(extent) / native  # native voxels
     length = np.clip((last - first) * scale * (1 + 2 * MARGIN_ALONG), wanted, 2 * wanted)
-    centre = np.array(grid.crop)[:, 0] + (first + last) / 2 * scale
+    centre = np.array(grid.crop)[:, 0] + (first + last) / 2 * scale - lean
     lowest, highest = np.array(limits).T
     low = np.clip(np.floor(centre - length / 2), lowest, highest - 1)
     high = np.clip(np.ceil(centre + length / 2), low + 1, highest)
@@ -171,6 +183,23 @@ def _drawn(label: LabelVolume) -> list[tuple[np.ndarray, int]]:
     return [
         (layer, int(value)) for layer in label.layers or (label.array,) for value in np.unique(layer) if value
     ]
+
+
+def _drawn_box(reference: Reference, names: Sequence[str]) -> Box:
+    """The box around classes without a margin."""
+    label = reference.label_of(_named(reference, names))
+    drawn = to_canonical(
+        np.any([layer != 0 for layer in label.layers or (label.array,)], axis=0), label.affine
+    )
+    box = []
+    for others in ((1, 2), (0, 2), (0, 1)):
+        hits = np.flatnonzero(drawn.any(axis=others))
+        box.append((int(hits[0]), int(hits[-1]) + 1))
+    return box[0], box[1], box[2]
+
+
+def _named(reference: Reference, names: Sequence[str]) -> list[ClassInfo]:
+    return [info for info in reference.classes if info.name in names]
 
 
 def _sizes(reference: Reference) -> np.ndarray:

@@ -40,6 +40,12 @@ class Reference:
         name = self.name or (source.name if source is not None else f"reference {number + 1}")
         return replace(self, label=fit_label(self.label, self.image), name=name)
 
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """All that its label shows."""
+        label = self.label
+        return tuple(ClassInfo(label.name_of(v), v, label.color_of(v)) for v in label.values)
+
     def held(self, classes: Sequence[ClassInfo]) -> list[tuple[ClassInfo, int]]:
         """Those of the classes that this reference shows, each with its value in this label."""
         values = {self.label.name_of(value): value for value in self.label.values}

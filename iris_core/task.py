@@ -16,7 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iris_core.closer_look import Extent, Views, choose_views, extent_of, moved, query_box, reference_box
+from iris_core.closer_look import (
+    Extent,
+    Place,
+    Views,
+    choose_views,
+    extent_of,
+    moved,
+    place_of,
+    query_box,
+    reference_box,
+)
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
 from iris_core.grid import Box, ClassMap, Grid, Spacing, compete, make_grid
@@ -69,10 +79,17 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A task whose references were cut to the box around its classes. Args: task; extent: of the box, mm."""
+    """A task whose references were cut to a box.
+
+    Args:
+        task: of K classes.
+        extent: of the box, mm along the RAS+ axes.
+        places: of the classes in the box.
+    """
 
     task: Task
     extent: Extent
+    places: tuple[Place, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,11 +169,13 @@ def encode_task(
     task = _encoded(segmenter, empty, references, views.spacing, progress)
     looks = []
     for names, size in views.looks:
-        group = tuple(info for info in infos if info.name in names)
+        group = tuple(c for c in infos if c.name in names and any(r.held([c]) for r in references))
         showing = [reference for reference in references if reference.held(group)]
         if showing:
-            closer = _encoded(segmenter, replace(empty, classes=group), showing, size, None, closer=True)
-            looks.append(Look(closer, extent_of(showing, group)))
+            boxes = [reference_box(reference, names) for reference in showing]
+            closer = _encoded(segmenter, replace(empty, classes=group), showing, size, None, boxes)
+            places = tuple(place_of(showing, names, info.name) for info in group)
+            looks.append(Look(closer, extent_of(showing, names), places))
     return replace(task, looks=tuple(looks))
 
 
@@ -176,12 +195,10 @@ def _encoded(
     references: Sequence[Reference],
     size: Spacing,
     progress: Progress | None,
-    *,
-    closer: bool = False,
+    boxes: Sequence[Box | None] | None = None,
 ) -> Task:
-    """A task filled with the embeddings of its references, each whole or cut to the box of the classes."""
-    infos = empty.classes
-    boxes = [reference_box(reference, infos) if closer else None for reference in references]
+    """A task filled with the embeddings of its references, each whole or cut to its box."""
+    infos, boxes = empty.classes, boxes or [None] * len(references)
     pool, examples = [], []
     total = len(references) + (STEPS if empty.strategy == "tuning" else 0)
     for number, (reference, box) in enumerate(zip(references, boxes, strict=True), start=1):
@@ -251,7 +268,8 @@ def _closer(
     limits, box = next(iter(found.values())).grid.crop, None
     for _ in range(MOST_LOOKS):
         grid = next(iter(found.values())).grid
-        new = query_box(torch.stack([one.logits for one in found.values()]), grid, look.extent, limits)
+        logits = torch.stack([one.logits for one in found.values()])
+        new = query_box(logits, grid, look.extent, look.places, limits)
         if new is None or (box is not None and not moved(box, new)):
             break
         box = new

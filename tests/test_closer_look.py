@@ -9,16 +9,23 @@ import pytest
 import torch
 
 from iris_core.card import load_card, save_card
-from iris_core.closer_look import finding_spacing, look_groups, moved, query_box, reference_box
+from iris_core.closer_look import (
+    choose_views,
+    finding_spacing,
+    look_groups,
+    moved,
+    query_box,
+    reference_box,
+)
 from iris_core.grid import make_grid
-from iris_core.reference import ClassInfo, Reference
+from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
 from iris_core.task import apply_task, encode_task
 from iris_core.volume import LabelVolume, Volume
 from tests.tiny import network
 
 SHAPE = (200, 60, 50)
-A, B = ClassInfo("a", 1, (255, 0, 0)), ClassInfo("b", 2, (0, 255, 0))
+MIDDLE = (((-6.0, -6.0, -6.0), (6.0, 6.0, 6.0)),)  # a class in the middle of its box
 MM = np.diag([1.0, 1.0, 1.0, 1.0])
 
 
@@ -51,7 +58,7 @@ def threshold() -> Threshold:
 
 def test_the_box_leaves_a_margin_and_stays_within_the_image():
     # a cube of 12 mm: the margin is the larger of a quarter of 12 and half of the mean length 12, so 6
-    assert reference_box(study({1: block(100, 30, 1)}), [A]) == ((94, 118), (24, 48), (0, 19))
+    assert reference_box(study({1: block(100, 30, 1)}), ["a"]) == ((94, 118), (24, 48), (0, 19))
 
 
 def test_the_box_is_the_same_in_any_order_of_axes():
@@ -60,19 +67,19 @@ def test_the_box_is_the_same_in_any_order_of_axes():
     image = np.ascontiguousarray(plain.image.array.transpose(1, 2, 0)[:, :, ::-1])
     label = np.ascontiguousarray(plain.label.array.transpose(1, 2, 0)[:, :, ::-1])
     other = Reference(Volume(image, turned), LabelVolume(label, turned, plain.label.names), "turned")
-    assert reference_box(other, [A]) == reference_box(plain, [A])
+    assert reference_box(other, ["a"]) == reference_box(plain, ["a"])
 
 
 def test_all_classes_share_a_look_where_their_box_is_small():
     near = study({1: block(60, 20, 20), 2: block(75, 20, 20)})
-    assert look_groups(near, [A, B]) == [[A, B]]
+    assert look_groups(near) == [("a", "b")]
 
 
 def test_scattered_small_classes_are_looked_at_one_by_one_and_large_ones_are_not():
-    assert look_groups(study({1: block(2, 2, 2), 2: block(180, 40, 30)}), [A, B]) == [[A], [B]]
+    assert look_groups(study({1: block(2, 2, 2), 2: block(180, 40, 30)})) == [("a",), ("b",)]
     large = (slice(5, 195), slice(5, 55), slice(5, 45))
-    assert look_groups(study({1: large}), [A]) == []
-    assert look_groups(study({1: large, 2: block(180, 40, 30)}), [A, B]) == [[B]]
+    assert look_groups(study({1: large})) == []
+    assert look_groups(study({1: large, 2: block(180, 40, 30)})) == [("b",)]
 
 
 def test_the_query_s_box_has_the_references_extent_around_what_was_found():
@@ -80,9 +87,9 @@ def test_the_query_s_box_has_the_references_extent_around_what_was_found():
     grid = make_grid(query.image, (2.0, 2.0, 2.0))
     logits = torch.full((1, *grid.shape), -1.0)
     logits[0, 50:56, 15:21, 10:16] = 1.0  # the block, in voxels of 2 mm
-    box = query_box(logits, grid, (40.0, 30.0, 20.0), grid.crop)
+    box = query_box(logits, grid, (40.0, 30.0, 20.0), MIDDLE, grid.crop)
     assert box == ((86, 126), (21, 51), (16, 36))
-    assert query_box(-torch.ones_like(logits), grid, (40.0, 30.0, 20.0), grid.crop) is None
+    assert query_box(-torch.ones_like(logits), grid, (40.0, 30.0, 20.0), MIDDLE, grid.crop) is None
 
 
 def test_the_query_s_box_grows_with_what_was_found_up_to_twice():
@@ -90,7 +97,7 @@ def test_the_query_s_box_grows_with_what_was_found_up_to_twice():
     logits = torch.full((1, *grid.shape), -1.0)
     logits[0, 20:60] = 1.0  # 80 mm along the first axis
     for extent, length in ((40.0, 80), (90.0, 118), (10.0, 20)):
-        (start, stop), *_ = query_box(logits, grid, (extent, 30.0, 20.0), grid.crop)
+        (start, stop), *_ = query_box(logits, grid, (extent, 30.0, 20.0), MIDDLE, grid.crop)
         assert stop - start == pytest.approx(length, abs=2)
 
 
@@ -101,9 +108,25 @@ def test_boxes_that_share_most_of_their_room_count_as_one():
 
 
 def test_a_class_of_few_voxels_keeps_the_fine_size():
-    fine = (0.5, 0.5, 0.5)
-    assert finding_spacing(study({1: block(100, 30, 20)}), [A], fine) != fine
-    assert finding_spacing(study({1: block(100, 30, 20, side=2)}), [A], fine) == fine
+    assert min(finding_spacing(study({1: block(100, 30, 20)}))) > 1.0
+    assert finding_spacing(study({1: block(100, 30, 20, side=2)})) == (1.0, 1.0, 1.0)
+
+
+def test_a_class_alone_is_seen_as_among_others():
+    reference = study({1: block(60, 20, 20), 2: block(75, 20, 20)})
+    among, alone = choose_views(reference, reference.classes), choose_views(reference, reference.classes[:1])
+    assert among == alone and among.looks[0][0] == ("a", "b")
+    runner = Threshold(network())
+    tasks = [encode_task(runner, [reference], modality="ct", classes=c) for c in (None, ["a"])]
+    looks = [task.looks[0] for task in tasks]
+    assert looks[0].extent == looks[1].extent and looks[0].places[:1] == looks[1].places
+    memories = [look.task.pool[0].memories[0] for look in looks]
+    assert torch.equal(memories[0].features, memories[1].features)
+
+    grid = make_grid(reference.image, (1.0, 1.0, 1.0))
+    logits = torch.from_numpy(np.stack([reference.label.array == v for v in (1, 2)])) * 2.0 - 1.0
+    boxes = [query_box(logits[:k], grid, looks[0].extent, looks[0].places[:k], grid.crop) for k in (1, 2)]
+    assert boxes[0] == boxes[1] == reference_box(reference, ["a", "b"])
 
 
 @pytest.mark.parametrize("flip", [1.0, -1.0])

@@ -19,7 +19,7 @@ from apps.iris_app.lib.result_store import Result, ResultStore, result_key
 from apps.iris_app.lib.state import State, stamp
 from apps.iris_app.lib.tuned_store import TunedStore
 from iris_core.checkpoint import load_model
-from iris_core.closer_look import Views
+from iris_core.closer_look import Place, Views
 from iris_core.config import PAPER_SPACING
 from iris_core.errors import InputError
 from iris_core.modality import detect_modality
@@ -250,8 +250,19 @@ def _looks(views: Views, task: Task, cards: Sequence[tuple[Task, Sequence[str]]]
         closer = replace(
             task, classes=classes, spacing=size, pool=pool, strategy=strategy, provenance=provenance
         )
-        looks.append(Look(closer, extent))  # type: ignore[arg-type]
+        places = tuple(
+            _mean_place(info.name, [look for _, look, kept in parts if info.name in kept]) for info in classes
+        )
+        looks.append(Look(closer, extent, places))  # type: ignore[arg-type]
     return tuple(looks)
+
+
+def _mean_place(name: str, looks: Sequence[Look]) -> Place:
+    places = [look.places[look.task.names.index(name)] for look in looks]
+    first, last = (
+        [sum(axis) / len(axis) for axis in zip(*ends, strict=True)] for ends in zip(*places, strict=True)
+    )
+    return tuple(first), tuple(last)  # type: ignore[return-value]
 
 
 def _record(
