@@ -30,10 +30,8 @@ class Engine:
 
     def __init__(self, checkpoint: Path | None, device: str, console: Console) -> None:
         from iris_core.checkpoint import load_model
-        from iris_core.memory_reuse import reuse_memory
         from iris_core.segmenter import Segmenter
 
-        reuse_memory()
         self.device = choose_device(device)
         self.console = console
         self.loaded = load_model(checkpoint, self.device)

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from iris_core.errors import IrisError
+from iris_core.memory_reuse import reuse_memory
 
 #: command -> what it does. Each is a module of a room's `cli` with add_arguments(parser) and run(arguments);
 #: rooms behind the core are named here and imported only when their command is chosen.
@@ -66,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    if argv is None:  # this process is ours
+        reuse_memory()
     words = list(sys.argv[1:] if argv is None else argv)
     parser = _parser(words[0] if words and words[0] in COMMANDS else None)
     try:

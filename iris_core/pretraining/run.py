@@ -53,6 +53,7 @@ def run(settings: Settings) -> Path:
 
 
 def _worker(rank: int, settings: Settings, meeting: str) -> None:
+    reuse_memory()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.workers))
     logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, format="%(message)s")
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=settings.workers)
@@ -71,7 +72,6 @@ def _start(settings: Settings) -> tuple[Iris, dict[str, float]]:
 
 
 def _segment(settings: Settings, rank: int) -> None:
-    reuse_memory()
     model, done = _start(settings)
     device = torch.device(settings.device)
     model = model.to(device, memory_format=torch.channels_last_3d).train()
