@@ -9,10 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from math import prod
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,13 +29,14 @@ from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
 from iris_core.grid import Box, ClassMap, Grid, Spacing, compete, make_grid
 from iris_core.modality import query_modality
+from iris_core.prediction import Prediction
 from iris_core.preprocess import Prepared, choose_spacing, prepare_image, prepare_masks
 from iris_core.quality import expected_dice
 from iris_core.reference import ClassInfo, Reference, joined_classes, joined_modality
 from iris_core.segmenter import Progress, Segmenter
 from iris_core.strategies import STRATEGIES, ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
 from iris_core.strategies.tuning import STEPS, Example
-from iris_core.volume import LabelVolume, Volume, label_from_masks
+from iris_core.volume import LabelVolume, Volume
 
 MOST_LOOKS = 2  # at one group of classes; the second where the first shows that it was off (ours)
 MOST_VOXELS = 320**3  # of a working grid; a larger one is a mistake in the spacing
@@ -90,39 +89,6 @@ class Look:
     task: Task
     extent: Extent
     places: tuple[Place, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """A segmented query.
-
-    Args:
-        label: label map in the query's own grid, with names and colours.
-        maps: each class on its working grid, on the CPU.
-        quality: per class the Dice to expect (iris_core.quality); an estimate, 0 where empty.
-        references_used: per class the names of its references.
-        seconds: of preparation, network and restoring.
-        warnings: what a person should know.
-    """
-
-    label: LabelVolume
-    maps: tuple[ClassMap, ...]
-    quality: dict[str, float]
-    references_used: dict[str, list[str]]
-    seconds: float
-    warnings: list[str]
-
-    @cached_property
-    def masks(self) -> np.ndarray:
-        """(K, I, J, K) bool in the query's own grid, each class before they compete; made when asked for."""
-        return np.stack([one.native() > 0 for one in self.maps])
-
-    def overlapping_label(self) -> LabelVolume:
-        """The label with masks that overlap kept in layers, for formats that can hold them."""
-        values = sorted(self.label.names)
-        return label_from_masks(
-            self.masks, values, self.label.affine, names=self.label.names, colors=self.label.colors
-        )
 
 
 def encode_task(

@@ -27,7 +27,7 @@ LAYERS = (
     # the network
     {"embedding", "model", "windows"},
     # what feeds it and what judges it
-    {"grid", "intensity", "modality", "spacing", "preprocess", "reference"},
+    {"grid", "intensity", "modality", "spacing", "preprocess", "reference", "prediction"},
     {"synthesis", "episodes", "losses", "metrics", "memory_bank", "closer_look"},
     # what uses it
     {"alignment", "quality", "segmenter", "strategies", "checkpoint", "task", "card", "pretraining"},

@@ -17,8 +17,10 @@ from iris_core.checkpoint import load_model, shipped_weights
 from iris_core.metrics import dice
 from iris_core.model.build import build
 from iris_core.orientation import to_canonical
+from iris_core.prediction import Prediction
+from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
-from iris_core.task import Prediction, Reference, apply_task, encode_task
+from iris_core.task import apply_task, encode_task
 from iris_core.volume import LabelVolume, Volume, canonical
 from iris_core.volume_io import list_cases, read_image, read_label
 from sample_data import abdomen, head

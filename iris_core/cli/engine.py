@@ -12,7 +12,8 @@ from iris_core.volume import LabelVolume, Volume
 
 if TYPE_CHECKING:
     from iris_core.bank_task import BankTask
-    from iris_core.task import Prediction, Task
+    from iris_core.prediction import Prediction
+    from iris_core.task import Task
 
 
 class Engine:

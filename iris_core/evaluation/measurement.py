@@ -20,7 +20,8 @@ from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
 
 if TYPE_CHECKING:
-    from iris_core.task import Prediction, Task
+    from iris_core.prediction import Prediction
+    from iris_core.task import Task
 
 LOG = logging.getLogger(__name__)
 

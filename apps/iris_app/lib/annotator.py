@@ -23,10 +23,12 @@ from iris_core.closer_look import Place, Views
 from iris_core.config import PAPER_SPACING
 from iris_core.errors import InputError
 from iris_core.modality import detect_modality
+from iris_core.prediction import Prediction
 from iris_core.preprocess import prepare_image, prepare_masks
+from iris_core.reference import ClassInfo
 from iris_core.segmenter import Progress, Segmenter
 from iris_core.strategies.ensemble import ensemble
-from iris_core.task import ClassInfo, Look, Prediction, Task, apply_task
+from iris_core.task import Look, Task, apply_task
 from iris_core.volume_io import read_image
 
 PREVIEW = 2.0  # voxels of the fast preview are this much larger
