@@ -53,7 +53,7 @@ def test_a_run_of_seconds_leaves_weights_and_a_log_and_can_be_gone_on_from(tmp_p
     first = load_model(path)
     assert path == tmp_path / "last.safetensors" and first.model.config == EXTENDED
     assert all(bool(p.isfinite().all()) for p in first.model.parameters())
-    (line,) = lines(tmp_path)
+    *_, line = lines(tmp_path)  # a fast machine writes one at step 20 too
     assert line["steps"] == first.meta["steps"] > 0 and line["skipped"] == 0
     assert {"loss", "own", "swapped", "rolled", "copy", "tokens"} <= set(line)
     assert "no patient data" in first.meta["data"]
@@ -61,7 +61,9 @@ def test_a_run_of_seconds_leaves_weights_and_a_log_and_can_be_gone_on_from(tmp_p
     again = load_model(pretrain(settings(tmp_path, resume=path, total_minutes=1)))
     assert again.meta["steps"] > first.meta["steps"] and again.meta["seconds"] > first.meta["seconds"]
     assert again.meta["episodes"] > first.meta["episodes"] and again.fingerprint != first.fingerprint
-    assert [entry["steps"] for entry in lines(tmp_path)] == [first.meta["steps"], again.meta["steps"]]
+    steps = [entry["steps"] for entry in lines(tmp_path)]
+    assert steps == sorted({*steps, first.meta["steps"], again.meta["steps"]})
+    assert set(steps) <= {20, first.meta["steps"], again.meta["steps"]}
 
 
 def counted(monkeypatch, spoil) -> list[int]:
