@@ -2,25 +2,30 @@
 
 A task's sense of place is measured from the centre of the field of view. A query that is cropped or centred
 elsewhere would mislead it, so the shift with the best mean cosine of features is looked for first. All shifts
-on the grid of cells are scored at once by Fourier transforms (docs/decisions/0020).
+on the grid of cells are scored at once by Fourier transforms (docs/decisions/0020). What surrounds the
+structures may have moved otherwise than they have, so the shift that suits them alone is looked for next
+(docs/decisions/0025).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from iris_core.embedding import TaskEmbedding
-from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
+from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
 
 LEAST_OVERLAP = 0.4  # of the smaller field of view that a shift leaves (ours)
-MARGIN = 0.02  # of mean cosine by which a shift must beat none (ours)
+MARGIN = 0.02  # of mean cosine by which a shift must beat another (ours)
 CHANCE = (
     4.0  # times 1 / sqrt(numbers compared), what the best of many shifts of unrelated maps may reach (ours)
 )
+RIM = 1  # cells around the structures that count with them (ours)
+LEAST_SEEN = 0.6  # of the structures and their rim that a shift of theirs leaves in view (ours)
+WORST_FIELD = 0.15  # of mean cosine that the whole field may lose by it (ours)
 
 
 def aligned(embedding: TaskEmbedding, features: Tensor, offset: Tensor) -> TaskEmbedding:
@@ -50,30 +55,67 @@ def field_shift(features: Tensor, offset: Tensor, memory: ReferenceMemory) -> Te
         (3,) voxels to add to the offsets of the query's windows; zeros where no shift is clearly better.
     """
     query, reference = _unit(features), _unit(memory.features[0])
+    ones = torch.ones_like(reference[:1])
+    whole = _scores(query, reference, ones)
+    least = LEAST_OVERLAP * min(query[0].numel(), reference[0].numel())
+    field = torch.where(whole.weight >= least, whole.mean, -torch.inf)
+    moves = whole.moves + memory.offset[0] - offset
+    still = int(moves.norm(dim=-1).argmin())
+    best = int(field.argmax())
+    shift = moves[best]
+    if field[best] < field[still] + _clearly(whole.weight[best], query):
+        best, shift = still, torch.zeros_like(offset)
+
+    rim = _rim(memory)
+    seen = _scores(query, reference, rim)
+    own = torch.where(seen.weight >= LEAST_SEEN * rim.sum(), seen.mean, -torch.inf)
+    own = torch.where(field >= field[best] - WORST_FIELD, own, -torch.inf)
+    better = int(own.argmax())
+    if own[best].isfinite() and own[better] >= own[best] + _clearly(seen.weight[better], query):
+        return moves[better]
+    return shift
+
+
+def _clearly(cells: Tensor, query: Tensor) -> Tensor:
+    """By how much a mean cosine over so many cells must be better than another."""
+    return MARGIN + CHANCE * (cells * query.shape[0]) ** -0.5
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Every shift on the grid of cells. Args: moves (S, 3) voxels; mean cosine (S,); weight compared (S,)."""
+
+    moves: Tensor
+    mean: Tensor
+    weight: Tensor
+
+
+def _scores(query: Tensor, reference: Tensor, weight: Tensor) -> _Scores:
+    """Args: unit vectors (F, ...) on two grids; weight (1, ...) of the reference's cells."""
     sizes = [a + b - 1 for a, b in zip(query.shape[1:], reference.shape[1:], strict=True)]
 
     def spectrum(maps: Tensor) -> Tensor:
         return torch.fft.rfftn(maps, s=sizes, dim=(1, 2, 3))
 
-    ones = [torch.ones_like(m[:1]) for m in (query, reference)]
-    total = torch.fft.irfftn((spectrum(reference) * spectrum(query).conj()).sum(0), s=sizes)
-    count = torch.fft.irfftn((spectrum(ones[1]) * spectrum(ones[0]).conj())[0], s=sizes)
-    least = LEAST_OVERLAP * min(ones[0].numel(), ones[1].numel())
-    score = torch.where(count >= least, total / count.clamp_min(1), -torch.inf)
-
+    there = spectrum(torch.ones_like(query[:1])).conj()
+    total = torch.fft.irfftn((spectrum(reference * weight) * spectrum(query).conj()).sum(0), s=sizes)
+    count = torch.fft.irfftn((spectrum(weight) * there)[0], s=sizes)
     # entry t: query cell x lies on reference cell x + t; measured from the centres, in voxels
     moves = []
     for length, a, b in zip(sizes, query.shape[1:], reference.shape[1:], strict=True):
-        index = torch.arange(length, device=score.device)
+        index = torch.arange(length, device=total.device)
         index = torch.where(index < b, index, index - length)
         moves.append((index + (a - b) / 2) * FEATURE_STRIDE)
-    grid = torch.stack(torch.meshgrid(*moves, indexing="ij"), dim=-1) + memory.offset[0] - offset
-    still = score.flatten()[int(grid.norm(dim=-1).argmin())]
-    best = int(score.argmax())
-    numbers = count.flatten()[best] * query.shape[0]
-    if score.flatten()[best] < still + MARGIN + CHANCE * numbers**-0.5:
-        return torch.zeros_like(offset)
-    return grid.reshape(-1, 3)[best]
+    grid = torch.stack(torch.meshgrid(*moves, indexing="ij"), dim=-1).flatten(0, 2)
+    return _Scores(grid, (total / count.clamp_min(1e-3)).flatten(), count.flatten())
+
+
+def _rim(memory: ReferenceMemory) -> Tensor:
+    """(1, d, h, w): how much each cell belongs to any structure or its rim, in [0, 1]."""
+    cells = F.avg_pool3d(memory.masks.amax(1, keepdim=True), FEATURE_STRIDE // MASK_STRIDE)[0]
+    for _ in range(RIM):
+        cells = F.avg_pool3d(F.max_pool3d(cells, 3, 1, 1), 3, 1, 1, count_include_pad=False)
+    return cells
 
 
 def _unit(features: Tensor) -> Tensor:

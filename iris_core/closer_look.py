@@ -15,7 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from iris_core.embedding import TaskEmbedding
 from iris_core.grid import Box, Grid, Spacing, nonzero_box
+from iris_core.model.reference_memory import MASK_STRIDE
 from iris_core.orientation import canonical_affine, to_canonical
 from iris_core.reference import ClassInfo, Reference
 from iris_core.spacing import choose_spacing
@@ -30,6 +32,7 @@ MOST_ALONE = 8  # classes that are looked at one by one (ours)
 MARGIN_ALONG, MARGIN_ALL = 0.25, 0.5  # of the structure's length along an axis, of its mean length (ours)
 LEAST_CELLS = 8  # working voxels that the smallest class fills when it only has to be found (ours)
 SAME_BOX = 0.9  # of two boxes' union that they share when they count as the same (ours)
+LEAST_FOUND = 0.2  # of the volume that references show, below which there is nothing to look at (ours)
 TAIL = 1.0  # per cent of what was found that may lie outside the query's box on each side (ours)
 
 
@@ -136,6 +139,43 @@ def place_of(references: Sequence[Reference], names: Sequence[str], name: str) -
             places.append((np.array(_drawn_box(one, [name])).T - centre) * _sizes(one))
     (a, b, c), (d, e, f) = np.mean(places, axis=0).tolist()
     return (a, b, c), (d, e, f)
+
+
+def shown_volumes(pool: Sequence[TaskEmbedding], names: Sequence[str], spacing: Spacing) -> tuple[float, ...]:
+    """The least volume that a reference shows of each class, mm^3; zeros where no masks are kept.
+
+    Args:
+        pool: one embedding per reference; every class is in one of them.
+        names: of the classes.
+        spacing: at which the references were encoded.
+    """
+    cell = float(np.prod(spacing)) * MASK_STRIDE**3
+    volumes = []
+    for name in names:
+        shown = [
+            float(memory.masks[0, one.names.index(name)].sum()) * cell
+            for one in pool
+            if name in one.names
+            for memory in one.memories
+        ]
+        volumes.append(min(shown, default=0.0))
+    return tuple(volumes)
+
+
+def enough_found(logits: Tensor, grid: Grid, volumes: Sequence[float]) -> bool:
+    """Whether so much was found that a closer look is at the structures and not at a mistake.
+
+    A look is told that its structures are there and draws them. Where the query does not show them, the first
+    pass finds a few voxels, mostly at the border of the view.
+
+    Args:
+        logits: (K, D, H, W) of the classes to look at.
+        grid: where they lie.
+        volumes: of the K classes in the references, mm^3.
+    """
+    native = np.prod(voxel_sizes(canonical_affine(grid.native_affine, grid.native_shape)))
+    voxel = float(native * np.prod(grid.crop_shape) / np.prod(grid.shape))
+    return int((logits > 0).sum()) * voxel >= LEAST_FOUND * sum(volumes)
 
 
 def query_box(logits: Tensor, grid: Grid, extent: Extent, places: Sequence[Place], limits: Box) -> Box | None:

@@ -23,6 +23,7 @@ from iris_core.errors import InputError
 from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.model.iris import ImageFeatures, Iris
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
+from iris_core.visibility import without_the_unseen
 from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, shift_of, starts
 
 Progress = Callable[[int, int], None]
@@ -135,7 +136,7 @@ class Segmenter:
             progress: called with (windows done, windows in all).
 
         Returns:
-            (K, D, H, W) on the CPU; above 0 means foreground.
+            (K, D, H, W) on the CPU; above 0 means foreground. Classes outside the field of view are empty.
         """
         embedding = embedding.to(self.device)
         window = tuple(min(w, fitting(n)) for w, n in zip(self.window, image.shape[1:], strict=True))
@@ -148,10 +149,11 @@ class Segmenter:
             logits = self.decode(features, embedding, offset[None]).logits
             if progress is not None:
                 progress(1, 1)
-            return padding.remove(logits[0].float().cpu())
+            return without_the_unseen(padding.remove(logits[0].float().cpu()), embedding)
         if embedding.memories:
             embedding = aligned(embedding, *self._survey(image))
-        return padding.remove(self._slide(padded, padding, window, embedding, progress))
+        logits = padding.remove(self._slide(padded, padding, window, embedding, progress))
+        return without_the_unseen(logits, embedding)
 
     def _slide(
         self,

@@ -19,11 +19,13 @@ from iris_core.closer_look import (
     Place,
     Views,
     choose_views,
+    enough_found,
     extent_of,
     moved,
     place_of,
     query_box,
     reference_box,
+    shown_volumes,
 )
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
@@ -232,9 +234,12 @@ def _closer(
         used: by name the references of a class; those of the look go in.
     """
     limits, box = next(iter(found.values())).grid.crop, None
+    volumes = shown_volumes(look.task.pool, look.task.names, look.task.spacing)
     for _ in range(MOST_LOOKS):
         grid = next(iter(found.values())).grid
         logits = torch.stack([one.logits for one in found.values()])
+        if not enough_found(logits, grid, volumes):
+            break
         new = query_box(logits, grid, look.extent, look.places, limits)
         if new is None or (box is not None and not moved(box, new)):
             break

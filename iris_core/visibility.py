@@ -1,0 +1,71 @@
+"""Which structures a query's field of view leaves out, told by where it lies relative to the references'.
+
+A network that is asked for a structure which is not there finds a few voxels that look like it, mostly at
+the border of the view. Once the fields of view are aligned, the reference's own mask says how much of a
+structure can be seen (docs/decisions/0026).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from iris_core.embedding import TaskEmbedding
+from iris_core.model.reference_memory import MASK_STRIDE, ReferenceMemory
+from iris_core.quality import expected_dice
+
+NOT_IN_VIEW = 0.02  # of a structure in view, below which it is not there (ours)
+HARDLY_IN_VIEW = 0.3  # of a structure in view, below which what is found must be worth keeping (ours)
+WORTH_VOLUME, WORTH_DICE = 0.2, 0.5  # of the reference's volume; to expect: either is enough (ours)
+NOT_THERE = -6.0  # logit at most, of a structure that is left out
+
+
+def without_the_unseen(logits: Tensor, embedding: TaskEmbedding) -> Tensor:
+    """Empties classes that the query's field of view leaves out, in place.
+
+    Args:
+        logits: (K, D, H, W) of a whole query on its working grid.
+        embedding: of the K classes, aligned with the query (iris_core.alignment).
+    """
+    if not embedding.memories:
+        return logits
+    visible, volumes = visible_shares(embedding, logits.shape[1:]), _volumes(embedding)
+    for one, share, volume in zip(logits, visible.tolist(), volumes.tolist(), strict=True):
+        if share < NOT_IN_VIEW or (share < HARDLY_IN_VIEW and not _worth_keeping(one, volume)):
+            one.clamp_(max=NOT_THERE)
+    return logits
+
+
+def visible_shares(embedding: TaskEmbedding, shape: Sequence[int]) -> Tensor:
+    """How much of each class lies in a query's field of view, as its references lie there: (K,) in [0, 1].
+
+    Args:
+        embedding: of K classes with memories, aligned with the query.
+        shape: of the query, voxels.
+    """
+    shares = torch.stack([_visible(memory, shape) for memory in embedding.memories], dim=1)  # (K, N)
+    weights = torch.ones_like(shares) if embedding.weights is None else embedding.weights.to(shares)
+    return (shares * weights).sum(1) / weights.sum(1).clamp_min(1e-6)
+
+
+def _visible(memory: ReferenceMemory, shape: Sequence[int]) -> Tensor:
+    masks = memory.masks[0]
+    whole = masks.flatten(1).sum(1)
+    for axis, length in enumerate(shape):
+        cells = masks.shape[1 + axis]
+        index = torch.arange(cells, device=masks.device) - (cells - 1) / 2
+        inside = (index * MASK_STRIDE + memory.offset[0, axis]).abs() <= length / 2
+        masks = masks.index_select(1 + axis, inside.nonzero()[:, 0])
+    return masks.flatten(1).sum(1) / whole.clamp_min(1e-6)
+
+
+def _volumes(embedding: TaskEmbedding) -> Tensor:
+    """(K,): the least volume that a reference shows of each class, working voxels."""
+    volumes = torch.stack([memory.masks[0].flatten(1).sum(1) for memory in embedding.memories], dim=1)
+    return volumes.where(volumes > 0, torch.inf).amin(1) * MASK_STRIDE**3
+
+
+def _worth_keeping(logits: Tensor, volume: float) -> bool:
+    return int((logits > 0).sum()) >= WORTH_VOLUME * volume or expected_dice(logits) >= WORTH_DICE
