@@ -62,18 +62,21 @@ def field_shift(features: Tensor, offset: Tensor, memory: ReferenceMemory) -> Te
     moves = whole.moves + memory.offset[0] - offset
     still = int(moves.norm(dim=-1).argmin())
     best = int(field.argmax())
-    shift = moves[best]
     if field[best] < field[still] + _clearly(whole.weight[best], query):
-        best, shift = still, torch.zeros_like(offset)
+        best = still
 
     rim = _rim(memory)
     seen = _scores(query, reference, rim)
-    own = torch.where(seen.weight >= LEAST_SEEN * rim.sum(), seen.mean, -torch.inf)
-    own = torch.where(field >= field[best] - WORST_FIELD, own, -torch.inf)
-    better = int(own.argmax())
-    if own[best].isfinite() and own[better] >= own[best] + _clearly(seen.weight[better], query):
-        return moves[better]
-    return shift
+    own = torch.where(seen.weight >= (LEAST_SEEN * rim.sum()).clamp_min(0.5), seen.mean, -torch.inf)
+    if not own[best].isfinite():
+        return moves[best] if best != still else torch.zeros_like(offset)
+    allowed = torch.where(field >= field[best] - WORST_FIELD, own, -torch.inf)
+    better = int(allowed.argmax())
+    if own[better] >= own[best] + _clearly(seen.weight[better], query):
+        best = better
+    beside = (moves - moves[best]).abs().amax(-1) < 1.5 * FEATURE_STRIDE
+    peak = int(torch.where(beside, own, -torch.inf).argmax())
+    return moves[peak] + FEATURE_STRIDE * _between(own, peak, seen.sizes)
 
 
 def _clearly(cells: Tensor, query: Tensor) -> Tensor:
@@ -85,6 +88,7 @@ def _clearly(cells: Tensor, query: Tensor) -> Tensor:
 class _Scores:
     """Every shift on the grid of cells. Args: moves (S, 3) voxels; mean cosine (S,); weight compared (S,)."""
 
+    sizes: list[int]
     moves: Tensor
     mean: Tensor
     weight: Tensor
@@ -107,7 +111,27 @@ def _scores(query: Tensor, reference: Tensor, weight: Tensor) -> _Scores:
         index = torch.where(index < b, index, index - length)
         moves.append((index + (a - b) / 2) * FEATURE_STRIDE)
     grid = torch.stack(torch.meshgrid(*moves, indexing="ij"), dim=-1).flatten(0, 2)
-    return _Scores(grid, (total / count.clamp_min(1e-3)).flatten(), count.flatten())
+    return _Scores(sizes, grid, (total / count.clamp_min(1e-3)).flatten(), count.flatten())
+
+
+def _between(scores: Tensor, peak: int, sizes: list[int]) -> Tensor:
+    """Where the top of a parabola through a peak and its neighbours lies: (3,) cells, within half a cell.
+
+    Args:
+        scores: (S,) of the shifts, which lie cyclically on a grid.
+        peak: index of the best.
+        sizes: of the grid.
+    """
+    grid = scores.unflatten(0, sizes)
+    where = [int(i) for i in torch.unravel_index(torch.tensor(peak), sizes)]
+    top = scores.new_zeros(3)
+    for axis, place in enumerate(where):
+        line = grid.movedim(axis, 0)[(slice(None), *(w for a, w in enumerate(where) if a != axis))]
+        before, here, after = (line[(place + step) % sizes[axis]] for step in (-1, 0, 1))
+        bend = before - 2 * here + after
+        if bend.isfinite() and bend < 0:
+            top[axis] = (0.5 * (before - after) / bend).clamp(-0.5, 0.5)
+    return top
 
 
 def _rim(memory: ReferenceMemory) -> Tensor:

@@ -11,9 +11,13 @@ from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
 ANATOMY = torch.randn(6, 16, 14, 12, generator=torch.Generator().manual_seed(3))
 
 
-def memory_of(features: torch.Tensor, offset=(0.0, 0.0, 0.0)) -> ReferenceMemory:
+def memory_of(features: torch.Tensor, offset=(0.0, 0.0, 0.0), box=None) -> ReferenceMemory:
+    """Args: box: cells that the structure fills; None: none."""
     d, h, w = features.shape[1:]
-    masks, prototypes = torch.zeros(1, 1, 2 * d, 2 * h, 2 * w), torch.zeros(1, 1, 4, 2, 6)
+    masks, prototypes = torch.zeros(1, 1, d, h, w), torch.zeros(1, 1, 4, 2, 6)
+    if box is not None:
+        masks[(0, 0, *box)] = 1
+    masks = masks.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat_interleave(2, 4)
     fine = torch.zeros(1, 3, 2 * d, 2 * h, 2 * w)
     return ReferenceMemory(features[None], fine, masks, prototypes, torch.tensor([offset]))
 
@@ -42,3 +46,45 @@ def test_offsets_of_both_grids_are_taken_into_account():
     told = torch.tensor([8.0, 0.0, -4.0])
     assert torch.allclose(field_shift(ANATOMY, told, memory_of(ANATOMY)), -told)
     assert torch.allclose(field_shift(ANATOMY, torch.zeros(3), memory_of(ANATOMY, told.tolist())), told)
+
+
+def smooth(seed: int, size=(16, 14, 12)) -> torch.Tensor:
+    """Features that change over several cells, as a network's do."""
+    noise = torch.randn(1, 16, *size, generator=torch.Generator().manual_seed(seed))
+    for _ in range(2):
+        noise = torch.nn.functional.avg_pool3d(noise, 3, 1, 1, count_include_pad=False)
+    return noise[0] / noise.std()
+
+
+INSIDE = (slice(6, 10), slice(5, 9), slice(4, 8))
+
+
+def test_a_structure_that_moved_within_its_surroundings_is_followed():
+    """The surroundings lie as in the reference, the structure with its rim two cells further on."""
+    reference, query = smooth(1), smooth(1)
+    query[:, 7:13, 4:10, 3:9] = reference[:, 5:11, 4:10, 3:9]
+    found = field_shift(query, torch.zeros(3), memory_of(reference, box=INSIDE))
+    assert (found - torch.tensor([-2.0 * FEATURE_STRIDE, 0, 0])).abs().max() <= 0.5 * FEATURE_STRIDE
+    assert field_shift(query, torch.zeros(3), memory_of(reference)).abs().max() == 0
+
+
+def test_a_place_that_suits_a_structure_but_nothing_around_it_is_not_taken():
+    """The query lacks the structure and shows a copy of it elsewhere, in strange surroundings."""
+    reference = smooth(1)
+    query = smooth(2)
+    query[:, :5] = reference[:, :5]
+    query[:, 10:] = reference[:, 10:]
+    query[:, 0:6, 8:14, 6:12] = reference[:, 5:11, 4:10, 3:9]
+    found = field_shift(query, torch.zeros(3), memory_of(reference, box=INSIDE))
+    assert found.abs().max() <= 1.5 * FEATURE_STRIDE
+
+
+def test_half_a_cell_is_told_from_none():
+    reference = smooth(3, (33, 14, 12))
+    moved = (reference[:, 0:32] + reference[:, 1:33]) / 2  # sampled between the cells
+    box = (slice(12, 20), slice(3, 11), slice(2, 10))
+    found = field_shift(moved, torch.zeros(3), memory_of(reference, box=box))
+    # centres of 33 and 32 cells lie half a cell apart, as do the samples: the same places, no shift
+    assert found.abs().max() <= 0.15 * FEATURE_STRIDE
+    found = field_shift(reference[:, 0:32], torch.zeros(3), memory_of(reference, box=box))
+    assert (found - torch.tensor([-0.5 * FEATURE_STRIDE, 0, 0])).abs().max() <= 0.15 * FEATURE_STRIDE
