@@ -74,9 +74,9 @@ def test_a_place_that_suits_a_structure_but_nothing_around_it_is_not_taken():
     query = smooth(2)
     query[:, :5] = reference[:, :5]
     query[:, 10:] = reference[:, 10:]
-    query[:, 0:6, 8:14, 6:12] = reference[:, 5:11, 4:10, 3:9]
+    query[:, 1:7, 7:13, 5:11] = reference[:, 5:11, 4:10, 3:9]  # 4, 3 and 2 cells away
     found = field_shift(query, torch.zeros(3), memory_of(reference, box=INSIDE))
-    assert found.abs().max() <= 1.5 * FEATURE_STRIDE
+    assert found.abs().max() <= 2 * FEATURE_STRIDE
 
 
 def test_half_a_cell_is_told_from_none():
