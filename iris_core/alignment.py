@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from iris_core.embedding import TaskEmbedding
-from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
+from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
 
 LEAST_OVERLAP = 0.4  # of the smaller field of view that a shift leaves (ours)
 MARGIN = 0.02  # of mean cosine by which a shift must beat another (ours)
@@ -24,7 +24,7 @@ CHANCE = (
     4.0  # times 1 / sqrt(numbers compared), what the best of many shifts of unrelated maps may reach (ours)
 )
 RIM = 1  # cells around the structures that count with them (ours)
-LEAST_SEEN = 0.6  # of the structures and their rim that a shift of theirs leaves in view (ours)
+LEAST_SEEN = 0.3  # of the structures and their rim that a shift of theirs leaves in view (ours)
 WORST_FIELD = 0.15  # of mean cosine that the whole field may lose by it (ours)
 
 
@@ -135,8 +135,8 @@ def _between(scores: Tensor, peak: int, sizes: list[int]) -> Tensor:
 
 
 def _rim(memory: ReferenceMemory) -> Tensor:
-    """(1, d, h, w): how much each cell belongs to any structure or its rim, in [0, 1]."""
-    cells = F.avg_pool3d(memory.masks.amax(1, keepdim=True), FEATURE_STRIDE // MASK_STRIDE)[0]
+    """(1, d, h, w): how much each cell belongs to any labelled structure or its rim, in [0, 1]."""
+    cells = memory.landmarks[0]
     for _ in range(RIM):
         cells = F.avg_pool3d(F.max_pool3d(cells, 3, 1, 1), 3, 1, 1, count_include_pad=False)
     return cells

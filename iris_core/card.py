@@ -1,6 +1,7 @@
 """Task cards: a task as one safetensors file. No image is in it.
 
-Tokens, features and prototypes are float16, masks one byte per cell of 2^3 voxels; the embeddings were
+Tokens, features and prototypes are float16, masks one byte per cell of 2^3 voxels, landmarks one per cell of
+4^3; the embeddings were
 rounded alike when they were made, so a card gives the same mask as its references, bit for bit.
 """
 
@@ -20,9 +21,10 @@ from iris_core.reference import ClassInfo
 from iris_core.task import Look, Task
 from iris_core.volume_io import atomic_path
 
-FORMAT = "iris-task-card-1"
+FORMAT = "iris-task-card-2"
 PLAIN_LIMIT = 100_000  # bytes per class and reference that the plain embedding may take
 MEMORY_FIELDS = tuple(f.name for f in fields(ReferenceMemory))
+BYTES = ("masks", "landmarks")  # the memory's fields that hold shares of a cell
 
 
 def save_card(task: Task, path: str | Path) -> dict[str, int]:
@@ -123,7 +125,7 @@ def _pack(prefix: str, embedding: TaskEmbedding) -> dict[str, Tensor]:
     for m, memory in enumerate(embedding.memories):
         for name in MEMORY_FIELDS:
             value = getattr(memory, name)
-            kept = (value * 255).round().byte() if name == "masks" else value.half()
+            kept = (value * 255).round().byte() if name in BYTES else value.half()
             tensors[f"{prefix}.{m}.{name}"] = kept
     return {key: value.contiguous() for key, value in tensors.items()}
 
@@ -133,7 +135,7 @@ def _unpack(prefix: str, entry: Mapping[str, object], tensors: Mapping[str, Tens
     for m in range(int(str(entry["memories"]))):
         fields = {name: tensors[f"{prefix}.{m}.{name}"] for name in MEMORY_FIELDS}
         memories.append(
-            ReferenceMemory(**{k: v.float() / 255 if k == "masks" else v.float() for k, v in fields.items()})
+            ReferenceMemory(**{k: v.float() / 255 if k in BYTES else v.float() for k, v in fields.items()})
         )
     image = tensors.get(f"{prefix}.image")
     return TaskEmbedding(

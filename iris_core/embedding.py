@@ -124,15 +124,23 @@ def _spread(memory: ReferenceMemory, source: list[int], target: list[int], class
 def stored_precision(embedding: TaskEmbedding) -> TaskEmbedding:
     """Rounds to what a task card keeps, so that a card and its references give the same mask, bit for bit.
 
-    Tokens, features and prototypes are rounded to float16, masks to 1/255.
+    Tokens, features and prototypes are rounded to float16, masks and landmarks to 1/255.
     """
 
     def half(tensor: Tensor) -> Tensor:
         return tensor.half().float()
 
+    def byte(tensor: Tensor) -> Tensor:
+        return (tensor * 255).round() / 255
+
     memories = tuple(
         ReferenceMemory(
-            half(m.features), half(m.fine), (m.masks * 255).round() / 255, half(m.prototypes), half(m.offset)
+            half(m.features),
+            half(m.fine),
+            byte(m.masks),
+            half(m.prototypes),
+            byte(m.landmarks),
+            half(m.offset),
         )
         for m in embedding.memories
     )

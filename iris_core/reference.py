@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from iris_core.errors import InputError
 from iris_core.intensity import MODALITIES
 from iris_core.lattice import fit_label
@@ -45,6 +47,14 @@ class Reference:
         """All that its label shows."""
         label = self.label
         return tuple(ClassInfo(label.name_of(v), v, label.color_of(v)) for v in label.values)
+
+    @property
+    def labelled(self) -> LabelVolume:
+        """All that its label shows, as one class of value 1."""
+        layers = self.label.layers or (self.label.array,)
+        return LabelVolume(
+            np.any([layer != 0 for layer in layers], axis=0).astype(np.uint8), self.label.affine
+        )
 
     def held(self, classes: Sequence[ClassInfo]) -> list[tuple[ClassInfo, int]]:
         """Those of the classes that this reference shows, each with its value in this label."""

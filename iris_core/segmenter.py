@@ -60,7 +60,9 @@ class Segmenter:
         self.encode_calls = 0
 
     @torch.no_grad()
-    def encode(self, image: Tensor, masks: Tensor, names: Sequence[str]) -> TaskEmbedding:
+    def encode(
+        self, image: Tensor, masks: Tensor, names: Sequence[str], labelled: Tensor | None = None
+    ) -> TaskEmbedding:
         """The task embedding of one reference.
 
         A reference larger than the window is cut to its labelled region; where that is larger still, windows
@@ -70,6 +72,7 @@ class Segmenter:
             image: (1, D, H, W), prepared.
             masks: (K, D, H, W) in [0, 1].
             names: K class names.
+            labelled: (1, D, H, W) in [0, 1], all that the reference's label shows; None: these classes.
 
         Raises:
             InputError: a mask is empty.
@@ -87,7 +90,8 @@ class Segmenter:
             cut = region_of(masks, CONTEXT_MARGIN, self.window)
         shift = shift_of(cut, tuple(image.shape[1:]))
         part, padding = pad(image[(slice(None), *cut)])
-        part_masks, _ = pad(masks[(slice(None), *cut)])
+        labelled = masks.amax(0, keepdim=True) if labelled is None else labelled
+        part_masks, _ = pad(torch.cat([masks, labelled])[(slice(None), *cut)])
         window = tuple(min(w, n) for w, n in zip(self.window, part.shape[1:], strict=True))
         whole = self._encode_windows(part, part_masks, tuple(names), window, padding, shift)
         return stored_precision(whole.to("cpu"))
@@ -101,12 +105,14 @@ class Segmenter:
         padding: Padding,
         shift: Tensor,
     ) -> TaskEmbedding:
+        """Args: masks (K + 1, D, H, W), those of the classes and last what is labelled at all."""
         tokens, pooled, weight = 0, 0, 0
         canvas: _Canvas | None = None
         places = self._places(tuple(image.shape[1:]), window)
         for start in places:
             cut = (slice(None), *(slice(s, s + w) for s, w in zip(start, window, strict=True)))
-            held = masks[cut].to(self.device)[None]
+            shown = masks[cut].to(self.device)[None]
+            held, labelled = shown[:, :-1], shown[:, -1:]
             share = held.flatten(2).sum(-1)[0]  # (K,) voxels of each class in this window
             if not bool((share > 0).any()) and len(places) > 1 and not self.model.config.extended:
                 continue
@@ -114,7 +120,8 @@ class Segmenter:
             tokens = tokens + share[:, None, None] * self.model.encode_tokens(features, held)[0]
             pooled = pooled + features.maps[-1].mean((0, 2, 3, 4))
             weight = weight + share
-            memory = self.model.encode_memory(features, held, torch.zeros(1, 3, device=self.device))
+            nowhere = torch.zeros(1, 3, device=self.device)  # the canvas knows the place
+            memory = self.model.encode_memory(features, held, nowhere, labelled)
             if memory is not None:
                 canvas = canvas or _Canvas(memory, tuple(image.shape[1:]))
                 canvas.add(memory, start, share)
@@ -244,6 +251,7 @@ class _Canvas:
         self.fine = first.fine.new_zeros(1, first.fine.shape[1], *(n // MASK_STRIDE for n in shape))
         self.count = first.features.new_zeros(1, 1, *cells)
         self.masks = first.masks.new_zeros(1, first.masks.shape[1], *(n // MASK_STRIDE for n in shape))
+        self.landmarks = first.landmarks.new_zeros(1, 1, *cells)
         self.prototypes = torch.zeros_like(first.prototypes)
 
     def add(self, memory: ReferenceMemory, start: Shape, share: Tensor) -> None:
@@ -251,6 +259,7 @@ class _Canvas:
         here = self._cut(start, FEATURE_STRIDE, memory.features.shape[2:])
         self.features[here] += memory.features
         self.count[here] += 1
+        self.landmarks[here] = memory.landmarks
         fine = self._cut(start, MASK_STRIDE, memory.masks.shape[2:])
         self.fine[fine] += memory.fine
         self.masks[fine] = memory.masks
@@ -260,9 +269,8 @@ class _Canvas:
         """The joined memory. Args: offset (1, 3), of the region."""
         count = self.count.clamp_min(1)
         fine = self.fine / F.interpolate(count, scale_factor=FEATURE_STRIDE // MASK_STRIDE, mode="nearest")
-        return ReferenceMemory(
-            self.features / count, fine, self.masks, F.normalize(self.prototypes, dim=-1), offset
-        )
+        vectors = F.normalize(self.prototypes, dim=-1)
+        return ReferenceMemory(self.features / count, fine, self.masks, vectors, self.landmarks, offset)
 
     @staticmethod
     def _cut(start: Shape, stride: int, size: Sequence[int]) -> tuple[slice, ...]:

@@ -174,7 +174,8 @@ def _encoded(
         held = reference.held(infos)
         masks = prepare_masks(reference.label, [v for _, v in held], prepared.grid)
         names = [c.name for c, _ in held]
-        pool.append(_named(segmenter, prepared, masks, names, reference))
+        anything = prepare_masks(reference.labelled, [1], prepared.grid)
+        pool.append(_named(segmenter, prepared, masks, names, reference, anything))
         examples.append(Example(prepared.image, masks, tuple(names)))
         if progress is not None:
             progress(number, total)
@@ -312,12 +313,17 @@ def _strategy(wanted: str, references: int) -> str:
 
 
 def _named(
-    segmenter: Segmenter, prepared: Prepared, masks: Tensor, names: Sequence[str], reference: Reference
+    segmenter: Segmenter,
+    prepared: Prepared,
+    masks: Tensor,
+    names: Sequence[str],
+    reference: Reference,
+    labelled: Tensor,
 ) -> TaskEmbedding:
     """Encodes one reference; an error says which file it was."""
     try:
         with torch.no_grad():
-            return segmenter.encode(prepared.image, masks, names)
+            return segmenter.encode(prepared.image, masks, names, labelled)
     except InputError as error:
         raise InputError(
             f"{error.where}: {error.what}", where=reference.name, expected=error.expected, found=error.found,

@@ -18,8 +18,8 @@ def memory_of(features: torch.Tensor, offset=(0.0, 0.0, 0.0), box=None) -> Refer
     if box is not None:
         masks[(0, 0, *box)] = 1
     masks = masks.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat_interleave(2, 4)
-    fine = torch.zeros(1, 3, 2 * d, 2 * h, 2 * w)
-    return ReferenceMemory(features[None], fine, masks, prototypes, torch.tensor([offset]))
+    fine, landmarks = torch.zeros(1, 3, 2 * d, 2 * h, 2 * w), masks[:, :, ::2, ::2, ::2]
+    return ReferenceMemory(features[None], fine, masks, prototypes, landmarks, torch.tensor([offset]))
 
 
 @pytest.mark.parametrize(("axis", "cut"), [(0, 5), (1, 4), (2, 4)])

@@ -25,7 +25,8 @@ def memory_of(features: Tensor, masks: Tensor, offset: Tensor = ZERO) -> Referen
     fine = F.interpolate(features[:, : WIDTH // 2], scale_factor=2)
     cells = F.avg_pool3d(masks, 2)
     prototypes = torch.zeros(1, masks.shape[1], 4, 2, WIDTH)
-    return ReferenceMemory(features=features, fine=fine, masks=cells, prototypes=prototypes, offset=offset)
+    landmarks = F.avg_pool3d(masks.amax(1, keepdim=True), 4)
+    return ReferenceMemory(features, fine, cells, prototypes, landmarks, offset)
 
 
 def attended(features: Tensor, memory: ReferenceMemory, stiffness: float, scale: float) -> Tensor:

@@ -21,7 +21,7 @@ from iris_core.model.fusion import EvidenceHead, soft_logit
 from iris_core.model.layers import box_mean, place_matrix, upsample, upsample_many
 from iris_core.model.mask_decoder import MaskDecoder, class_logits
 from iris_core.model.matching import STRIDES, MatchingPyramid
-from iris_core.model.reference_memory import MASK_STRIDE, ReferenceMemory
+from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
 from iris_core.model.similarity import prototypes, similarity_maps
 from iris_core.model.task_encoder import TaskEncoder
 
@@ -91,19 +91,24 @@ class Iris(nn.Module):
         """The paper's task embedding. Args: masks (B, K, D, H, W). Returns: (B, K, m + 1, C)."""
         return self.task_encoder(features.maps[-1], masks)
 
-    def encode_memory(self, features: ImageFeatures, masks: Tensor, offset: Tensor) -> ReferenceMemory | None:
+    def encode_memory(
+        self, features: ImageFeatures, masks: Tensor, offset: Tensor, labelled: Tensor | None = None
+    ) -> ReferenceMemory | None:
         """The extensions' part of the task embedding; None when all are off.
 
         Args:
             features: of the reference.
             masks: (B, K, D, H, W).
             offset: (B, 3), centre of the window minus centre of the field of view, voxels.
+            labelled: (B, 1, D, H, W), all that the reference's label shows; None: these classes.
         """
         if not self.config.extended:
             return None
         cells = F.avg_pool3d(masks, MASK_STRIDE)
         fine, coarse = features.pyramid[:2]
-        return ReferenceMemory(coarse, fine, cells, prototypes(features.pyramid, cells), offset)
+        labelled = masks.amax(1, keepdim=True) if labelled is None else labelled
+        landmarks = F.avg_pool3d(labelled, FEATURE_STRIDE)
+        return ReferenceMemory(coarse, fine, cells, prototypes(features.pyramid, cells), landmarks, offset)
 
     def decode(
         self,

@@ -21,6 +21,8 @@ class ReferenceMemory:
         masks: (B, K, 2d, 2h, 2w), mean of each class mask in cells of 2^3 voxels.
         prototypes: (B, K, L, 2, F), unit vectors of foreground and background at strides 2, 4, 8, 16; the
             finest level fills half of F.
+        landmarks: (B, 1, d, h, w) in [0, 1], how much of each cell is labelled at all, whichever classes are
+            asked for; by them the query is aligned (iris_core.alignment).
         offset: (B, 3), centre of this grid minus the centre of the reference's field of view, in voxels.
     """
 
@@ -28,6 +30,7 @@ class ReferenceMemory:
     fine: Tensor
     masks: Tensor
     prototypes: Tensor
+    landmarks: Tensor
     offset: Tensor
 
     def map(self, function) -> ReferenceMemory:
