@@ -11,11 +11,13 @@ import torch
 from iris_core.card import load_card, save_card
 from iris_core.closer_look import (
     choose_views,
+    enough_found,
     finding_spacing,
     look_groups,
     moved,
     query_box,
     reference_box,
+    shown_volumes,
 )
 from iris_core.grid import make_grid
 from iris_core.reference import Reference
@@ -193,3 +195,38 @@ def test_a_card_keeps_the_looks_and_gives_the_same_mask(tmp_path):
     assert np.array_equal(one.label.array, other.label.array)
     for a, b in zip(one.maps, other.maps, strict=True):
         assert torch.equal(a.logits, b.logits)
+
+
+@pytest.mark.parametrize(("voxels", "enough"), [(0, False), (19, False), (20, True), (500, True)])
+def test_a_look_is_worth_it_where_a_fifth_of_the_volume_was_found(voxels, enough):
+    """Voxels of 2 x 1 x 1 mm, references of 200 mm^3."""
+    affine = np.diag([2.0, 1.0, 1.0, 1.0])
+    grid = make_grid(Volume(np.ones((10, 10, 10), np.float32), affine), (2.0, 1.0, 1.0))
+    logits = torch.full((1000,), -1.0)
+    logits[:voxels] = 1.0
+    assert enough_found(logits.view(1, 10, 10, 10), grid, (200.0,)) == enough
+
+
+def test_the_volume_of_a_class_is_the_least_that_a_reference_shows():
+    large, small = (
+        study({1: block(30, 20, 20, side=16)}),
+        study({1: block(30, 20, 20, side=8), 2: block(60, 20, 20)}),
+    )
+    task = encode_task(Segmenter(network(), window=(64, 64, 64)), [large, small], spacing=1.0, modality="ct")
+    assert shown_volumes(task.pool, ("a", "b"), task.spacing) == pytest.approx((8.0**3, 12.0**3), rel=0.05)
+
+
+def test_a_mistake_is_not_looked_at():
+    """The query shows a speck where the reference shows a block: it stays a speck."""
+    reference = study({1: block(150, 24, 24)})
+    query = study({1: block(150, 24, 24, side=4)})
+    runner = threshold()
+    task = encode_task(runner, [reference], modality="ct")
+    assert task.looks
+    shown = []
+    runner.segment = lambda image, embedding, progress=None: (
+        shown.append(tuple(image.shape[1:])), Threshold.segment(runner, image, embedding))[1]  # fmt: skip
+    apply_task(runner, task, query.image)
+    assert len(shown) == 1
+    apply_task(runner, task, reference.image)
+    assert len(shown) > 2

@@ -157,3 +157,13 @@ def test_the_image_vector_is_the_mean_of_the_deepest_map():
         atol=1e-3,
         rtol=1e-3,
     )
+
+
+def test_a_class_alone_brings_the_landmarks_of_all_that_is_labelled():
+    """So that a query is aligned alike whichever of the classes are asked for."""
+    runner, (image, masks) = segmenter(), scene()
+    anything = masks.amax(0, keepdim=True)
+    among, alone = runner.encode(image, masks, NAMES), runner.encode(image, masks[:1], NAMES[:1], anything)
+    assert torch.equal(among.memories[0].landmarks, alone.memories[0].landmarks)
+    lonely = runner.encode(image, masks[:1], NAMES[:1])
+    assert not torch.equal(among.memories[0].landmarks, lonely.memories[0].landmarks)

@@ -1,0 +1,95 @@
+"""Laws of what lies in view: told by the reference's own mask, once the fields of view are aligned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from iris_core.segmenter import Segmenter
+from iris_core.visibility import NOT_THERE, visible_shares, without_the_unseen
+from tests.tiny import PLAIN, network, noise
+
+SIDE = 32
+
+
+def task_of(*boxes: tuple[slice, slice, slice]):
+    """The embedding of classes that fill boxes of a reference of 32^3 voxels."""
+    masks = torch.zeros(len(boxes), SIDE, SIDE, SIDE)
+    for mask, box in zip(masks, boxes, strict=True):
+        mask[box] = 1
+    names = tuple("abc"[: len(boxes)])
+    return Segmenter(network(), window=(SIDE,) * 3).encode(noise(1, SIDE, SIDE, SIDE), masks, names)
+
+
+def box(start: int, stop: int) -> tuple[slice, slice, slice]:
+    return slice(start, stop), slice(8, 24), slice(8, 24)
+
+
+def moved(task, voxels: float):
+    """The task as after an alignment which finds the query so many voxels further on."""
+    shift = torch.tensor([[voxels, 0.0, 0.0]])
+    return replace(task, memories=tuple(replace(m, offset=m.offset - shift) for m in task.memories))
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "length", "shift", "expected"),
+    [
+        (0, 16, 32, 0, 1.0),  # the same view
+        (0, 16, 16, 8, 0.0),  # the query shows the last half
+        (0, 16, 16, -8, 1.0),  # the first half
+        (0, 16, 16, 0, 0.5),  # the middle half
+        (8, 24, 32, 12, 0.75),
+        (8, 24, 64, 60, 0.0),  # somewhere else altogether
+    ],
+)
+def test_the_share_in_view_follows_from_where_the_query_lies(start, stop, length, shift, expected):
+    task = moved(task_of(box(start, stop)), shift)
+    assert visible_shares(task, (length, SIDE, SIDE)).tolist() == pytest.approx([expected])
+
+
+def test_references_count_by_their_weight():
+    near, far = task_of(box(0, 16)), moved(task_of(box(0, 16)), 32)
+    both = replace(near, memories=near.memories + far.memories, weights=torch.tensor([[0.75, 0.25]]))
+    assert visible_shares(both, (SIDE,) * 3).tolist() == pytest.approx([0.75])
+
+
+def speckled(voxels: int, strength: float) -> torch.Tensor:
+    """Logits that draw so many voxels of 32^3, the rest surely empty."""
+    logits = torch.full((SIDE**3,), -9.0)
+    logits[:voxels] = strength
+    return logits.view(SIDE, SIDE, SIDE)
+
+
+def test_what_is_out_of_view_is_emptied_and_nothing_else_is():
+    task = moved(task_of(box(0, 8), box(16, 32)), 12)  # 20 voxels of the first axis are shared
+    before = torch.stack([speckled(4000, 5.0), speckled(4000, 5.0)])
+    after = without_the_unseen(before.clone(), task)
+    assert visible_shares(task, (SIDE,) * 3).tolist() == pytest.approx([0.0, 1.0])
+    assert float(after[0].max()) == NOT_THERE and torch.equal(after[1], before[1])
+
+
+@pytest.mark.parametrize(
+    ("voxels", "strength", "kept"), [(100, 0.1, False), (1000, 0.1, True), (100, 9.0, True)]
+)
+def test_what_is_hardly_in_view_is_kept_where_much_or_surely_found(voxels, strength, kept):
+    """A class of 16 x 16 x 16 voxels, a quarter of it in view."""
+    task = moved(task_of(box(0, 16)), 12)
+    assert visible_shares(task, (SIDE,) * 3).tolist() == pytest.approx([0.25])
+    after = without_the_unseen(speckled(voxels, strength)[None], task)
+    assert bool((after > 0).any()) == kept
+
+
+def test_a_few_voxels_of_a_class_in_full_view_are_kept():
+    after = without_the_unseen(speckled(3, 0.1)[None], task_of(box(8, 24)))
+    assert int((after > 0).sum()) == 3
+
+
+def test_the_paper_s_network_keeps_no_masks_and_is_left_alone():
+    runner = Segmenter(network(PLAIN), window=(SIDE,) * 3)
+    masks = torch.zeros(1, SIDE, SIDE, SIDE)
+    masks[(0, *box(0, 16))] = 1
+    task = runner.encode(noise(1, SIDE, SIDE, SIDE), masks, ("a",))
+    before = speckled(3, 0.1)[None]
+    assert torch.equal(without_the_unseen(before.clone(), task), before)
