@@ -44,6 +44,17 @@ def test_strategies_leave_a_row_for_every_context_and_are_drawn_again_alike(plac
     assert capsys.readouterr().out == table and (tmp_path / "strategies.png").read_bytes() == picture
 
 
+@pytest.mark.parametrize("more", [[], ["--one"]])
+def test_crops_leave_a_row_for_every_pair_and_network(place_of, tmp_path, capsys, more):
+    words = ["crops", "--sets", f"{place_of[0]}:1-3", "--pairs", "2", "--least", "0.8", *more]
+    done, record = run(place_of, tmp_path, *words)
+    networks = ["as it is", "whole field alone", "no alignment"]
+    assert done == 0 and [row["variant"] for row in record["rows"]] == 2 * networks
+    assert all(len(row["classes"]) == 1 for row in record["rows"]) or not more
+    assert "whole field alone" in capsys.readouterr().out
+    assert (tmp_path / "crops.png").stat().st_size > 5000
+
+
 @pytest.mark.parametrize(
     ("name", "more", "keys"),
     [

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.analyses.record import write_record
 from iris_core.errors import InputError, IrisError
 
-NAMES = ("strategies", "embeddings", "families", "tokens", "ablation", "context", "place", "absent")
+NAMES = ("strategies", "embeddings", "families", "tokens", "ablation", "context", "place", "absent", "crops")
 
 
 def main(words: Sequence[str] | None = None) -> int:
