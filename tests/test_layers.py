@@ -30,7 +30,8 @@ LAYERS = (
     {"grid", "intensity", "modality", "spacing", "preprocess", "reference", "prediction"},
     {"synthesis", "episodes", "losses", "metrics", "memory_bank", "closer_look"},
     # what uses it
-    {"alignment", "quality", "visibility", "segmenter", "strategies", "checkpoint", "task", "card", "pretraining"},
+    {"alignment", "quality", "visibility", "segmenter", "strategies"}
+    | {"checkpoint", "task", "card", "pretraining"},
     {"bank_segmenter", "bank_task"},
     {"baselines", "registration", "evaluation", "folder_run", "preview", "report"},
     {"cli"},
