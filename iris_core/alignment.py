@@ -10,6 +10,7 @@ structures may have moved otherwise than they have, so the shift that suits them
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,22 +29,35 @@ LEAST_SEEN = 0.3  # of the structures and their rim that a shift of theirs leave
 WORST_FIELD = 0.15  # of mean cosine that the whole field may lose by it (ours)
 
 
-def aligned(embedding: TaskEmbedding, features: Tensor, offset: Tensor) -> TaskEmbedding:
+class Shift(NamedTuple):
+    """What to add to the offsets of the query's windows: voxels (3,); and whether it clearly beats nothing."""
+
+    voxels: Tensor
+    sure: bool
+
+
+def aligned(
+    embedding: TaskEmbedding, features: Tensor, offset: Tensor
+) -> tuple[TaskEmbedding, tuple[bool, ...]]:
     """The embedding with every memory moved to where the query has the same places.
 
     Args:
         embedding: of K classes.
         features: (F, d, h, w), the query's matching features at stride 4.
         offset: (3,) voxels, centre of that grid minus the centre of the query's field of view.
+
+    Returns:
+        The embedding, and for each memory whether it is sure where the query lies.
     """
+    shifts = [field_shift(features, offset, memory) for memory in embedding.memories]
     memories = tuple(
-        replace(memory, offset=memory.offset - field_shift(features, offset, memory)[None])
-        for memory in embedding.memories
+        replace(memory, offset=memory.offset - shift.voxels[None])
+        for memory, shift in zip(embedding.memories, shifts, strict=True)
     )
-    return replace(embedding, memories=memories)
+    return replace(embedding, memories=memories), tuple(shift.sure for shift in shifts)
 
 
-def field_shift(features: Tensor, offset: Tensor, memory: ReferenceMemory) -> Tensor:
+def field_shift(features: Tensor, offset: Tensor, memory: ReferenceMemory) -> Shift:
     """The shift that brings a query's places to the reference's.
 
     Args:
@@ -52,7 +66,7 @@ def field_shift(features: Tensor, offset: Tensor, memory: ReferenceMemory) -> Te
         memory: of the reference, batch of 1.
 
     Returns:
-        (3,) voxels to add to the offsets of the query's windows; zeros where no shift is clearly better.
+        Where no shift is clearly better than none: none, but for what the structures gain beside it.
     """
     query, reference = _unit(features), _unit(memory.features[0])
     ones = torch.ones_like(reference[:1])
@@ -62,21 +76,21 @@ def field_shift(features: Tensor, offset: Tensor, memory: ReferenceMemory) -> Te
     moves = whole.moves + memory.offset[0] - offset
     still = int(moves.norm(dim=-1).argmin())
     best = int(field.argmax())
-    if field[best] < field[still] + _clearly(whole.weight[best], query):
-        best = still
+    sure = bool(field[best] >= field[still] + _clearly(whole.weight[best], query))
+    best = best if sure else still
 
     rim = _rim(memory)
     seen = _scores(query, reference, rim)
     own = torch.where(seen.weight >= (LEAST_SEEN * rim.sum()).clamp_min(0.5), seen.mean, -torch.inf)
     if not own[best].isfinite():
-        return moves[best] if best != still else torch.zeros_like(offset)
+        return Shift(moves[best] if sure else torch.zeros_like(offset), sure)
     allowed = torch.where(field >= field[best] - WORST_FIELD, own, -torch.inf)
     better = int(allowed.argmax())
     if own[better] >= own[best] + _clearly(seen.weight[better], query):
-        best = better
+        best, sure = better, True
     beside = (moves - moves[best]).abs().amax(-1) < 1.5 * FEATURE_STRIDE
     peak = int(torch.where(beside, own, -torch.inf).argmax())
-    return moves[peak] + FEATURE_STRIDE * _between(own, peak, seen.sizes)
+    return Shift(moves[peak] + FEATURE_STRIDE * _between(own, peak, seen.sizes), sure)
 
 
 def _clearly(cells: Tensor, query: Tensor) -> Tensor:

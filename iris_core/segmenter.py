@@ -151,16 +151,18 @@ class Segmenter:
         if tuple(padded.shape[1:]) == window:
             features = self._features(padded)
             offset = offset_of((0, 0, 0), window, padding).to(self.device)
+            sure: tuple[bool, ...] = ()
             if embedding.memories:
-                embedding = aligned(embedding, features.pyramid[1][0], offset)
+                embedding, sure = aligned(embedding, features.pyramid[1][0], offset)
             logits = self.decode(features, embedding, offset[None]).logits
             if progress is not None:
                 progress(1, 1)
-            return without_the_unseen(padding.remove(logits[0].float().cpu()), embedding)
+            return without_the_unseen(padding.remove(logits[0].float().cpu()), embedding, sure)
+        sure = ()
         if embedding.memories:
-            embedding = aligned(embedding, *self._survey(image))
+            embedding, sure = aligned(embedding, *self._survey(image))
         logits = padding.remove(self._slide(padded, padding, window, embedding, progress))
-        return without_the_unseen(logits, embedding)
+        return without_the_unseen(logits, embedding, sure)
 
     def _slide(
         self,

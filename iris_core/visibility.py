@@ -22,30 +22,33 @@ WORTH_VOLUME, WORTH_DICE = 0.2, 0.5  # of the reference's volume; to expect: eit
 NOT_THERE = -6.0  # logit at most, of a structure that is left out
 
 
-def without_the_unseen(logits: Tensor, embedding: TaskEmbedding) -> Tensor:
+def without_the_unseen(logits: Tensor, embedding: TaskEmbedding, sure: Sequence[bool]) -> Tensor:
     """Empties classes that the query's field of view leaves out, in place.
 
     Args:
         logits: (K, D, H, W) of a whole query on its working grid.
         embedding: of the K classes, aligned with the query (iris_core.alignment).
+        sure: for each memory whether the alignment is; where it is not, all is taken to be in view.
     """
     if not embedding.memories:
         return logits
-    visible, volumes = visible_shares(embedding, logits.shape[1:]), _volumes(embedding)
+    visible, volumes = visible_shares(embedding, logits.shape[1:], sure), _volumes(embedding)
     for one, share, volume in zip(logits, visible.tolist(), volumes.tolist(), strict=True):
         if share < NOT_IN_VIEW or (share < HARDLY_IN_VIEW and not _worth_keeping(one, volume)):
             one.clamp_(max=NOT_THERE)
     return logits
 
 
-def visible_shares(embedding: TaskEmbedding, shape: Sequence[int]) -> Tensor:
+def visible_shares(embedding: TaskEmbedding, shape: Sequence[int], sure: Sequence[bool]) -> Tensor:
     """How much of each class lies in a query's field of view, as its references lie there: (K,) in [0, 1].
 
     Args:
         embedding: of K classes with memories, aligned with the query.
         shape: of the query, voxels.
+        sure: for each memory whether the alignment is.
     """
     shares = torch.stack([_visible(memory, shape) for memory in embedding.memories], dim=1)  # (K, N)
+    shares[:, [not one for one in sure]] = 1.0
     weights = torch.ones_like(shares) if embedding.weights is None else embedding.weights.to(shares)
     return (shares * weights).sum(1) / weights.sum(1).clamp_min(1e-6)
 

@@ -29,23 +29,25 @@ def test_a_cropped_query_is_moved_to_where_its_places_lie(axis, cut, end):
     query = ANATOMY.narrow(axis + 1, cut if end == "first" else 0, length - cut)
     expected = torch.zeros(3)
     expected[axis] = cut / 2 * FEATURE_STRIDE * (1 if end == "first" else -1)
-    assert torch.allclose(field_shift(query, torch.zeros(3), memory_of(ANATOMY)), expected)
+    assert torch.allclose(field_shift(query, torch.zeros(3), memory_of(ANATOMY)).voxels, expected)
 
 
 def test_the_same_field_of_view_is_not_moved():
-    assert field_shift(ANATOMY, torch.zeros(3), memory_of(ANATOMY)).abs().max() == 0
+    assert field_shift(ANATOMY, torch.zeros(3), memory_of(ANATOMY)).voxels.abs().max() == 0
 
 
 def test_volumes_with_nothing_in_common_are_not_moved():
     other = torch.randn(ANATOMY.shape, generator=torch.Generator().manual_seed(4))
-    assert field_shift(other, torch.zeros(3), memory_of(ANATOMY)).abs().max() == 0
+    assert field_shift(other, torch.zeros(3), memory_of(ANATOMY)).voxels.abs().max() == 0
 
 
 def test_offsets_of_both_grids_are_taken_into_account():
     """A grid that says it lies elsewhere in its field of view is moved back to where it matches."""
     told = torch.tensor([8.0, 0.0, -4.0])
-    assert torch.allclose(field_shift(ANATOMY, told, memory_of(ANATOMY)), -told)
-    assert torch.allclose(field_shift(ANATOMY, torch.zeros(3), memory_of(ANATOMY, told.tolist())), told)
+    assert torch.allclose(field_shift(ANATOMY, told, memory_of(ANATOMY)).voxels, -told)
+    assert torch.allclose(
+        field_shift(ANATOMY, torch.zeros(3), memory_of(ANATOMY, told.tolist())).voxels, told
+    )
 
 
 def smooth(seed: int, size=(16, 14, 12)) -> torch.Tensor:
@@ -63,9 +65,9 @@ def test_a_structure_that_moved_within_its_surroundings_is_followed():
     """The surroundings lie as in the reference, the structure with its rim two cells further on."""
     reference, query = smooth(1), smooth(1)
     query[:, 7:13, 4:10, 3:9] = reference[:, 5:11, 4:10, 3:9]
-    found = field_shift(query, torch.zeros(3), memory_of(reference, box=INSIDE))
+    found = field_shift(query, torch.zeros(3), memory_of(reference, box=INSIDE)).voxels
     assert (found - torch.tensor([-2.0 * FEATURE_STRIDE, 0, 0])).abs().max() <= 0.5 * FEATURE_STRIDE
-    assert field_shift(query, torch.zeros(3), memory_of(reference)).abs().max() == 0
+    assert field_shift(query, torch.zeros(3), memory_of(reference)).voxels.abs().max() == 0
 
 
 def test_a_place_that_suits_a_structure_but_nothing_around_it_is_not_taken():
@@ -75,7 +77,7 @@ def test_a_place_that_suits_a_structure_but_nothing_around_it_is_not_taken():
     query[:, :5] = reference[:, :5]
     query[:, 10:] = reference[:, 10:]
     query[:, 1:7, 7:13, 5:11] = reference[:, 5:11, 4:10, 3:9]  # 4, 3 and 2 cells away
-    found = field_shift(query, torch.zeros(3), memory_of(reference, box=INSIDE))
+    found = field_shift(query, torch.zeros(3), memory_of(reference, box=INSIDE)).voxels
     assert found.abs().max() <= 2 * FEATURE_STRIDE
 
 
@@ -83,8 +85,8 @@ def test_half_a_cell_is_told_from_none():
     reference = smooth(3, (33, 14, 12))
     moved = (reference[:, 0:32] + reference[:, 1:33]) / 2  # sampled between the cells
     box = (slice(12, 20), slice(3, 11), slice(2, 10))
-    found = field_shift(moved, torch.zeros(3), memory_of(reference, box=box))
+    found = field_shift(moved, torch.zeros(3), memory_of(reference, box=box)).voxels
     # centres of 33 and 32 cells lie half a cell apart, as do the samples: the same places, no shift
     assert found.abs().max() <= 0.15 * FEATURE_STRIDE
-    found = field_shift(reference[:, 0:32], torch.zeros(3), memory_of(reference, box=box))
+    found = field_shift(reference[:, 0:32], torch.zeros(3), memory_of(reference, box=box)).voxels
     assert (found - torch.tensor([-0.5 * FEATURE_STRIDE, 0, 0])).abs().max() <= 0.15 * FEATURE_STRIDE

@@ -46,13 +46,13 @@ def moved(task, voxels: float):
 )
 def test_the_share_in_view_follows_from_where_the_query_lies(start, stop, length, shift, expected):
     task = moved(task_of(box(start, stop)), shift)
-    assert visible_shares(task, (length, SIDE, SIDE)).tolist() == pytest.approx([expected])
+    assert visible_shares(task, (length, SIDE, SIDE), (True,)).tolist() == pytest.approx([expected])
 
 
 def test_references_count_by_their_weight():
     near, far = task_of(box(0, 16)), moved(task_of(box(0, 16)), 32)
     both = replace(near, memories=near.memories + far.memories, weights=torch.tensor([[0.75, 0.25]]))
-    assert visible_shares(both, (SIDE,) * 3).tolist() == pytest.approx([0.75])
+    assert visible_shares(both, (SIDE,) * 3, (True, True)).tolist() == pytest.approx([0.75])
 
 
 def speckled(voxels: int, strength: float) -> torch.Tensor:
@@ -65,8 +65,8 @@ def speckled(voxels: int, strength: float) -> torch.Tensor:
 def test_what_is_out_of_view_is_emptied_and_nothing_else_is():
     task = moved(task_of(box(0, 8), box(16, 32)), 12)  # 20 voxels of the first axis are shared
     before = torch.stack([speckled(4000, 5.0), speckled(4000, 5.0)])
-    after = without_the_unseen(before.clone(), task)
-    assert visible_shares(task, (SIDE,) * 3).tolist() == pytest.approx([0.0, 1.0])
+    after = without_the_unseen(before.clone(), task, (True,))
+    assert visible_shares(task, (SIDE,) * 3, (True,)).tolist() == pytest.approx([0.0, 1.0])
     assert float(after[0].max()) == NOT_THERE and torch.equal(after[1], before[1])
 
 
@@ -76,13 +76,13 @@ def test_what_is_out_of_view_is_emptied_and_nothing_else_is():
 def test_what_is_hardly_in_view_is_kept_where_much_or_surely_found(voxels, strength, kept):
     """A class of 16 x 16 x 16 voxels, a quarter of it in view."""
     task = moved(task_of(box(0, 16)), 12)
-    assert visible_shares(task, (SIDE,) * 3).tolist() == pytest.approx([0.25])
-    after = without_the_unseen(speckled(voxels, strength)[None], task)
+    assert visible_shares(task, (SIDE,) * 3, (True,)).tolist() == pytest.approx([0.25])
+    after = without_the_unseen(speckled(voxels, strength)[None], task, (True,))
     assert bool((after > 0).any()) == kept
 
 
 def test_a_few_voxels_of_a_class_in_full_view_are_kept():
-    after = without_the_unseen(speckled(3, 0.1)[None], task_of(box(8, 24)))
+    after = without_the_unseen(speckled(3, 0.1)[None], task_of(box(8, 24)), (True,))
     assert int((after > 0).sum()) == 3
 
 
@@ -92,4 +92,11 @@ def test_the_paper_s_network_keeps_no_masks_and_is_left_alone():
     masks[(0, *box(0, 16))] = 1
     task = runner.encode(noise(1, SIDE, SIDE, SIDE), masks, ("a",))
     before = speckled(3, 0.1)[None]
-    assert torch.equal(without_the_unseen(before.clone(), task), before)
+    assert torch.equal(without_the_unseen(before.clone(), task, (True,)), before)
+
+
+def test_nothing_is_emptied_where_the_alignment_is_not_sure():
+    task = moved(task_of(box(0, 8)), 32)
+    before = speckled(50, 0.1)[None]
+    assert torch.equal(without_the_unseen(before.clone(), task, (False,)), before)
+    assert not torch.equal(without_the_unseen(before.clone(), task, (True,)), before)

@@ -21,6 +21,7 @@ from benchmarks.analyses.record import conditions, interval, markdown, spoken
 from benchmarks.analyses.studies import Study
 from benchmarks.analyses.views import SIDES, in_view, three_quarters, without_a_third
 from benchmarks.analyses.workbench import Workbench, class_dice
+from iris_core.embedding import TaskEmbedding
 
 LOG = logging.getLogger(__name__)
 VARIANTS = ("as it is", "no alignment", "no place map", "neither")
@@ -38,13 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--axes", nargs="+", type=int, choices=(0, 1, 2), default=[0, 1, 2], help="RAS axes")
 
 
+def _not_aligned(embedding: TaskEmbedding, *_: object) -> tuple[TaskEmbedding, tuple[bool, ...]]:
+    return embedding, (False,) * len(embedding.memories)
+
+
 @contextmanager
 def variant(bench: Workbench, name: str) -> Iterator[None]:
     """The network without its alignment of fields of view, without the place map, or without both."""
     config = bench.loaded.model.config
     with ExitStack() as stack:
         if name in ("no alignment", "neither"):
-            keep = mock.patch("iris_core.segmenter.aligned", lambda embedding, *_: embedding)
+            keep = mock.patch("iris_core.segmenter.aligned", _not_aligned)
             stack.enter_context(keep)
         if name in ("no place map", "neither"):
             bench.loaded.model.config = replace(config, place=False)  # the head counts it as zeros
