@@ -26,11 +26,12 @@ CHANCE = (
 )
 RIM = 1  # cells around the structures that count with them (ours)
 LEAST_SEEN = 0.3  # of the structures and their rim that a shift of theirs leaves in view (ours)
+BESIDE = 1.5  # cells along an axis, in which the structures choose freely (ours)
 WORST_FIELD = 0.15  # of mean cosine that the whole field may lose by it (ours)
 
 
 class Shift(NamedTuple):
-    """What to add to the offsets of the query's windows: voxels (3,); and whether it clearly beats nothing."""
+    """What to add to the offsets of the query's windows, voxels (3,); whether it clearly beats nothing."""
 
     voxels: Tensor
     sure: bool
@@ -88,7 +89,7 @@ def field_shift(features: Tensor, offset: Tensor, memory: ReferenceMemory) -> Sh
     better = int(allowed.argmax())
     if own[better] >= own[best] + _clearly(seen.weight[better], query):
         best, sure = better, True
-    beside = (moves - moves[best]).abs().amax(-1) < 1.5 * FEATURE_STRIDE
+    beside = (moves - moves[best]).abs().amax(-1) < BESIDE * FEATURE_STRIDE
     peak = int(torch.where(beside, own, -torch.inf).argmax())
     return Shift(moves[peak] + FEATURE_STRIDE * _between(own, peak, seen.sizes), sure)
 
