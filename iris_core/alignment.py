@@ -26,12 +26,13 @@ CHANCE = (
 )
 RIM = 1  # cells around the structures that count with them (ours)
 LEAST_SEEN = 0.3  # of the structures and their rim that a shift of theirs leaves in view (ours)
+MATCHED = 0.35  # mean cosine of the whole field above which two views show the same anatomy (ours)
 BESIDE = 1.5  # cells along an axis, in which the structures choose freely (ours)
 WORST_FIELD = 0.15  # of mean cosine that the whole field may lose by it (ours)
 
 
 class Shift(NamedTuple):
-    """What to add to the offsets of the query's windows, voxels (3,); whether it clearly beats nothing."""
+    """What to add to the offsets of the query's windows, voxels (3,); whether the views match there."""
 
     voxels: Tensor
     sure: bool
@@ -48,7 +49,7 @@ def aligned(
         offset: (3,) voxels, centre of that grid minus the centre of the query's field of view.
 
     Returns:
-        The embedding, and for each memory whether it is sure where the query lies.
+        The embedding, and for each memory whether its field of view matches the query's.
     """
     shifts = [field_shift(features, offset, memory) for memory in embedding.memories]
     memories = tuple(
@@ -77,21 +78,23 @@ def field_shift(features: Tensor, offset: Tensor, memory: ReferenceMemory) -> Sh
     moves = whole.moves + memory.offset[0] - offset
     still = int(moves.norm(dim=-1).argmin())
     best = int(field.argmax())
-    sure = bool(field[best] >= field[still] + _clearly(whole.weight[best], query))
-    best = best if sure else still
+    if field[best] < field[still] + _clearly(whole.weight[best], query):
+        best = still
 
     rim = _rim(memory)
     seen = _scores(query, reference, rim)
     own = torch.where(seen.weight >= (LEAST_SEEN * rim.sum()).clamp_min(0.5), seen.mean, -torch.inf)
     if not own[best].isfinite():
-        return Shift(moves[best] if sure else torch.zeros_like(offset), sure)
+        nothing = torch.zeros_like(offset)
+        return Shift(nothing if best == still else moves[best], bool(field[best] >= MATCHED))
     allowed = torch.where(field >= field[best] - WORST_FIELD, own, -torch.inf)
     better = int(allowed.argmax())
     if own[better] >= own[best] + _clearly(seen.weight[better], query):
-        best, sure = better, True
+        best = better
     beside = (moves - moves[best]).abs().amax(-1) < BESIDE * FEATURE_STRIDE
     peak = int(torch.where(beside, own, -torch.inf).argmax())
-    return Shift(moves[peak] + FEATURE_STRIDE * _between(own, peak, seen.sizes), sure)
+    voxels = moves[peak] + FEATURE_STRIDE * _between(own, peak, seen.sizes)
+    return Shift(voxels, bool(field[best] >= MATCHED))
 
 
 def _clearly(cells: Tensor, query: Tensor) -> Tensor:

@@ -163,7 +163,7 @@ def shown_volumes(pool: Sequence[TaskEmbedding], names: Sequence[str], spacing: 
 
 
 def enough_found(logits: Tensor, grid: Grid, volumes: Sequence[float]) -> bool:
-    """Whether so much was found that a closer look is at the structures and not at a mistake.
+    """Whether so much was found of any class that a closer look is at it and not at a mistake.
 
     A look is told that its structures are there and draws them. Where the query does not show them, the first
     pass finds a few voxels, mostly at the border of the view.
@@ -175,7 +175,8 @@ def enough_found(logits: Tensor, grid: Grid, volumes: Sequence[float]) -> bool:
     """
     native = np.prod(voxel_sizes(canonical_affine(grid.native_affine, grid.native_shape)))
     voxel = float(native * np.prod(grid.crop_shape) / np.prod(grid.shape))
-    return int((logits > 0).sum()) * voxel >= LEAST_FOUND * sum(volumes)
+    found = ((logits > 0).flatten(1).sum(1) * voxel).tolist()
+    return any(one >= LEAST_FOUND * volume for one, volume in zip(found, volumes, strict=True))
 
 
 def query_box(logits: Tensor, grid: Grid, extent: Extent, places: Sequence[Place], limits: Box) -> Box | None:

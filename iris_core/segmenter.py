@@ -134,16 +134,23 @@ class Segmenter:
         return TaskEmbedding(names, tokens / weight[:, None, None], memories, weights, pooled / len(places))
 
     @torch.no_grad()
-    def segment(self, image: Tensor, embedding: TaskEmbedding, progress: Progress | None = None) -> Tensor:
+    def segment(
+        self,
+        image: Tensor,
+        embedding: TaskEmbedding,
+        progress: Progress | None = None,
+        whole: bool = True,
+    ) -> Tensor:
         """Logits of all classes on the working grid.
 
         Args:
             image: (1, D, H, W), prepared.
             embedding: of K classes.
             progress: called with (windows done, windows in all).
+            whole: the image is all that there is, so classes outside its field of view are left empty.
 
         Returns:
-            (K, D, H, W) on the CPU; above 0 means foreground. Classes outside the field of view are empty.
+            (K, D, H, W) on the CPU; above 0 means foreground.
         """
         embedding = embedding.to(self.device)
         window = tuple(min(w, fitting(n)) for w, n in zip(self.window, image.shape[1:], strict=True))
@@ -157,12 +164,13 @@ class Segmenter:
             logits = self.decode(features, embedding, offset[None]).logits
             if progress is not None:
                 progress(1, 1)
-            return without_the_unseen(padding.remove(logits[0].float().cpu()), embedding, sure)
+            logits = padding.remove(logits[0].float().cpu())
+            return without_the_unseen(logits, embedding, sure) if whole else logits
         sure = ()
         if embedding.memories:
             embedding, sure = aligned(embedding, *self._survey(image))
         logits = padding.remove(self._slide(padded, padding, window, embedding, progress))
-        return without_the_unseen(logits, embedding, sure)
+        return without_the_unseen(logits, embedding, sure) if whole else logits
 
     def _slide(
         self,

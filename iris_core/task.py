@@ -236,11 +236,12 @@ def _closer(
     """
     limits, box = next(iter(found.values())).grid.crop, None
     volumes = shown_volumes(look.task.pool, look.task.names, look.task.spacing)
+    first = torch.stack([one.logits for one in found.values()])
+    if not enough_found(first, next(iter(found.values())).grid, volumes):
+        return found
     for _ in range(MOST_LOOKS):
         grid = next(iter(found.values())).grid
         logits = torch.stack([one.logits for one in found.values()])
-        if not enough_found(logits, grid, volumes):
-            break
         new = query_box(logits, grid, look.extent, look.places, limits)
         if new is None or (box is not None and not moved(box, new)):
             break
@@ -271,7 +272,8 @@ def _looked(
         name: [str(sources[n]) if n < len(sources) else str(n) for n in where]
         for name, where in chosen.items()
     }
-    return segmenter.segment(prepared.image, embedding, progress), prepared.grid, used
+    logits = segmenter.segment(prepared.image, embedding, progress, whole=box is None)
+    return logits, prepared.grid, used
 
 
 def _prepared(

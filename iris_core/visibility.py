@@ -19,6 +19,7 @@ from iris_core.quality import expected_dice
 NOT_IN_VIEW = 0.02  # of a structure in view, below which it is not there (ours)
 HARDLY_IN_VIEW = 0.3  # of a structure in view, below which what is found must be worth keeping (ours)
 WORTH_VOLUME, WORTH_DICE = 0.2, 0.5  # of the reference's volume; to expect: either is enough (ours)
+SURELY_THERE = 0.7  # expected Dice that keeps even what should not be in view (ours)
 NOT_THERE = -6.0  # logit at most, of a structure that is left out
 
 
@@ -28,13 +29,13 @@ def without_the_unseen(logits: Tensor, embedding: TaskEmbedding, sure: Sequence[
     Args:
         logits: (K, D, H, W) of a whole query on its working grid.
         embedding: of the K classes, aligned with the query (iris_core.alignment).
-        sure: for each memory whether the alignment is; where it is not, all is taken to be in view.
+        sure: for each memory whether its field of view matches; where not, all is taken to be in view.
     """
     if not embedding.memories:
         return logits
     visible, volumes = visible_shares(embedding, logits.shape[1:], sure), _volumes(embedding)
     for one, share, volume in zip(logits, visible.tolist(), volumes.tolist(), strict=True):
-        if share < NOT_IN_VIEW or (share < HARDLY_IN_VIEW and not _worth_keeping(one, volume)):
+        if share < HARDLY_IN_VIEW and not _worth_keeping(one, share, volume):
             one.clamp_(max=NOT_THERE)
     return logits
 
@@ -45,7 +46,7 @@ def visible_shares(embedding: TaskEmbedding, shape: Sequence[int], sure: Sequenc
     Args:
         embedding: of K classes with memories, aligned with the query.
         shape: of the query, voxels.
-        sure: for each memory whether the alignment is.
+        sure: for each memory whether its field of view matches.
     """
     shares = torch.stack([_visible(memory, shape) for memory in embedding.memories], dim=1)  # (K, N)
     shares[:, [not one for one in sure]] = 1.0
@@ -61,7 +62,8 @@ def _visible(memory: ReferenceMemory, shape: Sequence[int]) -> Tensor:
         index = torch.arange(cells, device=masks.device) - (cells - 1) / 2
         inside = (index * MASK_STRIDE + memory.offset[0, axis]).abs() <= length / 2
         masks = masks.index_select(1 + axis, inside.nonzero()[:, 0])
-    return masks.flatten(1).sum(1) / whole.clamp_min(1e-6)
+    seen = masks.flatten(1).sum(1) / whole.clamp_min(1e-6)
+    return torch.where(whole > 0, seen, 1.0)  # a mask that rounds to nothing says nothing
 
 
 def _volumes(embedding: TaskEmbedding) -> Tensor:
@@ -70,5 +72,7 @@ def _volumes(embedding: TaskEmbedding) -> Tensor:
     return volumes.where(volumes > 0, torch.inf).amin(1) * MASK_STRIDE**3
 
 
-def _worth_keeping(logits: Tensor, volume: float) -> bool:
+def _worth_keeping(logits: Tensor, share: float, volume: float) -> bool:
+    if share < NOT_IN_VIEW:
+        return expected_dice(logits) >= SURELY_THERE
     return int((logits > 0).sum()) >= WORTH_VOLUME * volume or expected_dice(logits) >= WORTH_DICE

@@ -49,7 +49,7 @@ def block(*starts: int, side: int = 12) -> tuple[slice, slice, slice]:
 class Threshold(Segmenter):
     """Finds what is bright, and needs no training for it."""
 
-    def segment(self, image, embedding, progress=None):
+    def segment(self, image, embedding, progress=None, whole=True):
         middle = (image.max() + image.min()) / 2
         return (image - middle).expand(len(embedding.names), *image.shape[1:]).contiguous()
 
@@ -164,7 +164,7 @@ def test_a_box_that_shows_nothing_is_not_looked_at():
     class Mistaken(Threshold):
         """Finds something at the far end, where the study is flat."""
 
-        def segment(self, image, embedding, progress=None):
+        def segment(self, image, embedding, progress=None, whole=True):
             logits = torch.full((1, *image.shape[1:]), -1.0)
             logits[:, :4] = 1.0
             return logits
@@ -224,9 +224,17 @@ def test_a_mistake_is_not_looked_at():
     task = encode_task(runner, [reference], modality="ct")
     assert task.looks
     shown = []
-    runner.segment = lambda image, embedding, progress=None: (
+    runner.segment = lambda image, embedding, progress=None, whole=True: (
         shown.append(tuple(image.shape[1:])), Threshold.segment(runner, image, embedding))[1]  # fmt: skip
     apply_task(runner, task, query.image)
     assert len(shown) == 1
     apply_task(runner, task, reference.image)
     assert len(shown) > 2
+
+
+def test_one_class_that_was_found_is_enough_for_a_look_at_the_group():
+    grid = make_grid(Volume(np.ones((10, 10, 10), np.float32), MM), (1.0, 1.0, 1.0))
+    small, large = torch.full((10, 10, 10), -1.0), torch.full((10, 10, 10), -1.0)
+    small[:5, :5, 0] = 1.0
+    assert enough_found(torch.stack([small, large]), grid, (50.0, 900.0))
+    assert not enough_found(torch.stack([large, small]), grid, (50.0, 900.0))

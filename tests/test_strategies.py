@@ -27,7 +27,7 @@ class FirstPass(Segmenter):
         super().__init__(network(), window=WINDOW)
         self.logits = masks * 2 - 1
 
-    def segment(self, image: Tensor, embedding: TaskEmbedding, progress=None) -> Tensor:
+    def segment(self, image: Tensor, embedding: TaskEmbedding, progress=None, whole=True) -> Tensor:
         return self.logits
 
 

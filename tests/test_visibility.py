@@ -64,7 +64,7 @@ def speckled(voxels: int, strength: float) -> torch.Tensor:
 
 def test_what_is_out_of_view_is_emptied_and_nothing_else_is():
     task = moved(task_of(box(0, 8), box(16, 32)), 12)  # 20 voxels of the first axis are shared
-    before = torch.stack([speckled(4000, 5.0), speckled(4000, 5.0)])
+    before = torch.stack([speckled(4000, 0.1), speckled(4000, 0.1)])
     after = without_the_unseen(before.clone(), task, (True,))
     assert visible_shares(task, (SIDE,) * 3, (True,)).tolist() == pytest.approx([0.0, 1.0])
     assert float(after[0].max()) == NOT_THERE and torch.equal(after[1], before[1])
@@ -93,6 +93,15 @@ def test_the_paper_s_network_keeps_no_masks_and_is_left_alone():
     task = runner.encode(noise(1, SIDE, SIDE, SIDE), masks, ("a",))
     before = speckled(3, 0.1)[None]
     assert torch.equal(without_the_unseen(before.clone(), task, (True,)), before)
+
+
+@pytest.mark.parametrize(("strength", "kept"), [(0.1, False), (9.0, True)])
+def test_what_is_surely_found_is_kept_even_where_it_should_not_be_in_view(strength, kept):
+    """Persons differ in size, so the shift of the whole field may put a structure just outside."""
+    task = moved(task_of(box(0, 8)), 16)
+    assert visible_shares(task, (SIDE,) * 3, (True,)).tolist() == pytest.approx([0.0])
+    after = without_the_unseen(speckled(4000, strength)[None], task, (True,))
+    assert bool((after > 0).any()) == kept
 
 
 def test_nothing_is_emptied_where_the_alignment_is_not_sure():

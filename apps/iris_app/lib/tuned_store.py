@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from apps.iris_app.lib.catalogue import Catalogue, ReferenceEntry
 from apps.iris_app.lib.embedding_store import Spacing, read_reference
-from apps.iris_app.lib.state import State, digest, read_json, write_json
+from apps.iris_app.lib.state import METHOD, State, digest, read_json, write_json
 from iris_core.card import load_card, save_card
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import CardError
@@ -120,7 +120,7 @@ class TunedStore:
 
 def _key(task: Task, entries: Sequence[ReferenceEntry]) -> str:
     used = [(entry.study, entry.checksum) for entry in entries]
-    return f"{task.modality}-{digest(task.fingerprint, used, task.spacing)}"
+    return f"{task.modality}-{digest(METHOD, task.fingerprint, used, task.spacing)}"
 
 
 def _example(
