@@ -39,7 +39,7 @@ class Shift(NamedTuple):
 
 
 def aligned(
-    embedding: TaskEmbedding, features: Tensor, offset: Tensor
+    embedding: TaskEmbedding, features: Tensor, offset: Tensor, inside: Tensor
 ) -> tuple[TaskEmbedding, tuple[bool, ...]]:
     """The embedding with every memory moved to where the query has the same places.
 
@@ -47,11 +47,12 @@ def aligned(
         embedding: of K classes.
         features: (F, d, h, w), the query's matching features at stride 4.
         offset: (3,) voxels, centre of that grid minus the centre of the query's field of view.
+        inside: (1, d, h, w) in [0, 1], how much of each cell is image and not padding.
 
     Returns:
         The embedding, and for each memory whether its field of view matches the query's.
     """
-    shifts = [field_shift(features, offset, memory) for memory in embedding.memories]
+    shifts = [field_shift(features, offset, memory, inside) for memory in embedding.memories]
     memories = tuple(
         replace(memory, offset=memory.offset - shift.voxels[None])
         for memory, shift in zip(embedding.memories, shifts, strict=True)
@@ -59,21 +60,25 @@ def aligned(
     return replace(embedding, memories=memories), tuple(shift.sure for shift in shifts)
 
 
-def field_shift(features: Tensor, offset: Tensor, memory: ReferenceMemory) -> Shift:
+def field_shift(
+    features: Tensor, offset: Tensor, memory: ReferenceMemory, inside: Tensor | None = None
+) -> Shift:
     """The shift that brings a query's places to the reference's.
 
     Args:
         features: (F, d, h, w), the query's matching features at stride 4.
         offset: (3,) voxels, centre of that grid minus the centre of the query's field of view.
         memory: of the reference, batch of 1.
+        inside: (1, d, h, w) in [0, 1], how much of each cell is image and not padding; None: all of it.
 
     Returns:
         Where no shift is clearly better than none: none, but for what the structures gain beside it.
     """
-    query, reference = _unit(features), _unit(memory.features[0])
-    ones = torch.ones_like(reference[:1])
-    whole = _scores(query, reference, ones)
-    least = LEAST_OVERLAP * min(query[0].numel(), reference[0].numel())
+    inside = torch.ones_like(features[:1]) if inside is None else inside
+    ones = torch.ones_like(memory.features[0, :1])
+    query, reference = _unit(features, inside), _unit(memory.features[0], ones)
+    whole = _scores(query, reference, ones, inside)
+    least = LEAST_OVERLAP * min(float(inside.sum()), reference[0].numel())
     field = torch.where(whole.weight >= least, whole.mean, -torch.inf)
     moves = whole.moves + memory.offset[0] - offset
     still = int(moves.norm(dim=-1).argmin())
@@ -82,7 +87,7 @@ def field_shift(features: Tensor, offset: Tensor, memory: ReferenceMemory) -> Sh
         best = still
 
     rim = _rim(memory)
-    seen = _scores(query, reference, rim)
+    seen = _scores(query, reference, rim, inside)
     own = torch.where(seen.weight >= (LEAST_SEEN * rim.sum()).clamp_min(0.5), seen.mean, -torch.inf)
     if not own[best].isfinite():
         nothing = torch.zeros_like(offset)
@@ -112,15 +117,15 @@ class _Scores:
     weight: Tensor
 
 
-def _scores(query: Tensor, reference: Tensor, weight: Tensor) -> _Scores:
-    """Args: unit vectors (F, ...) on two grids; weight (1, ...) of the reference's cells."""
+def _scores(query: Tensor, reference: Tensor, weight: Tensor, inside: Tensor) -> _Scores:
+    """Args: unit vectors (F, ...) on two grids; weights (1, ...) of the reference's and the query's cells."""
     sizes = [a + b - 1 for a, b in zip(query.shape[1:], reference.shape[1:], strict=True)]
 
     def spectrum(maps: Tensor) -> Tensor:
         return torch.fft.rfftn(maps, s=sizes, dim=(1, 2, 3))
 
-    there = spectrum(torch.ones_like(query[:1])).conj()
-    total = torch.fft.irfftn((spectrum(reference * weight) * spectrum(query).conj()).sum(0), s=sizes)
+    there = spectrum(inside).conj()
+    total = torch.fft.irfftn((spectrum(reference * weight) * spectrum(query * inside).conj()).sum(0), s=sizes)
     count = torch.fft.irfftn((spectrum(weight) * there)[0], s=sizes)
     # entry t: query cell x lies on reference cell x + t; measured from the centres, in voxels
     moves = []
@@ -160,6 +165,7 @@ def _rim(memory: ReferenceMemory) -> Tensor:
     return cells
 
 
-def _unit(features: Tensor) -> Tensor:
-    """Unit vectors after the mean over the volume is taken away."""
-    return F.normalize(features - features.mean((1, 2, 3), keepdim=True), dim=0)
+def _unit(features: Tensor, inside: Tensor) -> Tensor:
+    """Unit vectors after the mean over what is inside is taken away."""
+    mean = (features * inside).sum((1, 2, 3), keepdim=True) / inside.sum()
+    return F.normalize(features - mean, dim=0)

@@ -160,7 +160,9 @@ class Segmenter:
             offset = offset_of((0, 0, 0), window, padding).to(self.device)
             sure: tuple[bool, ...] = ()
             if embedding.memories:
-                embedding, sure = aligned(embedding, features.pyramid[1][0], offset)
+                embedding, sure = aligned(
+                    embedding, features.pyramid[1][0], offset, self._inside(image, padded)
+                )
             logits = self.decode(features, embedding, offset[None]).logits
             if progress is not None:
                 progress(1, 1)
@@ -168,7 +170,7 @@ class Segmenter:
             return without_the_unseen(logits, embedding, sure) if whole else logits
         sure = ()
         if embedding.memories:
-            embedding, sure = aligned(embedding, *self._survey(image))
+            embedding, sure = aligned(embedding, *self._survey(image), self._inside(image, pad(image)[0]))
         logits = padding.remove(self._slide(padded, padding, window, embedding, progress))
         return without_the_unseen(logits, embedding, sure) if whole else logits
 
@@ -221,6 +223,11 @@ class Segmenter:
             )
             canvas[(slice(None), *cells)] = found
         return canvas, offset_of((0, 0, 0), shape, padding).to(self.device)
+
+    def _inside(self, image: Tensor, padded: Tensor) -> Tensor:
+        """(1, d, h, w) at stride 4: how much of each cell of the padded image is image."""
+        ones, _ = pad(torch.ones_like(image[:1]), tuple(padded.shape[1:]))
+        return F.avg_pool3d(ones, FEATURE_STRIDE).to(self.device)
 
     @torch.no_grad()
     def image_vector(self, image: Tensor) -> Tensor:

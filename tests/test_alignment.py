@@ -91,6 +91,17 @@ def test_smooth_volumes_with_nothing_in_common_are_never_sure(seed):
     assert field_shift(smooth(1), torch.zeros(3), memory_of(smooth(1), box=INSIDE)).sure
 
 
+def test_padding_is_no_part_of_the_query():
+    """Few slices between much padding: they are found where they lie, whatever the padding looks like."""
+    reference, slices = smooth(1), slice(9, 13)
+    query, inside = torch.zeros(16, 16, 14, 12), torch.zeros(1, 16, 14, 12)
+    query[:, 6:10], inside[:, 6:10] = reference[:, slices], 1
+    query[:, 10:] = reference[:, 10:]  # what padding must not be taken for
+    memory = memory_of(reference, box=(slices, slice(5, 9), slice(4, 8)))
+    found = field_shift(query, torch.zeros(3), memory, inside)
+    assert found.sure and (found.voxels - torch.tensor([3.0 * FEATURE_STRIDE, 0, 0])).abs().max() <= 2
+
+
 def test_half_a_cell_is_told_from_none():
     reference = smooth(3, (33, 14, 12))
     moved = (reference[:, 0:32] + reference[:, 1:33]) / 2  # sampled between the cells
