@@ -25,8 +25,14 @@ class BankSegmenter(Segmenter):
     """
 
     @torch.no_grad()
-    def segment(self, image: Tensor, embedding: TaskEmbedding, progress: Progress | None = None) -> Tensor:
-        """As `Segmenter.segment`. Args: embedding: tokens alone."""
+    def segment(
+        self,
+        image: Tensor,
+        embedding: TaskEmbedding,
+        progress: Progress | None = None,
+        whole: bool = True,
+    ) -> Tensor:
+        """As `Segmenter.segment`. Args: embedding: tokens alone, which say nothing about what is in view."""
         embedding = embedding.to(self.device)
         sides = tuple(max(w, n) for w, n in zip(self.window, image.shape[1:], strict=True))
         padded, padding = pad(image, sides)  # type: ignore[arg-type]
@@ -43,9 +49,9 @@ class BankSegmenter(Segmenter):
         return padding.remove(total / share)
 
     def _logits(self, part: Tensor, embedding: TaskEmbedding) -> Tensor:
-        whole, padding = pad(part, tuple(fitting(n) for n in part.shape[1:]))  # type: ignore[arg-type]
+        padded, padding = pad(part, tuple(fitting(n) for n in part.shape[1:]))  # type: ignore[arg-type]
         offset = torch.zeros(1, 3, device=self.device)
-        return padding.remove(self.decode(self._features(whole), embedding, offset).logits[0].float().cpu())
+        return padding.remove(self.decode(self._features(padded), embedding, offset).logits[0].float().cpu())
 
 
 def even_starts(length: int, window: int, overlap: float) -> list[int]:
