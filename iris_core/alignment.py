@@ -35,7 +35,7 @@ class Shift(NamedTuple):
     """What to add to the offsets of the query's windows, voxels (3,); whether the views match there."""
 
     voxels: Tensor
-    sure: bool
+    matched: bool
 
 
 def aligned(
@@ -57,7 +57,7 @@ def aligned(
         replace(memory, offset=memory.offset - shift.voxels[None])
         for memory, shift in zip(embedding.memories, shifts, strict=True)
     )
-    return replace(embedding, memories=memories), tuple(shift.sure for shift in shifts)
+    return replace(embedding, memories=memories), tuple(shift.matched for shift in shifts)
 
 
 def field_shift(

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from iris_core.embedding import TaskEmbedding
 from iris_core.grid import Box, Grid, Spacing, nonzero_box
-from iris_core.model.reference_memory import MASK_STRIDE
 from iris_core.orientation import canonical_affine, to_canonical
 from iris_core.reference import ClassInfo, Reference
 from iris_core.spacing import choose_spacing
@@ -149,16 +148,11 @@ def shown_volumes(pool: Sequence[TaskEmbedding], names: Sequence[str], spacing: 
         names: of the classes.
         spacing: at which the references were encoded.
     """
-    cell = float(np.prod(spacing)) * MASK_STRIDE**3
+    voxel = float(np.prod(spacing))
     volumes = []
     for name in names:
-        shown = [
-            float(memory.masks[0, one.names.index(name)].sum()) * cell
-            for one in pool
-            if name in one.names
-            for memory in one.memories
-        ]
-        volumes.append(min(shown, default=0.0))
+        shown = [float(one.volumes[one.names.index(name)]) * voxel for one in pool if name in one.names]
+        volumes.append(min(shown))
     return tuple(volumes)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from iris_core.errors import InputError
-from iris_core.model.reference_memory import ReferenceMemory
+from iris_core.model.reference_memory import MASK_STRIDE, ReferenceMemory
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +57,14 @@ class TaskEmbedding:
             memories=tuple(memory.select(where) for memory in self.memories),
             weights=None if self.weights is None else self.weights[where],
         )
+
+    @property
+    def volumes(self) -> Tensor:
+        """(K,) voxels: the least that a memory shows of each class; zeros where none shows any."""
+        if not self.memories:
+            return torch.zeros(len(self.names))
+        shown = torch.stack([memory.masks[0].flatten(1).sum(1) for memory in self.memories], dim=1)
+        return shown.where(shown > 0, torch.inf).amin(1).nan_to_num(posinf=0.0) * MASK_STRIDE**3
 
     def to(self, device: torch.device | str) -> TaskEmbedding:
         """The same embedding on a device."""

@@ -155,24 +155,23 @@ class Segmenter:
         embedding = embedding.to(self.device)
         window = tuple(min(w, fitting(n)) for w, n in zip(self.window, image.shape[1:], strict=True))
         padded, padding = pad(image, tuple(max(w, n) for w, n in zip(window, image.shape[1:], strict=True)))
+        matched: tuple[bool, ...] = ()
         if tuple(padded.shape[1:]) == window:
             features = self._features(padded)
             offset = offset_of((0, 0, 0), window, padding).to(self.device)
-            sure: tuple[bool, ...] = ()
             if embedding.memories:
-                embedding, sure = aligned(
-                    embedding, features.pyramid[1][0], offset, self._inside(image, padded)
-                )
-            logits = self.decode(features, embedding, offset[None]).logits
+                inside = self._inside(image, padded)
+                embedding, matched = aligned(embedding, features.pyramid[1][0], offset, inside)
+            logits = self.decode(features, embedding, offset[None]).logits[0].float().cpu()
             if progress is not None:
                 progress(1, 1)
-            logits = padding.remove(logits[0].float().cpu())
-            return without_the_unseen(logits, embedding, sure) if whole else logits
-        sure = ()
-        if embedding.memories:
-            embedding, sure = aligned(embedding, *self._survey(image), self._inside(image, pad(image)[0]))
-        logits = padding.remove(self._slide(padded, padding, window, embedding, progress))
-        return without_the_unseen(logits, embedding, sure) if whole else logits
+        else:
+            if embedding.memories:
+                inside = self._inside(image, pad(image)[0])
+                embedding, matched = aligned(embedding, *self._survey(image), inside)
+            logits = self._slide(padded, padding, window, embedding, progress)
+        logits = padding.remove(logits)
+        return without_the_unseen(logits, embedding, matched) if whole else logits
 
     def _slide(
         self,

@@ -23,33 +23,33 @@ SURELY_THERE = 0.7  # expected Dice that keeps even what should not be in view (
 NOT_THERE = -6.0  # logit at most, of a structure that is left out
 
 
-def without_the_unseen(logits: Tensor, embedding: TaskEmbedding, sure: Sequence[bool]) -> Tensor:
+def without_the_unseen(logits: Tensor, embedding: TaskEmbedding, matched: Sequence[bool]) -> Tensor:
     """Empties classes that the query's field of view leaves out, in place.
 
     Args:
         logits: (K, D, H, W) of a whole query on its working grid.
         embedding: of the K classes, aligned with the query (iris_core.alignment).
-        sure: for each memory whether its field of view matches; where not, all is taken to be in view.
+        matched: for each memory whether its field of view matches; where not, all is taken to be in view.
     """
     if not embedding.memories:
         return logits
-    visible, volumes = visible_shares(embedding, logits.shape[1:], sure), _volumes(embedding)
-    for one, share, volume in zip(logits, visible.tolist(), volumes.tolist(), strict=True):
+    visible = visible_shares(embedding, logits.shape[1:], matched).tolist()
+    for one, share, volume in zip(logits, visible, embedding.volumes.tolist(), strict=True):
         if share < HARDLY_IN_VIEW and not _worth_keeping(one, share, volume):
             one.clamp_(max=NOT_THERE)
     return logits
 
 
-def visible_shares(embedding: TaskEmbedding, shape: Sequence[int], sure: Sequence[bool]) -> Tensor:
+def visible_shares(embedding: TaskEmbedding, shape: Sequence[int], matched: Sequence[bool]) -> Tensor:
     """How much of each class lies in a query's field of view, as its references lie there: (K,) in [0, 1].
 
     Args:
         embedding: of K classes with memories, aligned with the query.
         shape: of the query, voxels.
-        sure: for each memory whether its field of view matches.
+        matched: for each memory whether its field of view matches.
     """
     shares = torch.stack([_visible(memory, shape) for memory in embedding.memories], dim=1)  # (K, N)
-    shares[:, [not one for one in sure]] = 1.0
+    shares[:, [not one for one in matched]] = 1.0
     weights = torch.ones_like(shares) if embedding.weights is None else embedding.weights.to(shares)
     return (shares * weights).sum(1) / weights.sum(1).clamp_min(1e-6)
 
@@ -64,12 +64,6 @@ def _visible(memory: ReferenceMemory, shape: Sequence[int]) -> Tensor:
         masks = masks.index_select(1 + axis, inside.nonzero()[:, 0])
     seen = masks.flatten(1).sum(1) / whole.clamp_min(1e-6)
     return torch.where(whole > 0, seen, 1.0)  # a mask that rounds to nothing says nothing
-
-
-def _volumes(embedding: TaskEmbedding) -> Tensor:
-    """(K,): the least volume that a reference shows of each class, working voxels."""
-    volumes = torch.stack([memory.masks[0].flatten(1).sum(1) for memory in embedding.memories], dim=1)
-    return volumes.where(volumes > 0, torch.inf).amin(1) * MASK_STRIDE**3
 
 
 def _worth_keeping(logits: Tensor, share: float, volume: float) -> bool:

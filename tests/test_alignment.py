@@ -30,18 +30,18 @@ def test_a_cropped_query_is_moved_to_where_its_places_lie(axis, cut, end):
     expected = torch.zeros(3)
     expected[axis] = cut / 2 * FEATURE_STRIDE * (1 if end == "first" else -1)
     shift = field_shift(query, torch.zeros(3), memory_of(ANATOMY))
-    assert torch.allclose(shift.voxels, expected) and shift.sure
+    assert torch.allclose(shift.voxels, expected) and shift.matched
 
 
 def test_the_same_field_of_view_is_not_moved():
     shift = field_shift(ANATOMY, torch.zeros(3), memory_of(ANATOMY))
-    assert shift.voxels.abs().max() == 0 and shift.sure
+    assert shift.voxels.abs().max() == 0 and shift.matched
 
 
 def test_volumes_with_nothing_in_common_are_not_moved():
     other = torch.randn(ANATOMY.shape, generator=torch.Generator().manual_seed(4))
     shift = field_shift(other, torch.zeros(3), memory_of(ANATOMY))
-    assert shift.voxels.abs().max() == 0 and not shift.sure
+    assert shift.voxels.abs().max() == 0 and not shift.matched
 
 
 def test_offsets_of_both_grids_are_taken_into_account():
@@ -85,10 +85,10 @@ def test_a_place_that_suits_a_structure_but_nothing_around_it_is_not_taken():
 
 
 @pytest.mark.parametrize("seed", [2, 4, 6])
-def test_smooth_volumes_with_nothing_in_common_are_never_sure(seed):
+def test_smooth_volumes_with_nothing_in_common_never_match(seed):
     """Features that change slowly agree by chance at some shift more often than noise does."""
-    assert not field_shift(smooth(seed), torch.zeros(3), memory_of(smooth(1), box=INSIDE)).sure
-    assert field_shift(smooth(1), torch.zeros(3), memory_of(smooth(1), box=INSIDE)).sure
+    assert not field_shift(smooth(seed), torch.zeros(3), memory_of(smooth(1), box=INSIDE)).matched
+    assert field_shift(smooth(1), torch.zeros(3), memory_of(smooth(1), box=INSIDE)).matched
 
 
 def test_padding_is_no_part_of_the_query():
@@ -99,7 +99,7 @@ def test_padding_is_no_part_of_the_query():
     query[:, 10:] = reference[:, 10:]  # what padding must not be taken for
     memory = memory_of(reference, box=(slices, slice(5, 9), slice(4, 8)))
     found = field_shift(query, torch.zeros(3), memory, inside)
-    assert found.sure and (found.voxels - torch.tensor([3.0 * FEATURE_STRIDE, 0, 0])).abs().max() <= 2
+    assert found.matched and (found.voxels - torch.tensor([3.0 * FEATURE_STRIDE, 0, 0])).abs().max() <= 2
 
 
 def test_half_a_cell_is_told_from_none():

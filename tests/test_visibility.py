@@ -104,7 +104,7 @@ def test_what_is_surely_found_is_kept_even_where_it_should_not_be_in_view(streng
     assert bool((after > 0).any()) == kept
 
 
-def test_nothing_is_emptied_where_the_alignment_is_not_sure():
+def test_nothing_is_emptied_where_the_views_do_not_match():
     task = moved(task_of(box(0, 8)), 32)
     before = speckled(50, 0.1)[None]
     assert torch.equal(without_the_unseen(before.clone(), task, (False,)), before)
