@@ -66,6 +66,12 @@ def test_a_run_of_seconds_leaves_weights_and_a_log_and_can_be_gone_on_from(tmp_p
     assert set(steps) <= {20, first.meta["steps"], again.meta["steps"]}
 
 
+def test_the_last_steps_are_reported_once(tmp_path):
+    pretrain(settings(tmp_path, log_every=1))
+    found = [line["steps"] for line in lines(tmp_path)]
+    assert found == list(range(1, len(found) + 1)) and all(line["rate"] > 0 for line in lines(tmp_path))
+
+
 def counted(monkeypatch, spoil) -> list[int]:
     """Makes the loss of the steps that `spoil` chooses not finite; gives the list of spoilt steps."""
     spoilt: list[int] = []

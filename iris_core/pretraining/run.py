@@ -83,6 +83,7 @@ def _segment(settings: Settings, rank: int) -> None:
 
     started, saved, losses, row = time.monotonic(), time.monotonic(), [], 0
     base, team = float(done["seconds"]), Team(rank, settings.workers)
+    reported: float | None = None  # steps at the last line of the log
     whole = max(base + settings.minutes * 60, (settings.total_minutes or 0) * 60)
     while True:
         elapsed, ended = team.clock(time.monotonic() - started)
@@ -126,13 +127,14 @@ def _segment(settings: Settings, rank: int) -> None:
             done["seconds"] = base + time.monotonic() - started
             if done["steps"] % settings.log_every == 0 or done["steps"] == 20:
                 _report(settings, average.model, done, controls, losses, rate)
-                losses = []
+                losses, reported = [], done["steps"]
             if time.monotonic() - saved > settings.save_minutes * 60:
                 saved = time.monotonic()
                 _save(settings, average.model, done)
     if rank == 0:
         done["seconds"] = base + time.monotonic() - started
-        _report(settings, average.model, done, controls, losses, 0.0)
+        if done["steps"] != reported:
+            _report(settings, average.model, done, controls, losses, 0.0)
         _save(settings, average.model, done)
         draw_curve(settings.output / "log.jsonl", settings.output / "curve.png")
 
