@@ -18,11 +18,12 @@ from iris_core.volume import LabelVolume, Volume
 
 BINS = 32  # of the joint histogram
 SAMPLED = 0.2  # share of the voxels that are compared, of large volumes
-FEWEST = 10_000  # voxels compared where the volume has them
+FEWEST, MOST = 10_000, 40_000  # voxels compared at a level of the pyramid, where it has them
 SHORTEST = 12  # voxels per side that a coarser level keeps
 MESH_VOXELS = 10  # working voxels between the control points of the B-splines, about
 PYRAMIDS = ((4, 2, 1), (2, 1))  # how much coarser each pass is: affine, B-splines
 STEPS = (200, 50)  # at most, per level of the pyramid
+LOOKS = 100  # at the B-splines' metric, at most, per level: a line search takes several a step
 
 
 def registration(
@@ -78,7 +79,7 @@ def _carried(moving: Prepared, masks: torch.Tensor, target: Prepared, seed: int)
     mesh = [max(2, round(size / MESH_VOXELS)) for size in fixed.GetSize()]
     splines = sitk.BSplineTransformInitializer(fixed, mesh)
     method = _method(1, fixed, seed)
-    method.SetOptimizerAsLBFGSB(gradientConvergenceTolerance=1e-5, numberOfIterations=STEPS[1])
+    method.SetOptimizerAsLBFGSB(1e-5, STEPS[1], maximumNumberOfFunctionEvaluations=LOOKS)
     method.SetMovingInitialTransform(affine)
     method.SetInitialTransform(splines)
     both = sitk.CompositeTransform([affine, method.Execute(fixed, floating)])
@@ -90,16 +91,21 @@ def _carried(moving: Prepared, masks: torch.Tensor, target: Prepared, seed: int)
 def _method(stage: int, fixed, seed: int):
     import SimpleITK as sitk
 
-    share = min(1.0, max(SAMPLED, FEWEST / fixed.GetNumberOfPixels()))
     factors = [f for f in PYRAMIDS[stage] if f == 1 or min(fixed.GetSize()) >= f * SHORTEST]
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(BINS)
     method.SetMetricSamplingStrategy(method.RANDOM)
-    method.SetMetricSamplingPercentage(share, seed + 1)  # 0 would take the clock
+    shares = [share_compared(fixed.GetNumberOfPixels() / factor**3) for factor in factors]
+    method.SetMetricSamplingPercentagePerLevel(shares, seed + 1)  # 0 would take the clock
     method.SetInterpolator(sitk.sitkLinear)
     method.SetShrinkFactorsPerLevel(factors)
     method.SetSmoothingSigmasPerLevel([factor / 2 if factor > 1 else 0 for factor in factors])
     return method
+
+
+def share_compared(voxels: float) -> float:
+    """The share of so many voxels that is compared."""
+    return min(1.0, max(SAMPLED, FEWEST / voxels), MOST / voxels)
 
 
 def _itk(volume: torch.Tensor, prepared: Prepared):

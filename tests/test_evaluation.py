@@ -228,6 +228,23 @@ def test_a_network_that_breaks_scores_zero_beside_an_unharmed_copy_prompt(datase
     assert "boom" in record["summary"]["failures"][0]
 
 
+def test_a_run_that_is_ended_leaves_the_pairs_it_measured(dataset, monkeypatch):
+    _, whole = evaluate(dataset)
+    apply, asked = StubEngine.apply, []
+
+    def ended(*arguments, **options):
+        asked.append(0)
+        if len(asked) == 5:
+            raise KeyboardInterrupt
+        return apply(*arguments, **options)
+
+    monkeypatch.setattr(StubEngine, "apply", ended)
+    (dataset.parent / "figures.json").unlink()
+    _, record = evaluate(dataset)
+    assert without_costs(record["pairs"]) == without_costs(whole["pairs"][:4])
+    assert (record["summary"]["pairs"], record["pairs_asked"], whole["pairs_asked"]) == (4, 6, 6)
+
+
 def test_results_are_judged_in_the_query_s_own_grid(dataset):
     image, label = dataset / "imagesTr/case_2_0000.nii.gz", dataset / "labelsTr/case_2.nii.gz"
     turned = np.array([[0, -1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]) * 1.5

@@ -72,6 +72,24 @@ def test_the_last_steps_are_reported_once(tmp_path):
     assert found == list(range(1, len(found) + 1)) and all(line["rate"] > 0 for line in lines(tmp_path))
 
 
+def test_steps_in_place_of_minutes_end_a_run_and_drive_its_schedule(tmp_path):
+    asked = {"log_every": 1, "warmup": 1, "steps": 6, "rate": 1e-3}
+    whole = load_model(pretrain(settings(tmp_path / "whole", **asked)))
+    assert whole.meta["steps"] == 6
+    rates = [line["rate"] for line in lines(tmp_path / "whole")]
+    assert rates == pytest.approx([1e-3 * (1 - step / 6) ** loop.POWER for step in range(6)], abs=1e-6)
+    again = load_model(
+        pretrain(
+            settings(
+                tmp_path / "whole", **asked | {"steps": 8}, resume=tmp_path / "whole" / "last.safetensors"
+            )
+        )
+    )
+    assert again.meta["steps"] == 8
+    with pytest.raises(InputError, match="steps"):
+        settings(tmp_path, steps=0)
+
+
 def counted(monkeypatch, spoil) -> list[int]:
     """Makes the loss of the steps that `spoil` chooses not finite; gives the list of spoilt steps."""
     spoilt: list[int] = []

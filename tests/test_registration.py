@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from iris_core.metrics import dice
-from iris_core.registration import registration
+from iris_core.registration import FEWEST, MOST, registration, share_compared
 from iris_core.volume import LabelVolume, Volume
 
 SIDE = 24
@@ -54,3 +54,9 @@ def test_a_class_that_nobody_holds_stays_empty():
     reference, (query, _) = study(0), study(2)
     found = registration([reference], query, [3, 5], modality="mr", spacing=(STEP,) * 3)
     assert 5 not in found.array
+
+
+def test_neither_a_small_nor_a_large_volume_is_compared_too_much_or_too_little():
+    for voxels in (100, FEWEST, 4 * FEWEST, 50 * FEWEST, 1000 * FEWEST):
+        compared = share_compared(voxels) * voxels
+        assert min(voxels, FEWEST) <= round(compared) <= min(voxels, MOST)

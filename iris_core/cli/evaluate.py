@@ -45,7 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sets counted from 0; a missing one counts as 0; repeat for several",
     )
     peers.add_argument(
-        "--json", type=Path, metavar="FILE", help="write every pair and the summary; - for stdout"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write every pair and the summary, after each pair; - for stdout, at the end",
     )
     peers.add_argument(
         "--picture", type=Path, metavar="FILE.png", help="draw every pair's Dice by class and method"
@@ -65,7 +68,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     from iris_core.cli.console import Console
     from iris_core.cli.engine import Engine
-    from iris_core.evaluation import Bench, as_record, draw_picture, summarise, table
+    from iris_core.evaluation import (
+        Bench,
+        Measurement,
+        Pair,
+        Summary,
+        as_record,
+        draw_picture,
+        summarise,
+        table,
+    )
     from iris_core.folder_run import require_writable
     from iris_core.report import refuse_as_record, to_json, write_json
 
@@ -99,14 +111,24 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
         )
 
-    bar = console.bar(sum(len(entry.queries) for entry in sets), "pair")
+    def record_of(found: Measurement, figures: Summary) -> dict:
+        how = arguments.words, engine.weights, engine.device
+        return as_record(dataset.folder, *how, found, figures, names, asked=asked)
+
+    def keep(pair: Pair) -> None:
+        bar.update()
+        so_far.append(pair)
+        if to_file:  # a run that is ended leaves what it has
+            found = Measurement(tuple(so_far), ())
+            write_json(record_of(found, summarise(found, names, seed=arguments.seed)), arguments.json)
+
+    asked, so_far = sum(len(entry.queries) for entry in sets), []
+    bar = console.bar(asked, "pair")
     bench = Bench(names, chosen.groups, encode, engine.apply, arguments.channel, peers)
-    measurement = bench.measure(sets, step=lambda _: bar.update())
+    measurement = bench.measure(sets, step=keep)
     bar.close()
     summary = summarise(measurement, names, seed=arguments.seed)
-    record = as_record(
-        dataset.folder, arguments.words, engine.weights, engine.device, measurement, summary, names
-    )
+    record = record_of(measurement, summary)
     if to_file:
         write_json(record, arguments.json)
     if arguments.json is not None and not to_file:

@@ -18,7 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for weights, log and curve (default: iris-pretrain)",
     )
     parser.add_argument("--preset", help="size of the network: paper, small or tiny")
-    parser.add_argument("--minutes", type=float, metavar="N", help="wall time of this segment")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--minutes", type=float, metavar="N", help="wall time of this segment (default: 10)")
+    budget.add_argument(
+        "--steps", type=options.count, metavar="N", help="of the whole run, in place of minutes"
+    )
     parser.add_argument(
         "--total-minutes",
         type=float,
@@ -55,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     from iris_core.pretraining import run as pretrain
     from iris_core.pretraining.settings import GPU_SHAPES
 
-    names = ("preset", "minutes", "total_minutes", "resume", "batch", "workers", "seed", "families")
+    names = ("preset", "minutes", "total_minutes", "steps", "resume", "batch", "workers", "seed", "families")
     given = {name: getattr(arguments, name) for name in (*names, "matching")}
     given = {name: value for name, value in given.items() if value is not None}
     device = choose_device(arguments.device)

@@ -156,7 +156,7 @@ class Bench:
     peers: Mapping[str, Peer] = field(default_factory=dict)
 
     def measure(
-        self, sets: Sequence[ReferenceSet], step: Callable[[str], None] = lambda _: None
+        self, sets: Sequence[ReferenceSet], step: Callable[[Pair], None] = lambda _: None
     ) -> Measurement:
         """Measures every set on its queries. References are encoded once a set.
 
@@ -165,7 +165,7 @@ class Bench:
 
         Args:
             sets: what to run, from `draw_sets` or `ordered_pairs`.
-            step: called with the query's name after each pair.
+            step: called with each pair once it is measured.
         """
         pairs, costs = [], []
         for index, chosen in enumerate(sets):
@@ -177,7 +177,7 @@ class Bench:
         )
 
     def _measure_set(
-        self, index: int, chosen: ReferenceSet, step: Callable[[str], None]
+        self, index: int, chosen: ReferenceSet, step: Callable[[Pair], None]
     ) -> tuple[list[Pair], Cost | None]:
         names = tuple(case.name for case in chosen.references)
         blanks = [Pair(index, names, query.name, group_of(query, self.groups)) for query in chosen.queries]
@@ -200,7 +200,7 @@ class Bench:
         for blank, query in zip(blanks, chosen.queries, strict=True):
             pair = self._measure_pair(blank, query, references, chosen.values, task)
             pairs.append(replace(pair, failure=pair.failure or failure))
-            step(query.name)
+            step(pairs[-1])
         return pairs, cost
 
     def _measure_pair(

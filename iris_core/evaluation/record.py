@@ -20,6 +20,8 @@ def as_record(
     measurement: Measurement,
     summary: Summary,
     names: Mapping[int, str],
+    *,
+    asked: int | None = None,
 ) -> dict:
     """Gives everything that is needed to check or redo the figures.
 
@@ -28,15 +30,17 @@ def as_record(
         command: the words of the command line.
         weights: preset, fingerprint and origin of the weights.
         device: where the network ran.
-        measurement: all pairs.
+        measurement: all pairs, or those that are measured so far.
         summary: their means.
         names: value -> class name.
+        asked: number of pairs that the whole run measures; None: these.
     """
     return {
         "dataset": dataset.resolve().name,
         "command": list(command),
         "versions": versions(),
         "device": device,
+        "pairs_asked": len(measurement.pairs) if asked is None else asked,
         "weights": dict(weights),
         "summary": asdict(summary),
         "encode_seconds": [round(seconds, 3) for seconds in measurement.encode_seconds],

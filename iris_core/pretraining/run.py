@@ -20,6 +20,7 @@ from iris_core.memory_reuse import reuse_memory
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
 from iris_core.pretraining.average import WeightAverage
+from iris_core.pretraining.budget import Budget
 from iris_core.pretraining.controls import control_figures
 from iris_core.pretraining.curve import draw_curve
 from iris_core.pretraining.settings import Settings
@@ -37,7 +38,7 @@ SKIPS_IN_A_ROW = 5
 
 
 def run(settings: Settings) -> Path:
-    """Trains for the minutes given.
+    """Trains for the minutes, or the steps, given.
 
     Returns:
         The checkpoint, settings.output / "last.safetensors".
@@ -84,11 +85,11 @@ def _segment(settings: Settings, rank: int) -> None:
     started, saved, losses, row = time.monotonic(), time.monotonic(), [], 0
     base, team = float(done["seconds"]), Team(rank, settings.workers)
     reported: float | None = None  # steps at the last line of the log
-    whole = max(base + settings.minutes * 60, (settings.total_minutes or 0) * 60)
+    budget, rate = Budget(settings, base), 0.0
     while True:
         elapsed, ended = team.clock(time.monotonic() - started)
-        progress = (base + elapsed) / whole
-        if ended or elapsed > settings.minutes * 60:
+        progress = budget.progress(elapsed, done["steps"])
+        if ended or budget.spent(elapsed, done["steps"]):
             break
         steps_here = int(done["steps"]) - int(done.get("start", done["steps"]))
         done.setdefault("start", done["steps"])
@@ -134,7 +135,7 @@ def _segment(settings: Settings, rank: int) -> None:
     if rank == 0:
         done["seconds"] = base + time.monotonic() - started
         if done["steps"] != reported:
-            _report(settings, average.model, done, controls, losses, 0.0)
+            _report(settings, average.model, done, controls, losses, rate)
         _save(settings, average.model, done)
         draw_curve(settings.output / "log.jsonl", settings.output / "curve.png")
 

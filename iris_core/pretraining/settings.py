@@ -35,6 +35,8 @@ class Settings:
         minutes: wall time of this segment.
         total_minutes: wall time of the whole run, over all segments; drives learning rate and curriculum.
             None, or less than what is done and this segment: the run ends with this segment.
+        steps: of the whole run, in place of minutes: they end it and drive rate and curriculum, so that runs
+            on a busy machine compare.
         resume: checkpoint to go on from; moments of the optimiser start anew and warm up again.
         batch: episodes per step and worker.
         classes: most tasks per episode; each step draws between half and all of them.
@@ -57,6 +59,7 @@ class Settings:
     families: tuple[str, ...] = ()
     minutes: float = 10.0
     total_minutes: float | None = None
+    steps: int | None = None
     resume: Path | None = None
     batch: int = 2
     classes: int = 5
@@ -76,6 +79,8 @@ class Settings:
         for name in ("minutes", "batch", "classes", "workers", "rate"):
             if getattr(self, name) <= 0:
                 raise InputError("must be positive", where=name, found=getattr(self, name))
+        if self.steps is not None and self.steps <= 0:
+            raise InputError("must be positive", where="steps", found=self.steps)
         if self.matching < 0:
             raise InputError("must not be negative", where="matching", found=self.matching)
         for name in self.families:
