@@ -208,8 +208,9 @@ def test_phantoms_and_ranges_are_studies(tmp_path):
 
 def told(folder: Path, **changes) -> argparse.Namespace:
     """Options of a training of seconds."""
-    few = {"output": folder, "name": "tokens", "minutes": 1.0, "preset": "tiny", "network": "plain",
-           "held_out": ("brain",), "batch": 1, "episodes": 1, "device": "cpu", "seed": 0}  # fmt: skip
+    few = {"output": folder, "name": "tokens", "minutes": 1.0, "steps": None, "preset": "tiny",
+           "network": "plain", "held_out": ("brain",), "batch": 1, "episodes": 1, "device": "cpu",
+           "seed": 0}  # fmt: skip
     return argparse.Namespace(**few | changes)
 
 
@@ -232,6 +233,21 @@ def test_variants_differ_in_what_they_say_and_share_the_budget(tmp_path, monkeyp
     assert len(seen) == 2  # a finished variant is not trained again
     variants.train(asked[0], told(tmp_path, minutes=3.0))
     assert seen[2].minutes == 2.0 and seen[2].resume == paths[0]
+
+
+def test_steps_are_a_budget_in_place_of_minutes_and_a_variant_may_have_its_own_seed(tmp_path, monkeypatch):
+    seen = []
+
+    def pretend(settings):
+        seen.append(settings)
+        save_model(settings.output / "last.safetensors", network(), {"seconds": 9.0, "steps": settings.steps})
+        return settings.output / "last.safetensors"
+
+    monkeypatch.setattr(variants, "pretrain", pretend)
+    one = variants.Variant("again", ("chain",), seed=5)
+    for steps in (4, 4, 6):  # the second time it is finished
+        variants.train(one, told(tmp_path, steps=steps))
+    assert [(s.steps, s.seed, s.resume is None) for s in seen] == [(4, 5, True), (6, 5, False)]
 
 
 def test_held_out_families_are_not_trained_on():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.analyses import __main__ as command
-from benchmarks.analyses import ablation, families, place, strategies, tokens, variants
+from benchmarks.analyses import ablation, families, left_out, place, strategies, tokens, variants
 from iris_core.checkpoint import save_model
 from tests.raw_sets import write_raw_set
 from tests.tiny import network
@@ -105,6 +105,34 @@ def test_trainings_leave_a_row_for_every_variant(place_of, tmp_path, monkeypatch
     assert (
         tmp_path / f"{name}.png"
     ).is_file() and "unseen families (brain, heart)" in capsys.readouterr().out
+
+
+def test_leaving_a_family_out_is_measured_beside_the_training_on_all(place_of, tmp_path, monkeypatch, capsys):
+    told = []
+
+    def pretend(settings):
+        told.append(settings)
+        save_model(
+            settings.output / "last.safetensors", network(seed=len(told)), {"seconds": 9.0, "steps": 3}
+        )
+        return settings.output / "last.safetensors"
+
+    monkeypatch.setattr(variants, "pretrain", pretend)
+    monkeypatch.setattr(left_out, "episode_dice", lambda model, names, *_: [(0, 0.1, 0.4), (1, 0.1, 0.6)])
+    where = ["--sets", f"{place_of[0]}:1-2", "--references", "1", "--queries", "1"]
+    held_out = [name for name in variants.FAMILIES if name not in ("chain", "organs")]
+    more = ["--steps", "3", "--held-out", ",".join(held_out), "--episodes", "2"]
+    done, record = run(place_of, tmp_path, "left_out", *where, *more)
+    assert done == 0
+    assert [s.families for s in told] == [("organs", "chain")] * 2 + [("chain",), ("organs",)]
+    assert [s.seed for s in told] == [0, 1, 0, 0] and {s.steps for s in told} == {3}
+    rows = record["rows"]
+    assert len(rows) == 4 * (1 + 2 * 2) and len({row["variant"] for row in rows}) == 4
+    assert (tmp_path / "left_out.png").stat().st_size > 5000
+    printed = capsys.readouterr().out
+    assert "| all again |" in printed and "| without chain |" in printed and "3 steps" in printed
+    by_family = [line for line in printed.splitlines() if "without" in line]
+    assert all(line.count("+0.000 (+0.000 to +0.000)") >= 2 for line in by_family)  # episodes are pretended
 
 
 def test_a_mistake_is_told_in_a_line(place_of, tmp_path, capsys):

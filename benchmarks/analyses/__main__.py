@@ -14,7 +14,10 @@ from pathlib import Path
 from benchmarks.analyses.record import write_record
 from iris_core.errors import InputError, IrisError
 
-NAMES = ("strategies", "embeddings", "families", "tokens", "ablation", "context", "place", "absent", "crops")
+NAMES = (
+    "strategies", "embeddings", "families", "tokens", "ablation", "left_out",
+    "context", "place", "absent", "crops",
+)  # fmt: skip
 
 
 def main(words: Sequence[str] | None = None) -> int:

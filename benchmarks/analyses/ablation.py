@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable
 
 from benchmarks.analyses import variants
-from benchmarks.analyses.variants import KINDS, Variant, run_variants, spread, trained_families
+from benchmarks.analyses.variants import KINDS, Variant, run_variants, spoken_budget, spread, trained_families
 
 PARTS = {
     "query": ("context",),
@@ -52,5 +52,5 @@ def draw(record: dict, figure) -> None:
     names = [row["variant"].replace(" + ", "\n+ ") for row in record["rows"]]
     axes.set_xticks(range(len(names)), names, fontsize=8)
     axes.set_ylabel("Dice, synthetic episodes")
-    axes.set_title(f"{record['minutes']:g} minutes a variant, {record['network']} network", fontsize=9)
+    axes.set_title(f"{spoken_budget(record)} a variant, {record['network']} network", fontsize=9)
     axes.legend(fontsize=8)

@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.analyses.record import conditions, interval, markdown, spoken
 from iris_core.checkpoint import load_model
 from iris_core.cli.engine import choose_device
-from iris_core.cli.options import names
+from iris_core.cli.options import count, names
 from iris_core.errors import InputError
 from iris_core.model.iris import Iris
 from iris_core.pretraining import Settings
@@ -40,30 +40,39 @@ KINDS = ("trained", "small", "unseen")
 
 @dataclass(frozen=True)
 class Variant:
-    """One training. Args: name; families: trained on; changes: of the preset's config."""
+    """One training. Args: name; families to train on; changes of the preset's config; seed or None."""
 
     name: str
     families: tuple[str, ...]
     changes: Mapping[str, object] = field(default_factory=dict)
+    seed: int | None = None
 
 
-def add_arguments(parser: argparse.ArgumentParser, *, network: str) -> None:
+def add_arguments(
+    parser: argparse.ArgumentParser, *, network: str, held_out: tuple[str, ...] = HELD_OUT
+) -> None:
     """Adds the options of trainings.
 
     Args:
         parser: of the analysis.
         network: default, "plain" or "extended".
+        held_out: default, families that no variant trains on.
     """
     parser.add_argument("--minutes", type=float, default=30, help="of training a variant (default: 30)")
+    parser.add_argument("--steps", type=count, help="of training a variant, in place of minutes")
     parser.add_argument("--preset", default="tiny", help="(default: tiny)")
     parser.add_argument(
         "--network", choices=("plain", "extended"), default=network,
         help=f"the paper's network alone, or with our extensions (default: {network})",
     )  # fmt: skip
     parser.add_argument(
-        "--held-out", type=names, default=HELD_OUT, metavar="A,B", help="families (default: brain,heart)"
+        "--held-out",
+        type=names,
+        default=held_out,
+        metavar="A,B",
+        help=f"families (default: {','.join(held_out) or 'none'})",
     )
-    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--batch", type=count, default=2)
     parser.add_argument("--episodes", type=int, default=24, help="of each kind to measure on (default: 24)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--seed", type=int, default=0)
@@ -87,20 +96,27 @@ def trained_families(held_out: Sequence[str]) -> tuple[str, ...]:
 def train(variant: Variant, arguments: argparse.Namespace) -> Path:
     """The checkpoint of a variant, trained where it is not yet."""
     folder = arguments.output / arguments.name / variant.name.replace(" ", "_")
-    path, done = folder / "last.safetensors", 0.0
+    path, done, whole = folder / "last.safetensors", 0.0, arguments.steps or arguments.minutes * 0.99
     if path.is_file():
-        done = float(load_model(path).meta["seconds"]) / 60
-    if done >= arguments.minutes * 0.99:
+        meta = load_model(path).meta
+        done = meta["steps"] if arguments.steps else float(meta["seconds"]) / 60
+    if done >= whole:
         return path
     device = choose_device(arguments.device)
     shapes = {"shapes": GPU_SHAPES} if device == "cuda" else {}
     settings = Settings(
         output=folder, preset=arguments.preset,
         changes=(PLAIN if arguments.network == "plain" else {}) | dict(variant.changes),
-        families=variant.families, minutes=arguments.minutes - done, total_minutes=arguments.minutes,
-        resume=path if done else None, batch=arguments.batch, device=device, seed=arguments.seed, **shapes,
+        families=variant.families, resume=path if done else None, batch=arguments.batch, device=device,
+        seed=arguments.seed if variant.seed is None else variant.seed, **_budget(arguments, done), **shapes,
     )  # fmt: skip
     return pretrain(settings)
+
+
+def _budget(arguments: argparse.Namespace, done: float) -> dict[str, float]:
+    if arguments.steps:
+        return {"steps": arguments.steps}
+    return {"minutes": arguments.minutes - done, "total_minutes": arguments.minutes}
 
 
 def episode_dice(
@@ -148,13 +164,23 @@ def measured(variant: Variant, path: Path, arguments: argparse.Namespace, known:
     return row
 
 
+def training_conditions(arguments: argparse.Namespace) -> dict:
+    """The head of a record of trainings, without rows yet."""
+    told = {name: getattr(arguments, name) for name in ("minutes", "steps", "preset", "network", "batch")}
+    return conditions(**told, held_out=list(arguments.held_out), rows=[])
+
+
+def spoken_budget(record: dict) -> str:
+    """What a variant could spend, in words."""
+    return f"{record['steps']} steps" if record.get("steps") else f"{record['minutes']:g} minutes"
+
+
 def run_variants(
     arguments: argparse.Namespace, variants: Sequence[Variant], keep: Callable[[dict], None]
 ) -> None:
     """Trains and measures variants one after the other; `keep` gets the record after each."""
     known = variants[0].families if len({v.families for v in variants}) == 1 else ()
-    record = conditions(minutes=arguments.minutes, preset=arguments.preset, network=arguments.network,
-                        batch=arguments.batch, held_out=list(arguments.held_out), rows=[])  # fmt: skip
+    record = training_conditions(arguments)
     for variant in variants:
         path = train(variant, arguments)
         record["rows"].append(measured(variant, path, arguments, known or variant.families))
@@ -190,6 +216,4 @@ def draw_line(record: dict, figure, places: Sequence[float], xlabel: str, title:
     axes.set_xticks(places)
     axes.set(xlabel=xlabel, ylabel="Dice on unseen families")
     axes.set_ylim(bottom=0)
-    axes.set_title(
-        f"{title}\n{record['minutes']:g} minutes a variant, {record['network']} network", fontsize=9
-    )
+    axes.set_title(f"{title}\n{spoken_budget(record)} a variant, {record['network']} network", fontsize=9)
