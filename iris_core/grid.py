@@ -137,11 +137,19 @@ def label_map(logits: torch.Tensor | np.ndarray, values: Sequence[int]) -> np.nd
 
 @dataclass(frozen=True, eq=False)
 class ClassMap:
-    """One class on a working grid of its own. Args: value: of the label; logits (D, H, W); grid: of them."""
+    """One class on a working grid of its own.
+
+    Args:
+        value: of the label.
+        logits: (D, H, W); above 0 is the class.
+        grid: of the logits.
+        expected: Dice to expect; None: what the logits say.
+    """
 
     value: int
     logits: torch.Tensor
     grid: Grid
+    expected: float | None = None
 
     def native(self) -> np.ndarray:
         """(I, J, K) float32 logits in the file's own voxels; minus infinity outside the crop."""

@@ -38,6 +38,7 @@ from iris_core.reference import ClassInfo, Reference, joined_classes, joined_mod
 from iris_core.segmenter import Progress, Segmenter
 from iris_core.strategies import STRATEGIES, ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
 from iris_core.strategies.tuning import STEPS, Example
+from iris_core.view_fusion import fused
 from iris_core.volume import LabelVolume, Volume
 
 MOST_LOOKS = 2  # at one group of classes; the second where the first shows that it was off (ours)
@@ -58,7 +59,7 @@ class Task:
         provenance: references, reasons and warnings, in JSON types.
         tuned: the tuned embedding, for strategy "tuning".
         seed: of retrieval's first reference.
-        looks: closer looks at some of the classes, which go before what the whole study said of them.
+        looks: closer looks at some of the classes, fused with what the whole study said of them.
     """
 
     classes: tuple[ClassInfo, ...]
@@ -214,7 +215,7 @@ def apply_task(
         maps |= _closer(segmenter, look, image, modality, found, used)
     names, colors = {c.value: c.name for c in task.classes}, {c.value: c.color for c in task.classes}
     label = LabelVolume(compete(list(maps.values())), image.affine, names, colors)
-    quality = {name: expected_dice(one.logits) for name, one in maps.items()}
+    quality = {n: expected_dice(m.logits) if m.expected is None else m.expected for n, m in maps.items()}
     warnings += [f"{info.name}: nothing found" for info in task.classes if info.value not in label.values]
     seconds = time.perf_counter() - started
     return Prediction(label, tuple(maps.values()), quality, used, seconds, warnings)
@@ -228,13 +229,13 @@ def _closer(
     found: dict[str, ClassMap],
     used: dict[str, list[str]],
 ) -> dict[str, ClassMap]:
-    """What a look shows of its classes; what was found before where there is nothing to look at.
+    """Its classes with what a look shows; as they were found before where there is nothing to look at.
 
     Args:
         found: by name, from the whole query.
         used: by name the references of a class; those of the look go in.
     """
-    limits, box = next(iter(found.values())).grid.crop, None
+    whole, limits, box = found, next(iter(found.values())).grid.crop, None
     volumes = shown_volumes(look.task.pool, look.task.names, look.task.spacing)
     first = torch.stack([one.logits for one in found.values()])
     if not enough_found(first, next(iter(found.values())).grid, volumes):
@@ -253,7 +254,7 @@ def _closer(
         used |= sources
         shown = zip(look.task.classes, logits, strict=True)
         found = {info.name: ClassMap(info.value, one, grid) for info, one in shown}
-    return found
+    return found if found is whole else {name: fused(whole[name], one) for name, one in found.items()}
 
 
 def _looked(

@@ -47,11 +47,11 @@ def block(*starts: int, side: int = 12) -> tuple[slice, slice, slice]:
 
 
 class Threshold(Segmenter):
-    """Finds what is bright, and needs no training for it."""
+    """Finds what is bright, is sure of it, and needs no training for it."""
 
     def segment(self, image, embedding, progress=None, whole=True):
         middle = (image.max() + image.min()) / 2
-        return (image - middle).expand(len(embedding.names), *image.shape[1:]).contiguous()
+        return (100 * (image - middle)).expand(len(embedding.names), *image.shape[1:]).contiguous()
 
 
 def threshold() -> Threshold:

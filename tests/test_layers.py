@@ -31,7 +31,7 @@ LAYERS = (
     {"synthesis", "episodes", "losses", "metrics", "memory_bank", "closer_look"},
     # what uses it
     {"alignment", "quality", "visibility", "segmenter", "strategies"}
-    | {"checkpoint", "task", "card", "pretraining"},
+    | {"checkpoint", "task", "card", "pretraining", "view_fusion"},
     {"bank_segmenter", "bank_task"},
     {"baselines", "registration", "evaluation", "folder_run", "preview", "report"},
     {"cli"},

@@ -1,0 +1,79 @@
+"""Two views of one class made one: what the whole study said and what a closer look says.
+
+Each counts by the odds of its expected Dice over the length of its voxels, squared (docs/decisions/0027).
+Where one of them is clearly better it decides; where both are as good, their mean does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from iris_core.grid import ClassMap, Grid
+from iris_core.quality import expected_dice
+
+SHARPNESS = 2.0  # power of the odds (ours)
+SUREST = 12.0  # logit; beyond it a view is as sure as can be (ours)
+LEAST, MOST = 0.005, 0.995  # expected Dice whose odds are finite
+
+
+def fused(whole: ClassMap, look: ClassMap) -> ClassMap:
+    """The weighted mean of two maps of one class, on the grid of the look.
+
+    What the whole study found outside the look's box is left out.
+
+    Args:
+        whole: from the whole study.
+        look: from a box of it.
+    """
+    near, far = expected_dice(look.logits), expected_dice(whole.logits)
+    share = share_of(near, far, (prod(whole.grid.spacing) / prod(look.grid.spacing)) ** (1 / 3))
+    before = carried(whole.logits, whole.grid, look.grid)
+    logits = (1 - share) * _bounded(before) + share * _bounded(look.logits)
+    return replace(look, logits=logits, expected=share * near + (1 - share) * far)
+
+
+def share_of(expected: float, other: float, finer: float = 1.0) -> float:
+    """The share that a view has beside another, in [0, 1].
+
+    Args:
+        expected: its expected Dice.
+        other: that of the other view.
+        finer: the other's length of a voxel over its own.
+    """
+    ahead = (finer * _odds(expected) / _odds(other)) ** SHARPNESS
+    return ahead / (ahead + 1)
+
+
+def carried(logits: Tensor, source: Grid, target: Grid) -> Tensor:
+    """A map on another working grid of the same file, trilinear; beyond its own crop as at the border.
+
+    Args:
+        logits: (D, H, W) on the source's grid.
+        source: where they lie.
+        target: where they are wanted.
+
+    Returns:
+        (D', H', W').
+    """
+    theta = torch.zeros(1, 3, 4)
+    for axis, ((start, stop), (first, last)) in enumerate(zip(target.crop, source.crop, strict=True)):
+        row = 2 - axis  # a sampling grid has the last axis first
+        theta[0, row, row] = (stop - start) / (last - first)
+        theta[0, row, 3] = (start + stop - first - last) / (last - first)
+    places = F.affine_grid(theta, [1, 1, *target.shape], align_corners=False)
+    maps = logits[None, None].float()
+    return F.grid_sample(maps, places, mode="bilinear", padding_mode="border", align_corners=False)[0, 0]
+
+
+def _odds(expected: float) -> float:
+    kept = min(max(expected, LEAST), MOST)
+    return kept / (1 - kept)
+
+
+def _bounded(logits: Tensor) -> Tensor:
+    return logits.clamp(-SUREST, SUREST)
