@@ -4,12 +4,13 @@ A task's sense of place is measured from the centre of the field of view. A quer
 elsewhere would mislead it, so the shift with the best mean cosine of features is looked for first. All shifts
 on the grid of cells are scored at once by Fourier transforms (docs/decisions/0020). What surrounds the
 structures may have moved otherwise than they have, so the shift that suits them alone is looked for next
-(docs/decisions/0025).
+(docs/decisions/0025). Where other places suit nearly as well, each is tried (docs/decisions/0028).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 from iris_core.embedding import TaskEmbedding
 from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
+from iris_core.shift_scores import ShiftScores, between, shift_scores, unit
 
 LEAST_OVERLAP = 0.4  # of the smaller field of view that a shift leaves (ours)
 MARGIN = 0.02  # of mean cosine by which a shift must beat another (ours)
@@ -29,6 +31,12 @@ LEAST_SEEN = 0.3  # of the structures and their rim that a shift of theirs leave
 MATCHED = 0.35  # mean cosine of the whole field above which two views show the same anatomy (ours)
 BESIDE = 1.5  # cells along an axis, in which the structures choose freely (ours)
 WORST_FIELD = 0.15  # of mean cosine that the whole field may lose by it (ours)
+RIVALS, APART = 3, 2.5  # other places that are tried, at most; cells along an axis between them (ours)
+RIVAL_OVERLAP = 0.25  # as LEAST_OVERLAP, for them (ours)
+NEARLY = 0.3  # of both mean cosines together, by which a rival may be worse at first sight (ours)
+CLEARLY_BETTER = 0.035  # of agreement after all, by which it must win (ours)
+
+Agreement = Callable[[ReferenceMemory], float]
 
 
 class Shift(NamedTuple):
@@ -39,7 +47,11 @@ class Shift(NamedTuple):
 
 
 def aligned(
-    embedding: TaskEmbedding, features: Tensor, offset: Tensor, inside: Tensor
+    embedding: TaskEmbedding,
+    features: Tensor,
+    offset: Tensor,
+    inside: Tensor,
+    agreement: Agreement | None = None,
 ) -> tuple[TaskEmbedding, tuple[bool, ...]]:
     """The embedding with every memory moved to where the query has the same places.
 
@@ -48,22 +60,37 @@ def aligned(
         features: (F, d, h, w), the query's matching features at stride 4.
         offset: (3,) voxels, centre of that grid minus the centre of the query's field of view.
         inside: (1, d, h, w) in [0, 1], how much of each cell is image and not padding.
+        agreement: how well a memory agrees with the query where it lies, after all; None: rivals of the
+            first place are not tried.
 
     Returns:
         The embedding, and for each memory whether its field of view matches the query's.
     """
-    shifts = [field_shift(features, offset, memory, inside) for memory in embedding.memories]
-    memories = tuple(
-        replace(memory, offset=memory.offset - shift.voxels[None])
-        for memory, shift in zip(embedding.memories, shifts, strict=True)
-    )
-    return replace(embedding, memories=memories), tuple(shift.matched for shift in shifts)
+    moved, matched = [], []
+    for memory in embedding.memories:
+        shifts = likely_shifts(features, offset, memory, inside)
+        tried = [replace(memory, offset=memory.offset - shift.voxels[None]) for shift in shifts]
+        best = 0
+        if agreement is not None and len(tried) > 1:
+            found = [agreement(one) for one in tried]
+            winner = max(range(len(tried)), key=found.__getitem__)
+            best = winner if found[winner] > found[0] + CLEARLY_BETTER else 0
+        moved.append(tried[best])
+        matched.append(shifts[best].matched)
+    return replace(embedding, memories=tuple(moved)), tuple(matched)
 
 
 def field_shift(
     features: Tensor, offset: Tensor, memory: ReferenceMemory, inside: Tensor | None = None
 ) -> Shift:
-    """The shift that brings a query's places to the reference's.
+    """The likeliest shift that brings a query's places to the reference's. Args: as of `likely_shifts`."""
+    return likely_shifts(features, offset, memory, inside)[0]
+
+
+def likely_shifts(
+    features: Tensor, offset: Tensor, memory: ReferenceMemory, inside: Tensor | None = None
+) -> tuple[Shift, ...]:
+    """The shifts that bring a query's places to the reference's, the likeliest first.
 
     Args:
         features: (F, d, h, w), the query's matching features at stride 4.
@@ -72,14 +99,15 @@ def field_shift(
         inside: (1, d, h, w) in [0, 1], how much of each cell is image and not padding; None: all of it.
 
     Returns:
-        Where no shift is clearly better than none: none, but for what the structures gain beside it.
+        At least one. Where no shift is clearly better than none, the first is none, but for what the
+        structures gain beside it.
     """
     inside = torch.ones_like(features[:1]) if inside is None else inside
     ones = torch.ones_like(memory.features[0, :1])
-    query, reference = _unit(features, inside), _unit(memory.features[0], ones)
-    whole = _scores(query, reference, ones, inside)
-    least = LEAST_OVERLAP * min(float(inside.sum()), reference[0].numel())
-    field = torch.where(whole.weight >= least, whole.mean, -torch.inf)
+    query, reference = unit(features, inside), unit(memory.features[0], ones)
+    whole = shift_scores(query, reference, ones, inside)
+    smaller = min(float(inside.sum()), reference[0].numel())
+    field = _where(whole, LEAST_OVERLAP * smaller)
     moves = whole.moves + memory.offset[0] - offset
     still = int(moves.norm(dim=-1).argmin())
     best = int(field.argmax())
@@ -87,74 +115,47 @@ def field_shift(
         best = still
 
     rim = _rim(memory)
-    seen = _scores(query, reference, rim, inside)
-    own = torch.where(seen.weight >= (LEAST_SEEN * rim.sum()).clamp_min(0.5), seen.mean, -torch.inf)
+    seen = shift_scores(query, reference, rim, inside)
+    own = _where(seen, float((LEAST_SEEN * rim.sum()).clamp_min(0.5)))
     if not own[best].isfinite():
         nothing = torch.zeros_like(offset)
-        return Shift(nothing if best == still else moves[best], bool(field[best] >= MATCHED))
+        return (Shift(nothing if best == still else moves[best], bool(field[best] >= MATCHED)),)
     allowed = torch.where(field >= field[best] - WORST_FIELD, own, -torch.inf)
     better = int(allowed.argmax())
     if own[better] >= own[best] + _clearly(seen.weight[better], query):
         best = better
     beside = (moves - moves[best]).abs().amax(-1) < BESIDE * FEATURE_STRIDE
     peak = int(torch.where(beside, own, -torch.inf).argmax())
-    voxels = moves[peak] + FEATURE_STRIDE * _between(own, peak, seen.sizes)
-    return Shift(voxels, bool(field[best] >= MATCHED))
+
+    def shift(place: int, matched: Tensor) -> Shift:
+        return Shift(moves[place] + FEATURE_STRIDE * between(own, place, seen.sizes), bool(matched))
+
+    wide = _where(whole, RIVAL_OVERLAP * smaller)
+    others = _rivals(own + wide, moves, peak)
+    return shift(peak, field[best] >= MATCHED), *(shift(one, wide[one] >= MATCHED) for one in others)
+
+
+def _rivals(scores: Tensor, moves: Tensor, first: int) -> list[int]:
+    """Shifts that are nearly as good as the first, the best of them first, none near another."""
+    left, found = scores.clone(), [first]
+    left[~(scores >= scores[first] - NEARLY)] = -torch.inf
+    while len(found) <= RIVALS:
+        left[(moves - moves[found[-1]]).abs().amax(-1) < APART * FEATURE_STRIDE] = -torch.inf
+        best = int(left.argmax())
+        if not left[best].isfinite():
+            break
+        found.append(best)
+    return found[1:]
+
+
+def _where(scores: ShiftScores, least: float) -> Tensor:
+    """(S,) mean cosines; minus infinity where less than `least` was compared."""
+    return torch.where(scores.weight >= least, scores.mean, -torch.inf)
 
 
 def _clearly(cells: Tensor, query: Tensor) -> Tensor:
     """By how much a mean cosine over so many cells must be better than another."""
     return MARGIN + CHANCE * (cells * query.shape[0]) ** -0.5
-
-
-@dataclass(frozen=True)
-class _Scores:
-    """Every shift on the grid of cells. Args: moves (S, 3) voxels; mean cosine (S,); weight compared (S,)."""
-
-    sizes: list[int]
-    moves: Tensor
-    mean: Tensor
-    weight: Tensor
-
-
-def _scores(query: Tensor, reference: Tensor, weight: Tensor, inside: Tensor) -> _Scores:
-    """Args: unit vectors (F, ...) on two grids; weights (1, ...) of the reference's and the query's cells."""
-    sizes = [a + b - 1 for a, b in zip(query.shape[1:], reference.shape[1:], strict=True)]
-
-    def spectrum(maps: Tensor) -> Tensor:
-        return torch.fft.rfftn(maps, s=sizes, dim=(1, 2, 3))
-
-    there = spectrum(inside).conj()
-    total = torch.fft.irfftn((spectrum(reference * weight) * spectrum(query * inside).conj()).sum(0), s=sizes)
-    count = torch.fft.irfftn((spectrum(weight) * there)[0], s=sizes)
-    # entry t: query cell x lies on reference cell x + t; measured from the centres, in voxels
-    moves = []
-    for length, a, b in zip(sizes, query.shape[1:], reference.shape[1:], strict=True):
-        index = torch.arange(length, device=total.device)
-        index = torch.where(index < b, index, index - length)
-        moves.append((index + (a - b) / 2) * FEATURE_STRIDE)
-    grid = torch.stack(torch.meshgrid(*moves, indexing="ij"), dim=-1).flatten(0, 2)
-    return _Scores(sizes, grid, (total / count.clamp_min(1e-3)).flatten(), count.flatten())
-
-
-def _between(scores: Tensor, peak: int, sizes: list[int]) -> Tensor:
-    """Where the top of a parabola through a peak and its neighbours lies: (3,) cells, within half a cell.
-
-    Args:
-        scores: (S,) of the shifts, which lie cyclically on a grid.
-        peak: index of the best.
-        sizes: of the grid.
-    """
-    grid = scores.unflatten(0, sizes)
-    where = [int(i) for i in torch.unravel_index(torch.tensor(peak), sizes)]
-    top = scores.new_zeros(3)
-    for axis, place in enumerate(where):
-        line = grid.movedim(axis, 0)[(slice(None), *(w for a, w in enumerate(where) if a != axis))]
-        before, here, after = (line[(place + step) % sizes[axis]] for step in (-1, 0, 1))
-        bend = before - 2 * here + after
-        if bend.isfinite() and bend < 0:
-            top[axis] = (0.5 * (before - after) / bend).clamp(-0.5, 0.5)
-    return top
 
 
 def _rim(memory: ReferenceMemory) -> Tensor:
@@ -163,9 +164,3 @@ def _rim(memory: ReferenceMemory) -> Tensor:
     for _ in range(RIM):
         cells = F.avg_pool3d(F.max_pool3d(cells, 3, 1, 1), 3, 1, 1, count_include_pad=False)
     return cells
-
-
-def _unit(features: Tensor, inside: Tensor) -> Tensor:
-    """Unit vectors after the mean over what is inside is taken away."""
-    mean = (features * inside).sum((1, 2, 3), keepdim=True) / inside.sum()
-    return F.normalize(features - mean, dim=0)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from iris_core.agreement import agreement_with
 from iris_core.alignment import aligned
 from iris_core.config import FIT_STEPS, PAPER_WINDOW, WINDOW_OVERLAP
 from iris_core.embedding import TaskEmbedding, stored_precision
@@ -159,16 +160,14 @@ class Segmenter:
         if tuple(padded.shape[1:]) == window:
             features = self._features(padded)
             offset = offset_of((0, 0, 0), window, padding).to(self.device)
-            if embedding.memories:
-                inside = self._inside(image, padded)
-                embedding, matched = aligned(embedding, features.pyramid[1][0], offset, inside)
+            embedding, matched = self._aligned(embedding, features.pyramid, offset, image, padded)
             logits = self.decode(features, embedding, offset[None]).logits[0].float().cpu()
             if progress is not None:
                 progress(1, 1)
         else:
             if embedding.memories:
-                inside = self._inside(image, pad(image)[0])
-                embedding, matched = aligned(embedding, *self._survey(image), inside)
+                pyramid, offset = self._survey(image)
+                embedding, matched = self._aligned(embedding, pyramid, offset, image, pad(image)[0])
             logits = self._slide(padded, padding, window, embedding, progress)
         logits = padding.remove(logits)
         return without_the_unseen(logits, embedding, matched) if whole else logits
@@ -205,23 +204,42 @@ class Segmenter:
         )  # fmt: skip
         return blended[0].float()
 
-    def _survey(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Matching features of a whole volume at stride 4, from windows side by side, and their offset."""
+    def _aligned(
+        self,
+        embedding: TaskEmbedding,
+        pyramid: Sequence[Tensor],
+        offset: Tensor,
+        image: Tensor,
+        padded: Tensor,
+    ) -> tuple[TaskEmbedding, tuple[bool, ...]]:
+        """Args: matching features of the padded image, batch of 1, at strides 2 and 4; (3,) their offset."""
+        if not embedding.memories:
+            return embedding, ()
+        fine, coarse = pyramid[:2]
+        agreement = None
+        if self.model.config.correspondence:
+            agreement = agreement_with(self.model.correspondence, coarse, fine, offset, self.fit_steps)
+        return aligned(embedding, coarse[0], offset, self._inside(image, padded), agreement)
+
+    def _survey(self, image: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Matching features of a whole volume at strides 2 and 4, from windows side by side; their offset."""
         whole, padding = pad(image)
         shape = tuple(whole.shape[1:])
         window = tuple(min(w, n) for w, n in zip(self.window, shape, strict=True))
-        canvas: Tensor | None = None
+        canvases: list[Tensor] = []
         for start in product(*(starts(n, w, w) for n, w in zip(shape, window, strict=True))):
             cut = (slice(None), *(slice(s, s + w) for s, w in zip(start, window, strict=True)))
-            found = self._features(whole[cut]).pyramid[1][0]
-            if canvas is None:
-                canvas = found.new_zeros(found.shape[0], *(n // FEATURE_STRIDE for n in shape))
-            cells = (
-                slice(s // FEATURE_STRIDE, (s + w) // FEATURE_STRIDE)
-                for s, w in zip(start, window, strict=True)
-            )
-            canvas[(slice(None), *cells)] = found
-        return canvas, offset_of((0, 0, 0), shape, padding).to(self.device)
+            found = self._features(whole[cut]).pyramid[:2]
+            strides = [window[0] // level.shape[2] for level in found]
+            if not canvases:
+                canvases = [
+                    level.new_zeros(1, level.shape[1], *(n // stride for n in shape))
+                    for level, stride in zip(found, strides, strict=True)
+                ]
+            for canvas, level, stride in zip(canvases, found, strides, strict=True):
+                cells = (slice(s // stride, (s + w) // stride) for s, w in zip(start, window, strict=True))
+                canvas[(..., *cells)] = level
+        return tuple(canvases), offset_of((0, 0, 0), shape, padding).to(self.device)
 
     def _inside(self, image: Tensor, padded: Tensor) -> Tensor:
         """(1, d, h, w) at stride 4: how much of each cell of the padded image is image."""

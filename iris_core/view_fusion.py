@@ -1,6 +1,6 @@
 """Two views of one class made one: what the whole study said and what a closer look says.
 
-Each counts by the odds of its expected Dice over the length of its voxels, squared (docs/decisions/0027).
+Each counts by the odds of its expected Dice over the volume of its voxels, squared (docs/decisions/0027).
 Where one of them is clearly better it decides; where both are as good, their mean does.
 """
 
@@ -31,7 +31,7 @@ def fused(whole: ClassMap, look: ClassMap) -> ClassMap:
         look: from a box of it.
     """
     near, far = expected_dice(look.logits), expected_dice(whole.logits)
-    share = share_of(near, far, (prod(whole.grid.spacing) / prod(look.grid.spacing)) ** (1 / 3))
+    share = share_of(near, far, prod(whole.grid.spacing) / prod(look.grid.spacing))
     before = carried(whole.logits, whole.grid, look.grid)
     logits = (1 - share) * _bounded(before) + share * _bounded(look.logits)
     return replace(look, logits=logits, expected=share * near + (1 - share) * far)
@@ -43,7 +43,7 @@ def share_of(expected: float, other: float, finer: float = 1.0) -> float:
     Args:
         expected: its expected Dice.
         other: that of the other view.
-        finer: the other's length of a voxel over its own.
+        finer: the volume of the other's voxel over that of its own.
     """
     ahead = (finer * _odds(expected) / _odds(other)) ** SHARPNESS
     return ahead / (ahead + 1)
