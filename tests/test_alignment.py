@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from iris_core.alignment import field_shift
+from iris_core.alignment import APART, CLEARLY_BETTER, RIVALS, aligned, field_shift, likely_shifts
+from iris_core.embedding import TaskEmbedding
 from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
 
 ANATOMY = torch.randn(6, 16, 14, 12, generator=torch.Generator().manual_seed(3))
@@ -111,3 +112,47 @@ def test_half_a_cell_is_told_from_none():
     assert found.abs().max() <= 0.15 * FEATURE_STRIDE
     found = field_shift(reference[:, 0:32], torch.zeros(3), memory_of(reference, box=box)).voxels
     assert (found - torch.tensor([-0.5 * FEATURE_STRIDE, 0, 0])).abs().max() <= 0.15 * FEATURE_STRIDE
+
+
+PITCH = 4  # cells
+
+
+def chain(seed: int = 5) -> tuple[torch.Tensor, tuple]:
+    """Features that nearly repeat every few cells along the first axis, and a box around one link."""
+    link = smooth(seed, (PITCH, 14, 12))
+    return torch.cat([link] * 5, dim=1) + 0.3 * smooth(seed + 1, (20, 14, 12)), (slice(8, 12), *INSIDE[1:])
+
+
+def test_look_alike_places_are_rivals_and_none_lies_near_another():
+    features, box = chain()
+    shifts = likely_shifts(features, torch.zeros(3), memory_of(features, box=box))
+    assert shifts[0].voxels.abs().max() <= 0.1 * FEATURE_STRIDE
+    assert 1 < len(shifts) <= 1 + RIVALS
+    along = {abs(round(float(shift.voxels[0]) / FEATURE_STRIDE)) for shift in shifts}
+    assert along <= {0, PITCH, 2 * PITCH, 3 * PITCH} and {0, PITCH} <= along
+    for index, one in enumerate(shifts):
+        for other in shifts[:index]:
+            apart = (one.voxels - other.voxels).abs().max()
+            assert apart >= (APART - 1) * FEATURE_STRIDE  # a peak is refined by up to half a cell
+
+
+def test_a_place_without_its_like_has_no_rival():
+    reference = smooth(1)
+    assert len(likely_shifts(reference, torch.zeros(3), memory_of(reference, box=INSIDE))) == 1
+
+
+@pytest.mark.parametrize(("ahead", "wins"), [(0.5 * CLEARLY_BETTER, False), (1.5 * CLEARLY_BETTER, True)])
+def test_a_rival_is_taken_where_it_agrees_clearly_better(ahead, wins):
+    features, box = chain()
+    memory, inside = memory_of(features, box=box), torch.ones(1, 20, 14, 12)
+    first, rival, *_ = likely_shifts(features, torch.zeros(3), memory, inside)
+    embedding = TaskEmbedding(("x",), torch.zeros(1, 2, 4), (memory,), torch.ones(1, 1), torch.zeros(4))
+
+    def agreement(one: ReferenceMemory) -> float:
+        return 0.4 + ahead * torch.equal(one.offset[0], -rival.voxels)
+
+    moved, matched = aligned(embedding, features, torch.zeros(3), inside, agreement)
+    taken = rival if wins else first
+    assert torch.equal(moved.memories[0].offset[0], -taken.voxels) and matched == (taken.matched,)
+    unjudged, _ = aligned(embedding, features, torch.zeros(3), inside)
+    assert torch.equal(unjudged.memories[0].offset[0], -first.voxels)

@@ -167,3 +167,14 @@ def test_a_class_alone_brings_the_landmarks_of_all_that_is_labelled():
     assert torch.equal(among.memories[0].landmarks, alone.memories[0].landmarks)
     lonely = runner.encode(image, masks[:1], NAMES[:1])
     assert not torch.equal(among.memories[0].landmarks, lonely.memories[0].landmarks)
+
+
+def test_a_survey_of_one_window_is_what_the_window_shows_and_one_of_several_covers_all():
+    runner, image = segmenter(), noise(1, 32, 32, 32)
+    (fine, coarse), offset = runner._survey(image)
+    shown = runner.model.encode_image(image[None]).pyramid
+    assert torch.allclose(fine, shown[0], atol=1e-5) and torch.allclose(coarse, shown[1], atol=1e-5)
+    assert offset.abs().max() == 0
+    (fine, coarse), _ = runner._survey(noise(1, 70, 33, 50))
+    assert coarse.shape[2:] == (20, 12, 16) and fine.shape[2:] == (40, 24, 32)
+    assert bool((coarse != 0).flatten(2).any(1).all()) and bool((fine != 0).flatten(2).any(1).all())
