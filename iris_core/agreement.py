@@ -6,6 +6,7 @@ better, on the labelled structures and around them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
@@ -18,12 +19,17 @@ from iris_core.model.layers import box_mean
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
 
 AROUND = 5  # cells of 2 voxels, side of the box by which the structures are blurred (ours)
-MOST_CELLS = 48**3  # of 4 voxels, of a query; in a larger one rivals are not tried (ours)
+MOST_CELLS = 48**3  # of 4 voxels, of a query in which rivals are tried (ours)
+
+
+def judged(shape: Sequence[int]) -> bool:
+    """Whether rivals are tried in a query of that shape, voxels; in a larger one it would take too long."""
+    return prod(shape) <= MOST_CELLS * FEATURE_STRIDE**3
 
 
 def agreement_with(
     correspondence: Correspondence, coarse: Tensor, fine: Tensor, offset: Tensor, steps: int
-) -> Agreement | None:
+) -> Agreement:
     """Gives what judges a memory at the place where it lies.
 
     Args:
@@ -34,11 +40,8 @@ def agreement_with(
         steps: of the fit.
 
     Returns:
-        A function of a memory: the mean cosine on all that its label shows and around it. None where the
-        query is too large for it.
+        A function of a memory: the mean cosine on all that its label shows and around it.
     """
-    if prod(coarse.shape[2:]) > MOST_CELLS:
-        return None
 
     def found(memory: ReferenceMemory) -> float:
         shown = F.interpolate(memory.landmarks, scale_factor=FEATURE_STRIDE // MASK_STRIDE)

@@ -80,13 +80,6 @@ def aligned(
     return replace(embedding, memories=tuple(moved)), tuple(matched)
 
 
-def field_shift(
-    features: Tensor, offset: Tensor, memory: ReferenceMemory, inside: Tensor | None = None
-) -> Shift:
-    """The likeliest shift that brings a query's places to the reference's. Args: as of `likely_shifts`."""
-    return likely_shifts(features, offset, memory, inside)[0]
-
-
 def likely_shifts(
     features: Tensor, offset: Tensor, memory: ReferenceMemory, inside: Tensor | None = None
 ) -> tuple[Shift, ...]:
@@ -111,7 +104,7 @@ def likely_shifts(
     moves = whole.moves + memory.offset[0] - offset
     still = int(moves.norm(dim=-1).argmin())
     best = int(field.argmax())
-    if field[best] < field[still] + _clearly(whole.weight[best], query):
+    if not field[best] >= field[still] + _clearly(whole.weight[best], query):  # nor where nothing overlaps
         best = still
 
     rim = _rim(memory)
@@ -131,14 +124,16 @@ def likely_shifts(
         return Shift(moves[place] + FEATURE_STRIDE * between(own, place, seen.sizes), bool(matched))
 
     wide = _where(whole, RIVAL_OVERLAP * smaller)
-    others = _rivals(own + wide, moves, peak)
+    others = _rivals(own + wide, moves, peak, seen.sizes)
     return shift(peak, field[best] >= MATCHED), *(shift(one, wide[one] >= MATCHED) for one in others)
 
 
-def _rivals(scores: Tensor, moves: Tensor, first: int) -> list[int]:
-    """Shifts that are nearly as good as the first, the best of them first, none near another."""
-    left, found = scores.clone(), [first]
-    left[~(scores >= scores[first] - NEARLY)] = -torch.inf
+def _rivals(scores: Tensor, moves: Tensor, first: int, sizes: list[int]) -> list[int]:
+    """Peaks that are nearly as good as the first, the best of them first, none near another."""
+    if not scores[first].isfinite():
+        return []
+    peaks = scores >= F.max_pool3d(scores.view(1, *sizes), 3, 1, 1).flatten()
+    left, found = torch.where(peaks & (scores >= scores[first] - NEARLY), scores, -torch.inf), [first]
     while len(found) <= RIVALS:
         left[(moves - moves[found[-1]]).abs().amax(-1) < APART * FEATURE_STRIDE] = -torch.inf
         best = int(left.argmax())

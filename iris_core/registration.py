@@ -17,7 +17,7 @@ from iris_core.preprocess import Prepared, prepare_image, prepare_masks, restore
 from iris_core.volume import LabelVolume, Volume
 
 BINS = 32  # of the joint histogram
-SAMPLED = 0.2  # share of the voxels that are compared, of large volumes
+SAMPLED = 0.2  # share of a level's voxels that are compared, within the limits below
 FEWEST, MOST = 10_000, 40_000  # voxels compared at a level of the pyramid, where it has them
 SHORTEST = 12  # voxels per side that a coarser level keeps
 MESH_VOXELS = 10  # working voxels between the control points of the B-splines, about

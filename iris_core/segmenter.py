@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iris_core.agreement import agreement_with
+from iris_core.agreement import agreement_with, judged
 from iris_core.alignment import aligned
 from iris_core.config import FIT_STEPS, PAPER_WINDOW, WINDOW_OVERLAP
 from iris_core.embedding import TaskEmbedding, stored_precision
@@ -29,6 +29,7 @@ from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of
 
 Progress = Callable[[int, int], None]
 
+LEVEL_STRIDES = (FEATURE_STRIDE, MASK_STRIDE)  # of the matching features that places are compared by
 CONTEXT_MARGIN = 16  # voxels around the foreground that a cropped reference keeps (ours)
 
 
@@ -160,14 +161,16 @@ class Segmenter:
         if tuple(padded.shape[1:]) == window:
             features = self._features(padded)
             offset = offset_of((0, 0, 0), window, padding).to(self.device)
-            embedding, matched = self._aligned(embedding, features.pyramid, offset, image, padded)
+            if embedding.memories:
+                levels = self._levels(features, window)
+                embedding, matched = self._aligned(embedding, levels, offset, image, padded)
             logits = self.decode(features, embedding, offset[None]).logits[0].float().cpu()
             if progress is not None:
                 progress(1, 1)
         else:
             if embedding.memories:
-                pyramid, offset = self._survey(image)
-                embedding, matched = self._aligned(embedding, pyramid, offset, image, pad(image)[0])
+                levels, offset = self._survey(image)
+                embedding, matched = self._aligned(embedding, levels, offset, image, pad(image)[0])
             logits = self._slide(padded, padding, window, embedding, progress)
         logits = padding.remove(logits)
         return without_the_unseen(logits, embedding, matched) if whole else logits
@@ -207,36 +210,37 @@ class Segmenter:
     def _aligned(
         self,
         embedding: TaskEmbedding,
-        pyramid: Sequence[Tensor],
+        levels: Sequence[Tensor],
         offset: Tensor,
         image: Tensor,
         padded: Tensor,
     ) -> tuple[TaskEmbedding, tuple[bool, ...]]:
-        """Args: matching features of the padded image, batch of 1, at strides 2 and 4; (3,) their offset."""
-        if not embedding.memories:
-            return embedding, ()
-        fine, coarse = pyramid[:2]
+        """Args: levels of `_levels`, of the padded image; (3,) the offset of their grids."""
         agreement = None
-        if self.model.config.correspondence:
-            agreement = agreement_with(self.model.correspondence, coarse, fine, offset, self.fit_steps)
-        return aligned(embedding, coarse[0], offset, self._inside(image, padded), agreement)
+        if len(levels) == 2:
+            agreement = agreement_with(self.model.correspondence, *levels, offset, self.fit_steps)
+        return aligned(embedding, levels[0][0], offset, self._inside(image, padded), agreement)
+
+    def _levels(self, features: ImageFeatures, shape: Sequence[int]) -> tuple[Tensor, ...]:
+        """Matching features at stride 4 and, in a query where rival places are judged, at stride 2."""
+        fine, coarse = features.pyramid[:2]
+        return (coarse, fine) if self.model.config.correspondence and judged(shape) else (coarse,)
 
     def _survey(self, image: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Matching features of a whole volume at strides 2 and 4, from windows side by side; their offset."""
+        """The levels of a whole volume, from windows side by side, and the offset of their grids."""
         whole, padding = pad(image)
         shape = tuple(whole.shape[1:])
         window = tuple(min(w, n) for w, n in zip(self.window, shape, strict=True))
         canvases: list[Tensor] = []
         for start in product(*(starts(n, w, w) for n, w in zip(shape, window, strict=True))):
             cut = (slice(None), *(slice(s, s + w) for s, w in zip(start, window, strict=True)))
-            found = self._features(whole[cut]).pyramid[:2]
-            strides = [window[0] // level.shape[2] for level in found]
+            levels = self._levels(self._features(whole[cut]), shape)
             if not canvases:
                 canvases = [
                     level.new_zeros(1, level.shape[1], *(n // stride for n in shape))
-                    for level, stride in zip(found, strides, strict=True)
+                    for level, stride in zip(levels, LEVEL_STRIDES, strict=False)
                 ]
-            for canvas, level, stride in zip(canvases, found, strides, strict=True):
+            for canvas, level, stride in zip(canvases, levels, LEVEL_STRIDES, strict=False):
                 cells = (slice(s // stride, (s + w) // stride) for s, w in zip(start, window, strict=True))
                 canvas[(..., *cells)] = level
         return tuple(canvases), offset_of((0, 0, 0), shape, padding).to(self.device)

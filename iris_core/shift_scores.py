@@ -13,7 +13,14 @@ from iris_core.model.reference_memory import FEATURE_STRIDE
 
 @dataclass(frozen=True)
 class ShiftScores:
-    """Every shift on the grid of cells. Args: moves (S, 3) voxels; mean cosine (S,); weight compared (S,)."""
+    """Every shift on the grid of cells.
+
+    Args:
+        sizes: of that grid, whose product is S; shifts lie cyclically on it.
+        moves: (S, 3) voxels, what to add to the query's places.
+        mean: (S,) cosine of the features that then lie on each other, in [-1, 1].
+        weight: (S,) cells that do, weighted.
+    """
 
     sizes: list[int]
     moves: Tensor
@@ -22,7 +29,17 @@ class ShiftScores:
 
 
 def shift_scores(query: Tensor, reference: Tensor, weight: Tensor, inside: Tensor) -> ShiftScores:
-    """Args: unit vectors (F, ...) on two grids; weights (1, ...) of the reference's and the query's cells."""
+    """Compares two grids of features at all shifts.
+
+    Args:
+        query: unit vectors (F, d, h, w).
+        reference: unit vectors (F, d', h', w').
+        weight: (1, d', h', w'), how much each of the reference's cells counts.
+        inside: (1, d, h, w), the same of the query's.
+
+    Returns:
+        A score for each of the (d + d' - 1) (h + h' - 1) (w + w' - 1) shifts.
+    """
     sizes = [a + b - 1 for a, b in zip(query.shape[1:], reference.shape[1:], strict=True)]
 
     def spectrum(maps: Tensor) -> Tensor:
@@ -62,6 +79,6 @@ def between(scores: Tensor, peak: int, sizes: list[int]) -> Tensor:
 
 
 def unit(features: Tensor, inside: Tensor) -> Tensor:
-    """Unit vectors after the mean over what is inside is taken away."""
+    """Unit vectors (F, d, h, w) of features whose mean over what is inside, (1, d, h, w), is taken away."""
     mean = (features * inside).sum((1, 2, 3), keepdim=True) / inside.sum()
     return F.normalize(features - mean, dim=0)

@@ -31,10 +31,11 @@ def fused(whole: ClassMap, look: ClassMap) -> ClassMap:
         look: from a box of it.
     """
     near, far = expected_dice(look.logits), expected_dice(whole.logits)
-    share = share_of(near, far, prod(whole.grid.spacing) / prod(look.grid.spacing))
+    share = share_of(near, far, shown_voxel(whole.grid) / shown_voxel(look.grid)) if near > 0 else 0.0
     before = carried(whole.logits, whole.grid, look.grid)
     logits = (1 - share) * _bounded(before) + share * _bounded(look.logits)
-    return replace(look, logits=logits, expected=share * near + (1 - share) * far)
+    expected = share * near + (1 - share) * far if bool((logits > 0).any()) else 0.0
+    return replace(look, logits=logits, expected=expected)
 
 
 def share_of(expected: float, other: float, finer: float = 1.0) -> float:
@@ -47,6 +48,12 @@ def share_of(expected: float, other: float, finer: float = 1.0) -> float:
     """
     ahead = (finer * _odds(expected) / _odds(other)) ** SHARPNESS
     return ahead / (ahead + 1)
+
+
+def shown_voxel(grid: Grid) -> float:
+    """Volume of what a voxel shows, in voxels of the file: at least one, however fine the grid is."""
+    sizes = zip(grid.crop_shape, grid.shape, strict=True)
+    return prod(max(1.0, native / working) for native, working in sizes)
 
 
 def carried(logits: Tensor, source: Grid, target: Grid) -> Tensor:

@@ -1,4 +1,4 @@
-"""Laws of the judge of rival places: the right one agrees best, whatever is asked; some are too large."""
+"""Laws of the judge of rival places: the right one agrees best, whatever is asked for."""
 
 from __future__ import annotations
 
@@ -55,7 +55,6 @@ def test_the_fit_takes_part_in_it(pair):
     assert judge(pair, steps=12)(aside) > judge(pair)(aside)
 
 
-def test_in_a_large_query_rivals_are_not_tried(pair, monkeypatch):
-    assert judge(pair) is not None
-    monkeypatch.setattr(agreement, "MOST_CELLS", (SIDE // 4) ** 3 - 1)
-    assert judge(pair) is None
+def test_in_a_large_query_rivals_are_not_judged():
+    side = 4 * round(agreement.MOST_CELLS ** (1 / 3))
+    assert agreement.judged((side,) * 3) and not agreement.judged((side, side, side + 4))

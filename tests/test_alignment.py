@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from iris_core.alignment import APART, CLEARLY_BETTER, RIVALS, aligned, field_shift, likely_shifts
+from iris_core.alignment import APART, CLEARLY_BETTER, RIVALS, Shift, aligned, likely_shifts
 from iris_core.embedding import TaskEmbedding
 from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
 
@@ -21,6 +21,11 @@ def memory_of(features: torch.Tensor, offset=(0.0, 0.0, 0.0), box=None) -> Refer
     masks = masks.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat_interleave(2, 4)
     fine, landmarks = torch.zeros(1, 3, 2 * d, 2 * h, 2 * w), masks[:, :, ::2, ::2, ::2]
     return ReferenceMemory(features[None], fine, masks, prototypes, landmarks, torch.tensor([offset]))
+
+
+def field_shift(*told) -> Shift:
+    """The likeliest shift."""
+    return likely_shifts(*told)[0]
 
 
 @pytest.mark.parametrize(("axis", "cut"), [(0, 5), (1, 4), (2, 4)])

@@ -240,14 +240,21 @@ def test_steps_are_a_budget_in_place_of_minutes_and_a_variant_may_have_its_own_s
 
     def pretend(settings):
         seen.append(settings)
-        save_model(settings.output / "last.safetensors", network(), {"seconds": 9.0, "steps": settings.steps})
+        save_model(
+            settings.output / "last.safetensors",
+            network(),
+            {"seconds": 9.0, "steps": settings.steps, "settings": {"steps": 4}},
+        )
         return settings.output / "last.safetensors"
 
     monkeypatch.setattr(variants, "pretrain", pretend)
     one = variants.Variant("again", ("chain",), seed=5)
-    for steps in (4, 4, 6):  # the second time it is finished
-        variants.train(one, told(tmp_path, steps=steps))
-    assert [(s.steps, s.seed, s.resume is None) for s in seen] == [(4, 5, True), (6, 5, False)]
+    for _ in range(2):  # the second time it is finished
+        variants.train(one, told(tmp_path, steps=4))
+    assert [(s.steps, s.seed, s.resume) for s in seen] == [(4, 5, None)]
+    for other in ({"steps": 3}, {"minutes": 1.0}):
+        with pytest.raises(InputError, match="another budget"):
+            variants.train(one, told(tmp_path, **other))
 
 
 def test_held_out_families_are_not_trained_on():

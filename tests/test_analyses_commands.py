@@ -146,6 +146,7 @@ def test_a_mistake_is_told_in_a_line(place_of, tmp_path, capsys):
         (["place", "--sets", f"{dataset}:1-9"], "no such range of cases"),
         (["absent", "--redraw"], "no record to draw"),
         (["families", "--sizes", "9"], "too few families"),
+        (["left_out", "--sets", "phantom-ct", "--held-out", ",".join([*variants.FAMILIES][1:])], "left out"),
     ):
         assert run(place_of, tmp_path, *words)[0] == 2
         assert said in capsys.readouterr().err

@@ -10,6 +10,7 @@ import torch
 
 from iris_core.card import load_card, save_card
 from iris_core.closer_look import (
+    Views,
     choose_views,
     enough_found,
     finding_spacing,
@@ -158,6 +159,29 @@ def test_classes_without_a_look_of_their_own_keep_what_the_whole_study_said():
     prediction = apply_task(threshold(), task, reference.image)
     assert prediction.maps[0].grid.spacing == task.spacing
     assert prediction.maps[1].grid.spacing == task.looks[0].task.spacing
+
+
+def test_a_look_that_is_less_sure_than_the_whole_study_does_not_replace_it():
+    """Of a query without finer voxels the look sees half of the structure, and doubts it."""
+
+    class Doubting(Threshold):
+        def segment(self, image, embedding, progress=None, whole=True):
+            logits = super().segment(image, embedding, progress, whole).clamp(-10, 10)
+            if whole:
+                return logits
+            logits[:, :, : image.shape[2] // 2] = -1.0
+            return logits.clamp(-1.0, 0.1)
+
+    reference = study({1: block(100, 30, 20)})
+    task = encode_task(
+        threshold(), [reference], modality="ct", spacing=Views((1.0,) * 3, ((("a",), (1.0,) * 3),))
+    )
+    runner = Doubting(network(), window=(32, 32, 32))
+    prediction = apply_task(runner, task, reference.image)
+    alone = apply_task(runner, replace(task, looks=()), reference.image)
+    assert prediction.maps[0].grid.crop != alone.maps[0].grid.crop  # it was looked at
+    assert np.array_equal(prediction.label.array, alone.label.array)
+    assert 0.9 * alone.quality["a"] < prediction.quality["a"] <= alone.quality["a"]
 
 
 def test_a_box_that_shows_nothing_is_not_looked_at():

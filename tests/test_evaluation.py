@@ -242,7 +242,8 @@ def test_a_run_that_is_ended_leaves_the_pairs_it_measured(dataset, monkeypatch):
     (dataset.parent / "figures.json").unlink()
     _, record = evaluate(dataset)
     assert without_costs(record["pairs"]) == without_costs(whole["pairs"][:4])
-    assert (record["summary"]["pairs"], record["pairs_asked"], whole["pairs_asked"]) == (4, 6, 6)
+    assert record["summary"] is None and whole["summary"]["pairs"] == 6
+    assert record["pairs_asked"] == whole["pairs_asked"] == 6
 
 
 def test_results_are_judged_in_the_query_s_own_grid(dataset):

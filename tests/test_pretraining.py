@@ -86,8 +86,9 @@ def test_steps_in_place_of_minutes_end_a_run_and_drive_its_schedule(tmp_path):
         )
     )
     assert again.meta["steps"] == 8
-    with pytest.raises(InputError, match="steps"):
-        settings(tmp_path, steps=0)
+    for wrong in ({"steps": 0}, {"steps": 5, "total_minutes": 3}):
+        with pytest.raises(InputError, match="steps"):
+            settings(tmp_path, **wrong)
 
 
 def counted(monkeypatch, spoil) -> list[int]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from iris_core.alignment import Shift
 from iris_core.errors import InputError
 from iris_core.segmenter import Segmenter
 from iris_core.windows import pad
@@ -169,12 +170,36 @@ def test_a_class_alone_brings_the_landmarks_of_all_that_is_labelled():
     assert not torch.equal(among.memories[0].landmarks, lonely.memories[0].landmarks)
 
 
-def test_a_survey_of_one_window_is_what_the_window_shows_and_one_of_several_covers_all():
+def test_a_survey_of_one_window_is_what_the_window_shows_and_one_of_several_covers_all(monkeypatch):
     runner, image = segmenter(), noise(1, 32, 32, 32)
-    (fine, coarse), offset = runner._survey(image)
+    (coarse, fine), offset = runner._survey(image)
     shown = runner.model.encode_image(image[None]).pyramid
     assert torch.allclose(fine, shown[0], atol=1e-5) and torch.allclose(coarse, shown[1], atol=1e-5)
     assert offset.abs().max() == 0
-    (fine, coarse), _ = runner._survey(noise(1, 70, 33, 50))
+    (coarse, fine), _ = runner._survey(noise(1, 70, 33, 50))
     assert coarse.shape[2:] == (20, 12, 16) and fine.shape[2:] == (40, 24, 32)
     assert bool((coarse != 0).flatten(2).any(1).all()) and bool((fine != 0).flatten(2).any(1).all())
+    monkeypatch.setattr("iris_core.agreement.MOST_CELLS", 20 * 12 * 16 - 1)
+    assert len(runner._survey(noise(1, 70, 33, 50))[0]) == 1
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 32), (50, 33, 40)])
+def test_a_judge_is_told_where_a_query_s_rivals_lie(shape, monkeypatch):
+    """It judges memories of the embedding, in queries of one window and of several."""
+    told = []
+
+    def two(features, offset, memory, inside):
+        return tuple(Shift(torch.full((3,), float(4 * n)), True) for n in range(2))
+
+    def judge(correspondence, coarse, fine, offset, steps):
+        assert [2 * n for n in coarse.shape[2:]] == list(fine.shape[2:])
+        return lambda memory: told.append(memory.offset[0, 0].item()) or -memory.offset[0, 0].item()
+
+    monkeypatch.setattr("iris_core.alignment.likely_shifts", two)
+    monkeypatch.setattr("iris_core.segmenter.agreement_with", judge)
+    runner = segmenter(fit_steps=0)
+    embedding, used = runner.encode(*scene(), NAMES), []
+    decode = runner.decode
+    runner.decode = lambda f, e, o: used.append(e.memories[0].offset[0, 0].item()) or decode(f, e, o)
+    runner.segment(noise(1, *shape), embedding)
+    assert told == [0.0, -4.0] and set(used) == {-4.0}

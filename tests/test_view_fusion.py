@@ -10,7 +10,7 @@ import torch
 
 from iris_core.grid import ClassMap, Grid
 from iris_core.quality import expected_dice
-from iris_core.view_fusion import SUREST, carried, fused, share_of
+from iris_core.view_fusion import SUREST, carried, fused, share_of, shown_voxel
 
 FILE = (20, 24, 18)
 AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
@@ -60,26 +60,51 @@ def test_shares_of_two_views_add_up_and_follow_what_is_expected():
     assert share_of(0.8, 0.0) > 0.999
 
 
-def test_a_sure_view_decides_and_two_equal_ones_meet_in_the_middle():
-    fine = replace(WHOLE, spacing=BOX.spacing, crop=BOX.crop)
-    sure, unsure = ClassMap(3, blob(BOX, 8.0), BOX), ClassMap(3, -blob(fine, 0.2), fine)
-    both = fused(unsure, sure)
+def test_two_views_are_weighed_as_the_formula_says():
+    """Odds of the expected Dice over the volume of a voxel, squared; here the whole study's has 8 voxels."""
+    whole, look = ClassMap(3, blob(WHOLE, 4.0), WHOLE), ClassMap(3, -blob(BOX, 1.0), BOX)
+    near, far = expected_dice(look.logits), expected_dice(whole.logits)
+    ahead = (8 * (near / (1 - near)) / (far / (1 - far))) ** 2
+    share = ahead / (1 + ahead)
+    assert 0.1 < share < 0.99  # else the law says little
+    both = fused(whole, look)
+    expected = share * look.logits + (1 - share) * carried(whole.logits, WHOLE, BOX)
     assert (both.value, both.grid) == (3, BOX)
-    assert torch.equal(both.logits > 0, sure.logits > 0)
-    same = fused(sure, sure)
-    assert torch.allclose(same.logits, sure.logits, atol=1e-5)
-    assert same.expected == pytest.approx(expected_dice(sure.logits))
+    assert torch.allclose(both.logits, expected, atol=1e-4)
+    assert both.expected == pytest.approx(share * near + (1 - share) * far)
 
 
-def test_no_view_is_surer_than_can_be_and_the_expectation_lies_between():
+def test_two_equal_views_meet_in_the_middle():
+    ball = ClassMap(1, blob(BOX, 2.0), BOX)
+    shifted = ClassMap(1, ball.logits.roll(1, 0), BOX)
+    both = fused(ball, shifted)
+    assert torch.allclose(both.logits, (ball.logits + shifted.logits) / 2, atol=1e-5)
+    assert both.expected == pytest.approx(expected_dice(ball.logits))
+
+
+def test_voxels_finer_than_the_file_s_own_count_for_nothing():
+    fine = replace(BOX, shape=(32, 48, 32), spacing=(0.25, 0.25, 0.25))
+    assert shown_voxel(fine) == shown_voxel(BOX) == 1
+    assert shown_voxel(WHOLE) == 8
+    assert shown_voxel(replace(WHOLE, shape=(10, 48, 9))) == 4
+
+
+def test_no_view_is_surer_than_can_be():
     near, far = ClassMap(1, blob(BOX, 400.0), BOX), ClassMap(1, blob(WHOLE, 1.0), WHOLE)
-    both = fused(far, near)
-    assert float(both.logits.abs().max()) <= SUREST
-    ends = sorted((expected_dice(near.logits), expected_dice(far.logits)))
-    assert ends[0] <= both.expected <= ends[1]
+    assert float(fused(far, near).logits.abs().max()) <= SUREST
 
 
-def test_where_a_look_finds_nothing_the_whole_study_is_heard():
-    nothing = ClassMap(1, torch.full(BOX.shape, -0.5), BOX)
-    found = ClassMap(1, torch.full(WHOLE.shape, 5.0), WHOLE)
-    assert bool((fused(found, nothing).logits > 0).all())
+@pytest.mark.parametrize("spread", [1, 4])  # however much coarser the whole study is seen
+def test_where_a_look_finds_nothing_the_whole_study_alone_is_heard(spread):
+    coarse = replace(WHOLE, shape=tuple(n // spread for n in FILE))
+    nothing, found = ClassMap(1, torch.full(BOX.shape, -8.0), BOX), ClassMap(1, blob(coarse, 1.0), coarse)
+    both = fused(found, nothing)
+    assert torch.allclose(both.logits, carried(found.logits, coarse, BOX))
+    assert both.expected == pytest.approx(expected_dice(found.logits))
+
+
+def test_an_empty_result_expects_nothing():
+    nothing = ClassMap(1, torch.full(BOX.shape, -1.0), BOX)
+    outside = torch.full(WHOLE.shape, -1.0)
+    outside[-1, -1, -1] = 5.0  # a corner that the box leaves out
+    assert fused(ClassMap(1, outside, WHOLE), nothing).expected == 0.0

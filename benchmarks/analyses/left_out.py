@@ -1,4 +1,4 @@
-"""What each family of synthetic anatomies adds to training: trainings that leave one out, at equal steps.
+"""What each family of synthetic anatomies adds to training: trainings that leave one out, at equal budget.
 
 Each is measured beside the training on all of them: on real or made-up studies that no training saw, and on
 synthetic episodes of the family that was left out and of the others. A second training on all families, from
@@ -24,6 +24,7 @@ from benchmarks.analyses.variants import (
     training_conditions,
 )
 from benchmarks.analyses.workbench import Workbench, class_dice
+from iris_core.errors import InputError
 
 LOG = logging.getLogger(__name__)
 ALL, AGAIN, WITHOUT = "all", "all again", "without "
@@ -39,13 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, keep: Callable[[dict], None]) -> None:
     """Trains and measures one variant after the other; `keep` gets the record after each."""
     families = trained_families(arguments.held_out)
+    if len(families) < 2:
+        raise InputError("one family alone cannot be left out", where="--held-out", found=families[0])
     left = [Variant(WITHOUT + name, tuple(f for f in families if f != name)) for name in families]
     record = training_conditions(arguments)
     for variant in (Variant(ALL, families), Variant(AGAIN, families, seed=arguments.seed + 1), *left):
         bench = Workbench(train(variant, arguments))
+        steps = bench.loaded.meta["steps"]
         for row in [*_studies(bench, arguments), *_episodes(bench, families, arguments.episodes)]:
-            record["rows"].append({"variant": variant.name, **row})
-        LOG.info("%s: %d steps", variant.name, bench.loaded.meta["steps"])
+            record["rows"].append({"variant": variant.name, "steps": steps, **row})
+        LOG.info("%s: %d steps", variant.name, steps)
         keep(record)
 
 

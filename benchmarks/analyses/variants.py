@@ -99,6 +99,12 @@ def train(variant: Variant, arguments: argparse.Namespace) -> Path:
     path, done, whole = folder / "last.safetensors", 0.0, arguments.steps or arguments.minutes * 0.99
     if path.is_file():
         meta = load_model(path).meta
+        told = meta.get("settings", {}).get("steps")
+        if told != arguments.steps and (told or arguments.steps):
+            raise InputError(
+                "was trained with another budget", where=path, expected=spoken_budget(vars(arguments)),
+                found=f"{told} steps" if told else "minutes", remedy="use another --output",
+            )  # fmt: skip
         done = meta["steps"] if arguments.steps else float(meta["seconds"]) / 60
     if done >= whole:
         return path

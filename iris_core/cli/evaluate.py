@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json",
         type=Path,
         metavar="FILE",
-        help="write every pair and the summary, after each pair; - for stdout, at the end",
+        help="write every pair, after each, and the summary at the end; - for stdout, at the end",
     )
     peers.add_argument(
         "--picture", type=Path, metavar="FILE.png", help="draw every pair's Dice by class and method"
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
         )
 
-    def record_of(found: Measurement, figures: Summary) -> dict:
+    def record_of(found: Measurement, figures: Summary | None) -> dict:
         how = arguments.words, engine.weights, engine.device
         return as_record(dataset.folder, *how, found, figures, names, asked=asked)
 
@@ -119,8 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
         bar.update()
         so_far.append(pair)
         if to_file:  # a run that is ended leaves what it has
-            found = Measurement(tuple(so_far), ())
-            write_json(record_of(found, summarise(found, names, seed=arguments.seed)), arguments.json)
+            write_json(record_of(Measurement(tuple(so_far), ()), None), arguments.json)
 
     asked, so_far = sum(len(entry.queries) for entry in sets), []
     bar = console.bar(asked, "pair")

@@ -184,7 +184,10 @@ class Bench:
         try:
             references = [self._read(case) for case in chosen.references]
         except IrisError as error:
-            return [replace(blank, failure=str(error)) for blank in blanks], None
+            failed = [replace(blank, failure=str(error)) for blank in blanks]
+            for pair in failed:
+                step(pair)
+            return failed, None
         failure, wanted = None, [self.names[value] for value in chosen.values]
 
         def encode() -> Task | None:

@@ -18,7 +18,7 @@ def as_record(
     weights: Mapping[str, str],
     device: str,
     measurement: Measurement,
-    summary: Summary,
+    summary: Summary | None,
     names: Mapping[int, str],
     *,
     asked: int | None = None,
@@ -31,7 +31,7 @@ def as_record(
         weights: preset, fingerprint and origin of the weights.
         device: where the network ran.
         measurement: all pairs, or those that are measured so far.
-        summary: their means.
+        summary: their means; None while the run goes on.
         names: value -> class name.
         asked: number of pairs that the whole run measures; None: these.
     """
@@ -42,7 +42,7 @@ def as_record(
         "device": device,
         "pairs_asked": len(measurement.pairs) if asked is None else asked,
         "weights": dict(weights),
-        "summary": asdict(summary),
+        "summary": None if summary is None else asdict(summary),
         "encode_seconds": [round(seconds, 3) for seconds in measurement.encode_seconds],
         "pairs": [_pair_entry(pair, names) for pair in measurement.pairs],
     }

@@ -81,6 +81,8 @@ class Settings:
                 raise InputError("must be positive", where=name, found=getattr(self, name))
         if self.steps is not None and self.steps <= 0:
             raise InputError("must be positive", where="steps", found=self.steps)
+        if self.steps is not None and self.total_minutes is not None:
+            raise InputError("steps and minutes of the whole run exclude each other", where="total_minutes")
         if self.matching < 0:
             raise InputError("must not be negative", where="matching", found=self.matching)
         for name in self.families:
