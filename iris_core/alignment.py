@@ -124,16 +124,15 @@ def likely_shifts(
         return Shift(moves[place] + FEATURE_STRIDE * between(own, place, seen.sizes), bool(matched))
 
     wide = _where(whole, RIVAL_OVERLAP * smaller)
-    others = _rivals(own + wide, moves, peak, seen.sizes)
+    others = _rivals(own + wide, moves, peak)
     return shift(peak, field[best] >= MATCHED), *(shift(one, wide[one] >= MATCHED) for one in others)
 
 
-def _rivals(scores: Tensor, moves: Tensor, first: int, sizes: list[int]) -> list[int]:
-    """Peaks that are nearly as good as the first, the best of them first, none near another."""
+def _rivals(scores: Tensor, moves: Tensor, first: int) -> list[int]:
+    """Shifts that are nearly as good as the first, the best of them first, none near another."""
     if not scores[first].isfinite():
         return []
-    peaks = scores >= F.max_pool3d(scores.view(1, *sizes), 3, 1, 1).flatten()
-    left, found = torch.where(peaks & (scores >= scores[first] - NEARLY), scores, -torch.inf), [first]
+    left, found = torch.where(scores >= scores[first] - NEARLY, scores, -torch.inf), [first]
     while len(found) <= RIVALS:
         left[(moves - moves[found[-1]]).abs().amax(-1) < APART * FEATURE_STRIDE] = -torch.inf
         best = int(left.argmax())
