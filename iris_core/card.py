@@ -21,7 +21,7 @@ from iris_core.reference import ClassInfo
 from iris_core.task import Look, Task
 from iris_core.volume_io import atomic_path
 
-FORMAT = "iris-task-card-2"
+FORMAT = "iris-task-card-3"
 PLAIN_LIMIT = 100_000  # bytes per class and reference that the plain embedding may take
 MEMORY_FIELDS = tuple(f.name for f in fields(ReferenceMemory))
 BYTES = ("masks", "landmarks")  # the memory's fields that hold shares of a cell

@@ -66,6 +66,15 @@ class TaskEmbedding:
         shown = torch.stack([memory.masks[0].flatten(1).sum(1) for memory in self.memories], dim=1)
         return shown.where(shown > 0, torch.inf).amin(1).nan_to_num(posinf=0.0) * MASK_STRIDE**3
 
+    @property
+    def bias(self) -> Tensor:
+        """(K,): what is added to the logits of each class, the mean of its references."""
+        if not self.memories:
+            return torch.zeros(len(self.names))
+        biases = torch.stack([memory.bias[0] for memory in self.memories], dim=1)  # (K, N)
+        weights = torch.ones_like(biases) if self.weights is None else self.weights.to(biases)
+        return (biases * weights).sum(1) / weights.sum(1).clamp_min(1e-6)
+
     def to(self, device: torch.device | str) -> TaskEmbedding:
         """The same embedding on a device."""
         return TaskEmbedding(
@@ -125,8 +134,9 @@ def _spread(memory: ReferenceMemory, source: list[int], target: list[int], class
     chosen = memory.select(source)
     masks = chosen.masks.new_zeros(1, classes, *chosen.masks.shape[2:])
     prototypes = chosen.prototypes.new_zeros(1, classes, *chosen.prototypes.shape[2:])
-    masks[:, target], prototypes[:, target] = chosen.masks, chosen.prototypes
-    return replace(chosen, masks=masks, prototypes=prototypes)
+    bias = chosen.bias.new_zeros(1, classes)
+    masks[:, target], prototypes[:, target], bias[:, target] = chosen.masks, chosen.prototypes, chosen.bias
+    return replace(chosen, masks=masks, prototypes=prototypes, bias=bias)
 
 
 def stored_precision(embedding: TaskEmbedding) -> TaskEmbedding:
@@ -149,6 +159,7 @@ def stored_precision(embedding: TaskEmbedding) -> TaskEmbedding:
             half(m.prototypes),
             byte(m.landmarks),
             half(m.offset),
+            half(m.bias),
         )
         for m in embedding.memories
     )

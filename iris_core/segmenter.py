@@ -9,6 +9,7 @@ Decoding is the same for every strategy. Volumes here are prepared: RAS+, workin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import product
 from math import prod
 
@@ -24,6 +25,7 @@ from iris_core.errors import InputError
 from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.model.iris import ImageFeatures, Iris
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
+from iris_core.self_calibration import class_biases
 from iris_core.visibility import without_the_unseen
 from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, shift_of, starts
 
@@ -63,7 +65,12 @@ class Segmenter:
 
     @torch.no_grad()
     def encode(
-        self, image: Tensor, masks: Tensor, names: Sequence[str], labelled: Tensor | None = None
+        self,
+        image: Tensor,
+        masks: Tensor,
+        names: Sequence[str],
+        labelled: Tensor | None = None,
+        calibrate: bool = True,
     ) -> TaskEmbedding:
         """The task embedding of one reference.
 
@@ -75,6 +82,7 @@ class Segmenter:
             masks: (K, D, H, W) in [0, 1].
             names: K class names.
             labelled: (1, D, H, W) in [0, 1], all that the reference's label shows; None: these classes.
+            calibrate: decode the reference itself for the biases of its classes, else they are 0.
 
         Raises:
             InputError: a mask is empty.
@@ -96,7 +104,15 @@ class Segmenter:
         part_masks, _ = pad(torch.cat([masks, labelled])[(slice(None), *cut)])
         window = tuple(min(w, n) for w, n in zip(self.window, part.shape[1:], strict=True))
         whole = self._encode_windows(part, part_masks, tuple(names), window, padding, shift)
-        return stored_precision(whole.to("cpu"))
+        embedding = stored_precision(whole.to("cpu"))
+        if not calibrate or not embedding.memories:
+            return embedding
+        return self._calibrated(embedding, image[(slice(None), *cut)], masks[(slice(None), *cut)])
+
+    def _calibrated(self, embedding: TaskEmbedding, image: Tensor, masks: Tensor) -> TaskEmbedding:
+        """The embedding with the biases by which it finds its own reference best."""
+        bias = class_biases(self.segment(image, embedding, whole=False), masks)
+        return replace(embedding, memories=tuple(replace(m, bias=bias[None]) for m in embedding.memories))
 
     def _encode_windows(
         self,
@@ -173,6 +189,8 @@ class Segmenter:
                 embedding, matched = self._aligned(embedding, levels, offset, image, pad(image)[0])
             logits = self._slide(padded, padding, window, embedding, progress)
         logits = padding.remove(logits)
+        if embedding.memories:
+            logits = logits + embedding.bias.float().cpu()[:, None, None, None]
         return without_the_unseen(logits, embedding, matched) if whole else logits
 
     def _slide(
@@ -308,7 +326,8 @@ class _Canvas:
         count = self.count.clamp_min(1)
         fine = self.fine / F.interpolate(count, scale_factor=FEATURE_STRIDE // MASK_STRIDE, mode="nearest")
         vectors = F.normalize(self.prototypes, dim=-1)
-        return ReferenceMemory(self.features / count, fine, self.masks, vectors, self.landmarks, offset)
+        features, bias = self.features / count, self.masks.new_zeros(self.masks.shape[:2])
+        return ReferenceMemory(features, fine, self.masks, vectors, self.landmarks, offset, bias)
 
     @staticmethod
     def _cut(start: Shape, stride: int, size: Sequence[int]) -> tuple[slice, ...]:

@@ -20,7 +20,9 @@ def memory_of(features: torch.Tensor, offset=(0.0, 0.0, 0.0), box=None) -> Refer
         masks[(0, 0, *box)] = 1
     masks = masks.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat_interleave(2, 4)
     fine, landmarks = torch.zeros(1, 3, 2 * d, 2 * h, 2 * w), masks[:, :, ::2, ::2, ::2]
-    return ReferenceMemory(features[None], fine, masks, prototypes, landmarks, torch.tensor([offset]))
+    return ReferenceMemory(
+        features[None], fine, masks, prototypes, landmarks, torch.tensor([offset]), torch.zeros(1, 1)
+    )
 
 
 def field_shift(*told) -> Shift:

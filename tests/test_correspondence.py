@@ -26,7 +26,7 @@ def memory_of(features: Tensor, masks: Tensor, offset: Tensor = ZERO) -> Referen
     cells = F.avg_pool3d(masks, 2)
     prototypes = torch.zeros(1, masks.shape[1], 4, 2, WIDTH)
     landmarks = F.avg_pool3d(masks.amax(1, keepdim=True), 4)
-    return ReferenceMemory(features, fine, cells, prototypes, landmarks, offset)
+    return ReferenceMemory(features, fine, cells, prototypes, landmarks, offset, torch.zeros(cells.shape[:2]))
 
 
 def attended(features: Tensor, memory: ReferenceMemory, stiffness: float, scale: float) -> Tensor:

@@ -30,7 +30,16 @@ LAYERS = (
     {"grid", "intensity", "modality", "spacing", "preprocess", "reference", "prediction"},
     {"synthesis", "episodes", "losses", "metrics", "memory_bank", "closer_look"},
     # what uses it
-    {"shift_scores", "alignment", "agreement", "quality", "visibility", "segmenter", "strategies"}
+    {
+        "shift_scores",
+        "alignment",
+        "agreement",
+        "quality",
+        "visibility",
+        "self_calibration",
+        "segmenter",
+        "strategies",
+    }
     | {"checkpoint", "task", "card", "pretraining", "view_fusion"},
     {"bank_segmenter", "bank_task"},
     {"baselines", "registration", "evaluation", "folder_run", "preview", "report"},

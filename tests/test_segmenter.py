@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from iris_core.alignment import Shift
 from iris_core.errors import InputError
 from iris_core.segmenter import Segmenter
+from iris_core.self_calibration import class_biases
 from iris_core.windows import pad
 from tests.tiny import PLAIN, boxes, network, noise, scene
 
@@ -195,11 +196,24 @@ def test_a_judge_is_told_where_a_query_s_rivals_lie(shape, monkeypatch):
         assert [2 * n for n in coarse.shape[2:]] == list(fine.shape[2:])
         return lambda memory: told.append(memory.offset[0, 0].item()) or -memory.offset[0, 0].item()
 
-    monkeypatch.setattr("iris_core.alignment.likely_shifts", two)
-    monkeypatch.setattr("iris_core.segmenter.agreement_with", judge)
     runner = segmenter(fit_steps=0)
     embedding, used = runner.encode(*scene(), NAMES), []
+    monkeypatch.setattr("iris_core.alignment.likely_shifts", two)
+    monkeypatch.setattr("iris_core.segmenter.agreement_with", judge)
     decode = runner.decode
     runner.decode = lambda f, e, o: used.append(e.memories[0].offset[0, 0].item()) or decode(f, e, o)
     runner.segment(noise(1, *shape), embedding)
     assert told == [0.0, -4.0] and set(used) == {-4.0}
+
+
+def test_a_reference_s_biases_come_from_its_own_decoding_and_move_a_query_s_logits():
+    runner, (image, masks) = segmenter(), scene()
+    plain = runner.encode(image, masks, NAMES, calibrate=False)
+    assert plain.bias.abs().max() == 0
+    expected = class_biases(runner.segment(image, plain, whole=False), masks)
+    calibrated = runner.encode(image, masks, NAMES)
+    assert torch.equal(calibrated.bias, expected) and expected.abs().max() > 0
+    query, told = noise(1, 40, 33, 32), torch.tensor([[1.5, -2.0]])
+    moved = replace(plain, memories=(replace(plain.memories[0], bias=told),))
+    before, after = (runner.segment(query, one, whole=False) for one in (plain, moved))
+    assert torch.allclose(after - before, told[0][:, None, None, None], atol=1e-4)

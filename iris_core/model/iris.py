@@ -108,7 +108,8 @@ class Iris(nn.Module):
         fine, coarse = features.pyramid[:2]
         labelled = masks.amax(1, keepdim=True) if labelled is None else labelled
         landmarks = F.avg_pool3d(labelled, FEATURE_STRIDE)
-        return ReferenceMemory(coarse, fine, cells, prototypes(features.pyramid, cells), landmarks, offset)
+        vectors, bias = prototypes(features.pyramid, cells), cells.new_zeros(cells.shape[:2])
+        return ReferenceMemory(coarse, fine, cells, vectors, landmarks, offset, bias)
 
     def decode(
         self,

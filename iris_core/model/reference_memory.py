@@ -24,6 +24,7 @@ class ReferenceMemory:
         landmarks: (B, 1, d, h, w) in [0, 1], how much of each cell is labelled at all, whichever classes are
             asked for; by them the query is aligned (iris_core.alignment).
         offset: (B, 3), centre of this grid minus the centre of the reference's field of view, in voxels.
+        bias: (B, K), what is added to the logits of a class (iris_core.self_calibration).
     """
 
     features: Tensor
@@ -32,6 +33,7 @@ class ReferenceMemory:
     prototypes: Tensor
     landmarks: Tensor
     offset: Tensor
+    bias: Tensor
 
     def map(self, function) -> ReferenceMemory:
         """The same memory with a function applied to each tensor."""
@@ -40,6 +42,5 @@ class ReferenceMemory:
     def select(self, classes: list[int]) -> ReferenceMemory:
         """Only the classes at these positions."""
         index = torch.as_tensor(classes, device=self.masks.device)
-        return replace(
-            self, masks=self.masks.index_select(1, index), prototypes=self.prototypes.index_select(1, index)
-        )
+        by_class = ("masks", "prototypes", "bias")
+        return replace(self, **{name: getattr(self, name).index_select(1, index) for name in by_class})

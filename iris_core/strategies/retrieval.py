@@ -60,7 +60,8 @@ def retrieve_by_object(
     chosen: Chosen = {name: holders(pool, name) for name in names}
     if found:
         calls = segmenter.encode_calls
-        own_task = segmenter.encode(image, masks[found].float(), [names[k] for k in found])
+        wanted = [names[k] for k in found]
+        own_task = segmenter.encode(image, masks[found].float(), wanted, calibrate=False)
         segmenter.encode_calls = calls  # the query's own masks are no reference
         for name in own_task.names:
             near = {n: pool[n].cosine(own_task)[name] for n in chosen[name]}

@@ -1,0 +1,57 @@
+"""Laws of the biases: what finds the reference best, and nothing where little is gained."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from iris_core.embedding import TaskEmbedding, combine
+from iris_core.self_calibration import BIASES, CAUTION, WORTH, class_biases
+from tests.tiny import boxes, network, noise
+
+
+def overlap(mask: torch.Tensor, result: torch.Tensor) -> float:
+    return float(2 * (mask & result).sum() / (mask.sum() + result.sum()))
+
+
+def test_a_structure_that_reaches_no_logit_of_0_is_found_again():
+    """Inside -1.5, outside -4: the least bias that finds it is the first above 1.5."""
+    mask = boxes(1)
+    assert class_biases(torch.where(mask > 0, -1.5, -4.0), mask).tolist() == [1.75]
+    assert class_biases(torch.where(mask > 0, 4.0, 1.1), mask).tolist() == [-1.25]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_bias_that_is_tried_finds_the_reference_better(seed):
+    masks = boxes(2)
+    logits = 3 * (masks - 1.2) + 1.5 * noise(*masks.shape, seed=seed)
+    found = class_biases(logits, masks)
+    for one, mask, bias in zip(logits, masks > 0.5, found.tolist(), strict=True):
+        scores = [overlap(mask, one + tried > 0) - CAUTION * abs(tried) for tried in BIASES]
+        assert bias in BIASES and bias != 0
+        assert overlap(mask, one + bias > 0) - CAUTION * abs(bias) == pytest.approx(max(scores), abs=1e-6)
+
+
+def test_little_to_gain_changes_nothing_nor_does_a_mask_that_rounds_to_nothing():
+    mask = boxes(1)
+    logits = torch.where(mask > 0, 2.0, -2.0)
+    first = tuple(int(i) for i in (mask > 0).nonzero()[0])
+    logits[first] = -0.1  # one voxel of many
+    assert 1 - overlap(mask > 0, logits > 0) < WORTH
+    assert class_biases(logits, mask).tolist() == [0.0]
+    assert class_biases(logits, 0.4 * mask).tolist() == [0.0]
+
+
+def test_an_ensemble_takes_the_mean_of_its_references_biases_by_class():
+    model, masks = network(), boxes(2)[None]
+    image = noise(1, 1, 32, 32, 32)
+    with torch.no_grad():
+        memory = model.encode_memory(model.encode_image(image), masks, torch.zeros(1, 3))
+    pool = []
+    for biases, names in (((1.0, -2.0), ("a", "b")), ((3.0, 4.0), ("b", "c"))):
+        one = type(memory)(**{**vars(memory), "bias": torch.tensor([biases])})
+        pool.append(TaskEmbedding(names, torch.zeros(2, 4, 8), (one,), torch.ones(2, 1)))
+    joined = combine(pool, {"a": [1, 0], "b": [1, 1], "c": [0, 1]})
+    assert joined.bias.tolist() == [1.0, 0.5, 4.0]
+    assert joined.select(["c", "a"]).bias.tolist() == [4.0, 1.0]
+    assert TaskEmbedding(("a",), torch.zeros(1, 4, 8)).bias.tolist() == [0.0]
