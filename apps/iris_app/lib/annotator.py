@@ -130,7 +130,7 @@ class Annotator:
         if not seen:
             return {}
         names = [task.names[n] for n in seen]
-        own = self.segmenter.encode(prepared.image, masks[seen], names)
+        own = self.segmenter.encode(prepared.image, masks[seen], names, calibrate=False)
         return own.cosine(ensemble(task.pool, names)[0])
 
     def _task(self, catalogue: Catalogue, options: Options, choice: Choice) -> Task:
