@@ -46,8 +46,8 @@ def agreement_with(
     def found(memory: ReferenceMemory) -> float:
         shown = F.interpolate(memory.landmarks, scale_factor=FEATURE_STRIDE // MASK_STRIDE)
         told = replace(memory, masks=shown)
-        _, warped, cosine, _ = correspondence(coarse, fine, offset[None], told, steps)
-        near = box_mean(warped[:, :1], AROUND)
-        return float((near * cosine).sum() / near.sum().clamp_min(1))
+        match = correspondence(coarse, fine, offset[None], told, steps)
+        near = box_mean(match.warped[:, :1], AROUND)
+        return float((near * match.agreement).sum() / near.sum().clamp_min(1))
 
     return found

@@ -1,17 +1,20 @@
 """Task cards: a task as one safetensors file. No image is in it.
 
 Tokens, features and prototypes are float16, masks one byte per cell of 2^3 voxels, landmarks one per cell of
-4^3; the embeddings were
-rounded alike when they were made, so a card gives the same mask as its references, bit for bit.
+4^3, directions of edges three bytes and outlines one bit per voxel; the embeddings were rounded alike when
+they were made, so a card gives the same mask as its references, bit for bit.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from math import prod
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from iris_core.embedding import TaskEmbedding
@@ -21,10 +24,11 @@ from iris_core.reference import ClassInfo
 from iris_core.task import Look, Task
 from iris_core.volume_io import atomic_path
 
-FORMAT = "iris-task-card-3"
+FORMAT = "iris-task-card-4"
 PLAIN_LIMIT = 100_000  # bytes per class and reference that the plain embedding may take
-MEMORY_FIELDS = tuple(f.name for f in fields(ReferenceMemory))
 BYTES = ("masks", "landmarks")  # the memory's fields that hold shares of a cell
+SIGNED = ("edges",)  # of one signed byte for each direction
+BITS = ("outlines",)  # and those of one bit a voxel
 
 
 def save_card(task: Task, path: str | Path) -> dict[str, int]:
@@ -123,19 +127,42 @@ def _pack(prefix: str, embedding: TaskEmbedding) -> dict[str, Tensor]:
     if embedding.image is not None:
         tensors[f"{prefix}.image"] = embedding.image.half()
     for m, memory in enumerate(embedding.memories):
-        for name in MEMORY_FIELDS:
-            value = getattr(memory, name)
-            kept = (value * 255).round().byte() if name in BYTES else value.half()
-            tensors[f"{prefix}.{m}.{name}"] = kept
+        for name, value in memory.tensors().items():
+            tensors[f"{prefix}.{m}.{name}"] = _stored(name, value)
     return {key: value.contiguous() for key, value in tensors.items()}
+
+
+def _stored(name: str, value: Tensor) -> Tensor:
+    """A field of a memory as the file holds it."""
+    if name in BYTES:
+        return (value * 255).round().byte()
+    if name in SIGNED:
+        return (value * 127).round().to(torch.int8)
+    if name in BITS:
+        return torch.from_numpy(np.packbits(value.flatten(2).numpy(), axis=-1))
+    return value.half()
+
+
+def _restored(name: str, value: Tensor, sides: Sequence[int]) -> Tensor:
+    """A field of a memory from what the file holds. Args: sides of its box of edges, voxels."""
+    if name in BYTES:
+        return value.float() / 255
+    if name in SIGNED:
+        return value.float() / 127
+    if name in BITS:
+        bits = np.unpackbits(value.numpy(), axis=-1, count=prod(sides)).astype(bool)
+        return torch.from_numpy(bits).unflatten(-1, tuple(sides))
+    return value.float()
 
 
 def _unpack(prefix: str, entry: Mapping[str, object], tensors: Mapping[str, Tensor]) -> TaskEmbedding:
     memories = []
     for m in range(int(str(entry["memories"]))):
-        fields = {name: tensors[f"{prefix}.{m}.{name}"] for name in MEMORY_FIELDS}
+        first = f"{prefix}.{m}."
+        held = {key[len(first) :]: value for key, value in tensors.items() if key.startswith(first)}
+        sides = held["edges"].shape[2:] if "edges" in held else ()
         memories.append(
-            ReferenceMemory(**{k: v.float() / 255 if k in BYTES else v.float() for k, v in fields.items()})
+            ReferenceMemory(**{name: _restored(name, value, sides) for name, value in held.items()})
         )
     image = tensors.get(f"{prefix}.image")
     return TaskEmbedding(

@@ -68,11 +68,13 @@ class TaskEmbedding:
 
     @property
     def bias(self) -> Tensor:
-        """(K,): what is added to the logits of each class, the mean of its references."""
+        """(K,): what is added to the logits of each class, the mean of the references that tell one."""
         if not self.memories:
             return torch.zeros(len(self.names))
         biases = torch.stack([memory.bias[0] for memory in self.memories], dim=1)  # (K, N)
         weights = torch.ones_like(biases) if self.weights is None else self.weights.to(biases)
+        told = biases.isfinite()
+        biases, weights = biases.where(told, 0.0), weights.where(told, 0.0)
         return (biases * weights).sum(1) / weights.sum(1).clamp_min(1e-6)
 
     def to(self, device: torch.device | str) -> TaskEmbedding:
@@ -120,7 +122,7 @@ def combine(embeddings: Sequence[TaskEmbedding], shares: dict[str, Sequence[floa
         source = embedding.positions([names[k] for k in held])
         tokens[held] += rows[held, n, None, None] * embedding.tokens[source].float()
         for index, memory in enumerate(embedding.memories):
-            memories.append(_spread(memory, source, held, len(names)))
+            memories.append(memory.select(source).spread(held, len(names)))
             own = torch.ones(len(source)) if embedding.weights is None else embedding.weights[source, index]
             column = torch.zeros(len(names))
             column[held] = rows[held, n] * own.float()
@@ -129,20 +131,11 @@ def combine(embeddings: Sequence[TaskEmbedding], shares: dict[str, Sequence[floa
     return TaskEmbedding(names, tokens, tuple(memories), weights)
 
 
-def _spread(memory: ReferenceMemory, source: list[int], target: list[int], classes: int) -> ReferenceMemory:
-    """The memory with its classes moved to the target positions among `classes`; others are empty."""
-    chosen = memory.select(source)
-    masks = chosen.masks.new_zeros(1, classes, *chosen.masks.shape[2:])
-    prototypes = chosen.prototypes.new_zeros(1, classes, *chosen.prototypes.shape[2:])
-    bias = chosen.bias.new_zeros(1, classes)
-    masks[:, target], prototypes[:, target], bias[:, target] = chosen.masks, chosen.prototypes, chosen.bias
-    return replace(chosen, masks=masks, prototypes=prototypes, bias=bias)
-
-
 def stored_precision(embedding: TaskEmbedding) -> TaskEmbedding:
     """Rounds to what a task card keeps, so that a card and its references give the same mask, bit for bit.
 
-    Tokens, features and prototypes are rounded to float16, masks and landmarks to 1/255.
+    Tokens, features, prototypes, offsets and biases are rounded to float16, masks and landmarks to 1/255,
+    edges to 1/127.
     """
 
     def half(tensor: Tensor) -> Tensor:
@@ -151,17 +144,11 @@ def stored_precision(embedding: TaskEmbedding) -> TaskEmbedding:
     def byte(tensor: Tensor) -> Tensor:
         return (tensor * 255).round() / 255
 
-    memories = tuple(
-        ReferenceMemory(
-            half(m.features),
-            half(m.fine),
-            byte(m.masks),
-            half(m.prototypes),
-            byte(m.landmarks),
-            half(m.offset),
-            half(m.bias),
-        )
-        for m in embedding.memories
-    )
+    def rounded(memory: ReferenceMemory) -> ReferenceMemory:
+        edges = None if memory.edges is None else (memory.edges * 127).round() / 127
+        kept = {"masks": byte(memory.masks), "landmarks": byte(memory.landmarks), "edges": edges}
+        return replace(memory.map(lambda t: t if t.dtype == torch.bool else half(t)), **kept)
+
+    memories = tuple(rounded(memory) for memory in embedding.memories)
     image = None if embedding.image is None else half(embedding.image)
     return replace(embedding, tokens=half(embedding.tokens), memories=memories, image=image)

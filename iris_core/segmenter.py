@@ -19,10 +19,12 @@ from torch.nn import functional as F
 
 from iris_core.agreement import agreement_with, judged
 from iris_core.alignment import aligned
-from iris_core.config import FIT_STEPS, PAPER_WINDOW, WINDOW_OVERLAP
+from iris_core.borders import borders_of
+from iris_core.config import EDGE_STEPS, FIT_STEPS, PAPER_WINDOW, WINDOW_OVERLAP
 from iris_core.embedding import TaskEmbedding, stored_precision
 from iris_core.errors import InputError
 from iris_core.intensity import PAPER, IntensityRecipe
+from iris_core.memory_canvas import MemoryCanvas
 from iris_core.model.iris import ImageFeatures, Iris
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
 from iris_core.self_calibration import class_biases
@@ -44,7 +46,8 @@ class Segmenter:
         window: most voxels per side that the network sees at once; multiples of 16.
         overlap: share of a window that the next one covers again (paper: 0.5).
         recipe: by which the network's images are normalised.
-        fit_steps: by which each displacement is fitted to its pair (docs/decisions/0022).
+        fit_steps: by which each displacement is fitted to the features of its pair (docs/decisions/0022).
+        edge_steps: by which it is fitted to the edges of its pair then (docs/decisions/0034).
 
     Attributes:
         encode_calls: references encoded so far.
@@ -58,9 +61,10 @@ class Segmenter:
         overlap: float = WINDOW_OVERLAP,
         recipe: IntensityRecipe = PAPER,
         fit_steps: int = FIT_STEPS,
+        edge_steps: int = EDGE_STEPS,
     ) -> None:
         self.model, self.device, self.window, self.overlap = model, torch.device(device), window, overlap
-        self.recipe, self.fit_steps = recipe, fit_steps
+        self.recipe, self.fit_steps, self.edge_steps = recipe, fit_steps, edge_steps
         self.encode_calls = 0
 
     @torch.no_grad()
@@ -105,14 +109,15 @@ class Segmenter:
         window = tuple(min(w, n) for w, n in zip(self.window, part.shape[1:], strict=True))
         whole = self._encode_windows(part, part_masks, tuple(names), window, padding, shift)
         embedding = stored_precision(whole.to("cpu"))
-        if not calibrate or not embedding.memories:
+        if not embedding.memories:
             return embedding
-        return self._calibrated(embedding, image[(slice(None), *cut)], masks[(slice(None), *cut)])
-
-    def _calibrated(self, embedding: TaskEmbedding, image: Tensor, masks: Tensor) -> TaskEmbedding:
-        """The embedding with the biases by which it finds its own reference best."""
-        bias = class_biases(self.segment(image, embedding, whole=False), masks)
-        return replace(embedding, memories=tuple(replace(m, bias=bias[None]) for m in embedding.memories))
+        told: dict[str, Tensor] = {}
+        if calibrate:  # on what the network says, before edges join in: they carry a mask onto itself
+            found = self.segment(image[(slice(None), *cut)], embedding, whole=False)
+            told["bias"] = class_biases(found, masks[(slice(None), *cut)])[None]
+        if self.model.config.correspondence:
+            told |= borders_of(part, part_masks)
+        return stored_precision(replace(embedding, memories=(replace(embedding.memories[0], **told),)))
 
     def _encode_windows(
         self,
@@ -125,7 +130,7 @@ class Segmenter:
     ) -> TaskEmbedding:
         """Args: masks (K + 1, D, H, W), those of the classes and last what is labelled at all."""
         tokens, pooled, weight = 0, 0, 0
-        canvas: _Canvas | None = None
+        canvas: MemoryCanvas | None = None
         places = self._places(tuple(image.shape[1:]), window)
         for start in places:
             cut = (slice(None), *(slice(s, s + w) for s, w in zip(start, window, strict=True)))
@@ -141,7 +146,7 @@ class Segmenter:
             nowhere = torch.zeros(1, 3, device=self.device)  # the canvas knows the place
             memory = self.model.encode_memory(features, held, nowhere, labelled)
             if memory is not None:
-                canvas = canvas or _Canvas(memory, tuple(image.shape[1:]))
+                canvas = canvas or MemoryCanvas(memory, tuple(image.shape[1:]))
                 canvas.add(memory, start, share)
         memories: tuple[ReferenceMemory, ...] = ()
         weights = None
@@ -189,8 +194,6 @@ class Segmenter:
                 embedding, matched = self._aligned(embedding, levels, offset, image, pad(image)[0])
             logits = self._slide(padded, padding, window, embedding, progress)
         logits = padding.remove(logits)
-        if embedding.memories:
-            logits = logits + embedding.bias.float().cpu()[:, None, None, None]
         return without_the_unseen(logits, embedding, matched) if whole else logits
 
     def _slide(
@@ -284,9 +287,11 @@ class Segmenter:
         Args: offset (1, 3), voxels. Returns: a Decoded, B = 1.
         """
         weights = None if embedding.weights is None else embedding.weights[None]
-        steps = 0 if torch.is_grad_enabled() else self.fit_steps
-        tokens, memories = embedding.tokens[None], embedding.memories
-        return self.model.decode(features, tokens, memories, weights, offset, steps)
+        steps = (0, 0) if torch.is_grad_enabled() else (self.fit_steps, self.edge_steps)
+        bias = embedding.bias[None].to(self.device)
+        return self.model.decode(
+            features, embedding.tokens[None], embedding.memories, weights, offset, *steps, bias
+        )
 
     def _features(self, part: Tensor) -> ImageFeatures:
         batch = part[None].to(self.device, memory_format=torch.channels_last_3d)
@@ -296,40 +301,3 @@ class Segmenter:
         steps = [max(16, int(w * (1 - self.overlap)) // 16 * 16) for w in window]
         axes = [starts(n, w, s) for n, w, s in zip(shape, window, steps, strict=True)]
         return [(i, j, k) for i in axes[0] for j in axes[1] for k in axes[2]]
-
-
-class _Canvas:
-    """Joins the memories of overlapping windows into one memory of the whole region."""
-
-    def __init__(self, first: ReferenceMemory, shape: Shape) -> None:
-        cells = [n // FEATURE_STRIDE for n in shape]
-        self.features = first.features.new_zeros(1, first.features.shape[1], *cells)
-        self.fine = first.fine.new_zeros(1, first.fine.shape[1], *(n // MASK_STRIDE for n in shape))
-        self.count = first.features.new_zeros(1, 1, *cells)
-        self.masks = first.masks.new_zeros(1, first.masks.shape[1], *(n // MASK_STRIDE for n in shape))
-        self.landmarks = first.landmarks.new_zeros(1, 1, *cells)
-        self.prototypes = torch.zeros_like(first.prototypes)
-
-    def add(self, memory: ReferenceMemory, start: Shape, share: Tensor) -> None:
-        """Adds the memory of the window at `start`; prototypes count by the class's voxels in it."""
-        here = self._cut(start, FEATURE_STRIDE, memory.features.shape[2:])
-        self.features[here] += memory.features
-        self.count[here] += 1
-        self.landmarks[here] = memory.landmarks
-        fine = self._cut(start, MASK_STRIDE, memory.masks.shape[2:])
-        self.fine[fine] += memory.fine
-        self.masks[fine] = memory.masks
-        self.prototypes += memory.prototypes * share[None, :, None, None, None]
-
-    def finish(self, offset: Tensor) -> ReferenceMemory:
-        """The joined memory. Args: offset (1, 3), of the region."""
-        count = self.count.clamp_min(1)
-        fine = self.fine / F.interpolate(count, scale_factor=FEATURE_STRIDE // MASK_STRIDE, mode="nearest")
-        vectors = F.normalize(self.prototypes, dim=-1)
-        features, bias = self.features / count, self.masks.new_zeros(self.masks.shape[:2])
-        return ReferenceMemory(features, fine, self.masks, vectors, self.landmarks, offset, bias)
-
-    @staticmethod
-    def _cut(start: Shape, stride: int, size: Sequence[int]) -> tuple[slice, ...]:
-        sides = (slice(s // stride, s // stride + n) for s, n in zip(start, size, strict=True))
-        return (slice(None), slice(None), *sides)

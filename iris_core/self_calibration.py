@@ -1,7 +1,8 @@
 """A bias for every class, chosen so that the reference is found best by its own embedding.
 
 docs/decisions/0029. A structure of few voxels is blurred on its way through the network, and none of it may
-reach a logit of 0. The reference tells by how much: its mask is known.
+reach a logit of 0. The reference tells by how much: its mask is known. A reference by which the network finds
+nothing of a class, whatever the bias, says nothing about it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-BIASES = tuple(step / 4 for step in range(-12, 33))  # logits that are tried (ours)
+BIASES = tuple(step / 4 for step in range(-12, 57))  # logits that are tried (ours)
 CAUTION = 1e-3  # of Dice a logit, by which a larger bias must be better (ours)
 WORTH = 0.01  # of Dice on the reference, that a bias must gain (ours)
+MOST_FOUND = 2.0  # times the volume of the class that a bias may let in (ours)
 
 
 def class_biases(logits: Tensor, masks: Tensor) -> Tensor:
@@ -22,17 +24,21 @@ def class_biases(logits: Tensor, masks: Tensor) -> Tensor:
         masks: (K, D, H, W) in [0, 1], its labels.
 
     Returns:
-        (K,); 0 where no bias gains enough, and where the mask is nowhere above one half.
+        (K,); 0 where no bias gains enough, and where the mask is nowhere above one half; infinity where
+        no bias finds any of the mask without letting in far more than that.
     """
     tried = torch.tensor(BIASES)
     found = torch.zeros(len(logits))
-    for k, (one, mask) in enumerate(zip(logits, masks > 0.5, strict=True)):
+    for k, (one, mask) in enumerate(zip(logits, masks.to(logits.device) > 0.5, strict=True)):
         size = mask.sum()
         if size == 0:
             continue
         # voxels above -bias, of all and of the mask, from counts between the thresholds
         above, inside = (_count(values, -tried) for values in (one.flatten(), one[mask]))
-        overlaps = 2 * inside / (above + size)
+        overlaps = torch.where(above <= MOST_FOUND * size, 2 * inside / (above + size), 0.0)
+        if not bool(overlaps.any()):
+            found[k] = torch.inf
+            continue
         plain = overlaps[BIASES.index(0.0)]
         scores = overlaps - CAUTION * tried.abs()
         best = int(scores.argmax())
@@ -42,6 +48,7 @@ def class_biases(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def _count(values: Tensor, thresholds: Tensor) -> Tensor:
-    """How many values lie above each threshold."""
-    ordered = values.float().sort().values
-    return len(values) - torch.searchsorted(ordered, thresholds, right=True)
+    """How many values lie above each threshold. Args: thresholds, descending."""
+    rising = thresholds.flip(0)
+    between = torch.bincount(torch.bucketize(values.float(), rising), minlength=len(rising) + 1)
+    return between.flip(0).cumsum(0)[: len(rising)]

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
+from iris_core.borders import borders_of
 from iris_core.embedding import TaskEmbedding, combine, stored_precision
 from iris_core.errors import InputError
 from tests.tiny import SIDE, boxes, network, noise
@@ -20,6 +21,8 @@ def embedding(names: tuple[str, ...] = ("a", "b", "c"), seed: int = 0) -> TaskEm
         features = model.encode_image(noise(1, 1, SIDE, SIDE, SIDE, seed=seed))
         tokens = model.encode_tokens(features, masks)[0]
         memory = model.encode_memory(features, masks, torch.full((1, 3), float(seed)))
+    labelled = masks[0].amax(0, keepdim=True)
+    memory = replace(memory, **borders_of(features.image[0], torch.cat([masks[0], labelled])))
     whole = TaskEmbedding(
         names, tokens, (memory,), torch.ones(len(names), 1), features.maps[-1].mean((0, 2, 3, 4))
     )

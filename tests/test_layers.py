@@ -37,6 +37,8 @@ LAYERS = (
         "quality",
         "visibility",
         "self_calibration",
+        "memory_canvas",
+        "borders",
         "segmenter",
         "strategies",
     }

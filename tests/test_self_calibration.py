@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from iris_core.embedding import TaskEmbedding, combine
-from iris_core.self_calibration import BIASES, CAUTION, WORTH, class_biases
+from iris_core.self_calibration import BIASES, CAUTION, MOST_FOUND, WORTH, class_biases
 from tests.tiny import boxes, network, noise
 
 
@@ -39,7 +41,32 @@ def test_little_to_gain_changes_nothing_nor_does_a_mask_that_rounds_to_nothing()
     logits[first] = -0.1  # one voxel of many
     assert 1 - overlap(mask > 0, logits > 0) < WORTH
     assert class_biases(logits, mask).tolist() == [0.0]
-    assert class_biases(logits, 0.4 * mask).tolist() == [0.0]
+    lost = torch.where(mask > 0, -1.5, -4.0)
+    assert class_biases(lost, mask).tolist() != [0.0] and class_biases(lost, 0.4 * mask).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("logits", [torch.full((1, 32, 32, 32), -6.0), -6 + noise(1, 32, 32, 32)])
+def test_a_bias_never_lets_in_far_more_than_the_class(logits):
+    """Where the network knows nothing, calling everything the class would gain a little Dice."""
+    found = class_biases(logits, boxes(1))
+    assert not found.isfinite().all() or int((logits + found > 0).sum()) <= MOST_FOUND * int(boxes(1).sum())
+
+
+def test_a_reference_that_tells_no_bias_leaves_it_to_the_others():
+    assert class_biases(torch.full((1, 32, 32, 32), -30.0), boxes(1)).tolist() == [torch.inf]
+    model = network()
+    with torch.no_grad():
+        memory = model.encode_memory(
+            model.encode_image(noise(1, 1, 32, 32, 32)), boxes(1)[None], torch.zeros(1, 3)
+        )
+    pool = [
+        TaskEmbedding(
+            ("a",), torch.zeros(1, 4, 8), (replace(memory, bias=torch.tensor([[told]])),), torch.ones(1, 1)
+        )
+        for told in (6.0, torch.inf)
+    ]
+    assert combine(pool, {"a": [1, 1]}).bias.tolist() == [6.0]
+    assert pool[1].bias.tolist() == [0.0]
 
 
 def test_an_ensemble_takes_the_mean_of_its_references_biases_by_class():

@@ -14,7 +14,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from iris_core.embedding import TaskEmbedding
-from iris_core.model.iris import ImageFeatures, Iris
+from iris_core.model.iris import Evidence, ImageFeatures, Iris
 from iris_core.model.reference_memory import ReferenceMemory
 
 
@@ -30,7 +30,7 @@ class EvidenceMemo:
         self.model = model
         self.whole = {id(memory.features): memory for embedding in pool for memory in embedding.memories}
         self.images: dict[bytes, ImageFeatures] = {}
-        self.evidence: dict[tuple, tuple[dict[str, Tensor], list[Tensor]]] = {}
+        self.evidence: dict[tuple, Evidence] = {}
         self.computed = 0  # pairs of a query window and a reference
         self._encode, self._compare = model.encode_image, model._one_memory
 
@@ -56,22 +56,21 @@ class EvidenceMemo:
 
     def _one_memory(
         self,
-        pyramid: tuple[Tensor, ...],
+        features: ImageFeatures,
         memory: ReferenceMemory,
         offset: Tensor,
         fit_steps: int,
-        fields: list[Tensor],
-    ) -> dict[str, Tensor]:
+        edges: Tensor | None,
+        edge_steps: int,
+    ) -> Evidence:
         whole = self.whole.get(id(memory.features))
         if whole is None:
-            return self._compare(pyramid, memory, offset, fit_steps, fields)
+            return self._compare(features, memory, offset, fit_steps, edges, edge_steps)
         places = tuple(offset.flatten().tolist()), tuple(memory.offset.flatten().tolist())
-        key = (id(pyramid[1]), id(memory.features), *places, fit_steps)
+        key = (id(features.pyramid[1]), id(memory.features), *places, fit_steps, edge_steps)
         if key not in self.evidence:
-            found: list[Tensor] = []
             whole = replace(whole, offset=memory.offset)  # all its classes, at the place it was moved to
-            self.evidence[key] = self._compare(pyramid, whole, offset, fit_steps, found), found
+            self.evidence[key] = self._compare(features, whole, offset, fit_steps, edges, edge_steps)
             self.computed += 1
-        maps, found = self.evidence[key]
-        fields.extend(found)
-        return dict(maps)
+        found = self.evidence[key]
+        return replace(found, maps=dict(found.maps))

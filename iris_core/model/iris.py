@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iris_core.config import ModelConfig
+from iris_core.model.carried import Carried, CarriedMean, fused
 from iris_core.model.correspondence import Correspondence
+from iris_core.model.edge_fit import edges_of
 from iris_core.model.encoder import Encoder
 from iris_core.model.fusion import EvidenceHead, soft_logit
 from iris_core.model.layers import box_mean, place_matrix, upsample, upsample_many
@@ -32,10 +34,32 @@ PLACE_BLUR = 3  # cells of 2 voxels, side of the box that blurs the reference ma
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """What the encoder knows of one image. Args: maps: strides 1-16; pyramid: matching features, or empty."""
+    """What the encoder knows of one image.
+
+    Args:
+        maps: at strides 1 to 16.
+        pyramid: matching features, or empty.
+        image: (B, 1, D, H, W), what was encoded.
+    """
 
     maps: tuple[Tensor, ...]
     pyramid: tuple[Tensor, ...] = ()
+    image: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What references say of a query.
+
+    Args:
+        maps: by name, (B, K or 1, E, d, h, w) at half resolution.
+        displacements: (B, 3, d, h, w) per memory, cells of 4 voxels.
+        carried: masks voxel by voxel; None: edges were not compared.
+    """
+
+    maps: dict[str, Tensor]
+    displacements: list[Tensor] = field(default_factory=list)
+    carried: Carried | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +109,7 @@ class Iris(nn.Module):
     def encode_image(self, image: Tensor) -> ImageFeatures:
         """Args: image (B, 1, D, H, W), z-scored, sides multiples of 16. Returns: features for any task."""
         maps = self.encoder(image)
-        return ImageFeatures(maps, self.matching(maps) if self.config.extended else ())
+        return ImageFeatures(maps, self.matching(maps) if self.config.extended else (), image)
 
     def encode_tokens(self, features: ImageFeatures, masks: Tensor) -> Tensor:
         """The paper's task embedding. Args: masks (B, K, D, H, W). Returns: (B, K, m + 1, C)."""
@@ -119,6 +143,8 @@ class Iris(nn.Module):
         weights: Tensor | None = None,
         offset: Tensor | None = None,
         fit_steps: int = 0,
+        edge_steps: int = 0,
+        class_bias: Tensor | None = None,
     ) -> Decoded:
         """All classes of a query in one pass. Paper: Eq. 5-6.
 
@@ -128,7 +154,9 @@ class Iris(nn.Module):
             memories: one per reference; may be empty.
             weights: (B, K, N), how much each class listens to each memory; rows sum to 1. None: equally.
             offset: (B, 3), of the query window, voxels; None: zeros.
-            fit_steps: steps by which each displacement is fitted to the pair; 0 in training.
+            fit_steps: steps by which each displacement is fitted to the pair's features; 0 in training.
+            edge_steps: by which it is fitted to the pair's edges then; 0 in training.
+            class_bias: (B, K), added to the logits before the masks that edges carry join them.
         """
         full, half, full_vector, half_vector = self.mask_decoder(features.maps, tokens)
         vector, bias = full_vector[..., :-1], full_vector[..., -1, None, None, None]
@@ -136,7 +164,8 @@ class Iris(nn.Module):
             return Decoded(class_logits(full, vector) + bias)
         half_full = upsample(half, features.pyramid[0].shape[2:])
         own = class_logits(half_full, half_vector)
-        maps, fields = self._evidence(features, memories, weights, offset, fit_steps)
+        found = self._evidence(features, memories, weights, offset, fit_steps, edge_steps)
+        maps = found.maps
         shared = [torch.full_like(half_full[:, :1], 1.0 if memories else 0.0)]
         if self.config.correspondence:
             shared.append(maps.pop("agreement")[:, 0] if memories else torch.zeros_like(half_full[:, :1]))
@@ -146,7 +175,11 @@ class Iris(nn.Module):
         if guess is not None:
             coarse = coarse + self.prior_gain * soft_logit(box_mean(guess[:, :, 0], 3))
         logits = class_logits(full, vector, plus=upsample_many(coarse + bias, full.shape[2:]))
-        return Decoded(logits, maps, fields)
+        if class_bias is not None:
+            logits = logits + class_bias[..., None, None, None]
+        if found.carried is not None:
+            logits = fused(logits, found.carried)
+        return Decoded(logits, maps, found.displacements)
 
     def _evidence(
         self,
@@ -155,57 +188,65 @@ class Iris(nn.Module):
         weights: Tensor | None,
         offset: Tensor | None,
         fit_steps: int,
-    ) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Evidence by name, each (B, K or 1, E, d, h, w), and the displacement field of every memory.
+        edge_steps: int,
+    ) -> Evidence:
+        """What all memories say together.
 
-        Memories are averaged by their weights; where several take part, those whose features agree with the
+        They are averaged by their weights; where several take part, those whose features agree with the
         query at a place count more there (docs/decisions/0017).
         """
-        pyramid = features.pyramid
-        offset = pyramid[1].new_zeros(pyramid[1].shape[0], 3) if offset is None else offset
-        fields: list[Tensor] = []
+        if offset is None:
+            offset = features.pyramid[1].new_zeros(features.pyramid[1].shape[0], 3)
+        edges = edges_of(features.image) if edge_steps and features.image is not None else None
         if len(memories) == 1:
-            return self._one_memory(pyramid, memories[0], offset, fit_steps, fields), fields
+            return self._one_memory(features, memories[0], offset, fit_steps, edges, edge_steps)
         totals: dict[str, Tensor] = {}
         norms: dict[str, Tensor] = {}
+        fields, carried = [], CarriedMean()
         for index, memory in enumerate(memories):
-            maps = self._one_memory(pyramid, memory, offset, fit_steps, fields)
-            share = memory.offset.new_ones(1, 1) if weights is None else weights[..., index]
-            share = share[..., None, None, None, None]  # (B, K, 1, 1, 1, 1)
-            if "agreement" in maps:
-                share = share * (LOCAL_SHARPNESS * box_mean(maps["agreement"][:, 0], 5)).exp()[:, None]
-            for name, value in maps.items():
+            found = self._one_memory(features, memory, offset, fit_steps, edges, edge_steps)
+            own = memory.offset.new_ones(1, 1) if weights is None else weights[..., index]  # (B, K)
+            share = own[..., None, None, None, None]
+            if "agreement" in found.maps:
+                near = (LOCAL_SHARPNESS * box_mean(found.maps["agreement"][:, 0], 5)).exp()
+                share = share * near[:, None]
+            for name, value in found.maps.items():
                 part = share.mean(1, keepdim=True) if name == "agreement" else share
                 totals[name] = totals.get(name, 0.0) + part * value
                 norms[name] = norms.get(name, 0.0) + part
-        return {name: value / norms[name] for name, value in totals.items()}, fields
+            fields += found.displacements
+            if found.carried is not None:
+                carried.add(found.carried, own)
+        maps = {name: value / norms[name] for name, value in totals.items()}
+        return Evidence(maps, fields, carried.result())
 
     def _one_memory(
         self,
-        pyramid: tuple[Tensor, ...],
+        features: ImageFeatures,
         memory: ReferenceMemory,
         offset: Tensor,
         fit_steps: int,
-        fields: list[Tensor],
-    ) -> dict[str, Tensor]:
+        edges: Tensor | None,
+        edge_steps: int,
+    ) -> Evidence:
+        pyramid = features.pyramid
         size = pyramid[0].shape[2:]
         maps: dict[str, Tensor] = {}
+        fields, carried = [], None
         if self.config.similarity:
             maps["similarity"] = similarity_maps(
                 pyramid, memory.prototypes, size, self.similarity_scale, self.similarity_bias
             )
         if self.config.correspondence:
-            propagated, warped, agreement, field = self.correspondence(
-                pyramid[1], pyramid[0], offset, memory, fit_steps
-            )
-            fine = upsample_many(propagated.flatten(1, 2), size)
-            maps["propagated"] = fine.unflatten(1, propagated.shape[1:3])
-            maps["warped"] = warped[:, :, None]
-            maps["agreement"] = agreement[:, None]
-            fields.append(field)
+            found = self.correspondence(pyramid[1], pyramid[0], offset, memory, fit_steps, edges, edge_steps)
+            fine = upsample_many(found.propagated.flatten(1, 2), size)
+            maps["propagated"] = fine.unflatten(1, found.propagated.shape[1:3])
+            maps["warped"] = found.warped[:, :, None]
+            maps["agreement"] = found.agreement[:, None]
+            fields, carried = [found.displacement], found.carried
         if self.config.place:
             maps["place"] = self._place(pyramid[1], memory, offset)[:, :, None]
-        return maps
+        return Evidence(maps, fields, carried)
 
     def _place(self, query: Tensor, memory: ReferenceMemory, offset: Tensor) -> Tensor:
         """The blurred reference masks at the same place of the field of view: (B, K, 2d, 2h, 2w)."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 MASK_STRIDE = 2  # voxels per side of a stored mask cell
 FEATURE_STRIDE = 4  # voxels per side of a stored feature cell
+BY_CLASS = ("masks", "prototypes", "bias", "outlines")  # fields with a class axis
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,12 @@ class ReferenceMemory:
         landmarks: (B, 1, d, h, w) in [0, 1], how much of each cell is labelled at all, whichever classes are
             asked for; by them the query is aligned (iris_core.alignment).
         offset: (B, 3), centre of this grid minus the centre of the reference's field of view, in voxels.
-        bias: (B, K), what is added to the logits of a class (iris_core.self_calibration).
+        bias: (B, K), what is added to the logits of a class (iris_core.self_calibration); infinity where the
+            reference does not tell.
+        edges: (B, 3, D, H, W), directions of the image's edges, voxel by voxel, in a box around all that is
+            labelled (iris_core.model.edge_fit); None: no query is fitted to them.
+        outlines: (B, K, D, H, W) bool, each class in that box.
+        aside: (B, 3), centre of that box minus the centre of the grid, voxels.
     """
 
     features: Tensor
@@ -34,13 +40,31 @@ class ReferenceMemory:
     landmarks: Tensor
     offset: Tensor
     bias: Tensor
+    edges: Tensor | None = None
+    outlines: Tensor | None = None
+    aside: Tensor | None = None
 
     def map(self, function) -> ReferenceMemory:
         """The same memory with a function applied to each tensor."""
-        return ReferenceMemory(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
+        return ReferenceMemory(**{name: function(value) for name, value in self.tensors().items()})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What it holds, by name."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
 
     def select(self, classes: list[int]) -> ReferenceMemory:
         """Only the classes at these positions."""
         index = torch.as_tensor(classes, device=self.masks.device)
-        by_class = ("masks", "prototypes", "bias")
-        return replace(self, **{name: getattr(self, name).index_select(1, index) for name in by_class})
+        held = self.tensors()
+        chosen = {name: held[name].index_select(1, index) for name in BY_CLASS if name in held}
+        return replace(self, **chosen)
+
+    def spread(self, places: list[int], classes: int) -> ReferenceMemory:
+        """The memory with its classes moved to these places among `classes`; the others are empty."""
+        held, moved = self.tensors(), {}
+        for name in BY_CLASS:
+            if name in held:
+                moved[name] = held[name].new_zeros(1, classes, *held[name].shape[2:])
+                moved[name][:, places] = held[name]
+        return replace(self, **moved)
