@@ -23,9 +23,9 @@ def test_more_overlap_never_means_less_expected_and_nothing_stays_nothing():
 
 
 def test_a_network_is_less_sure_of_itself_than_its_probabilities_say():
-    """On real and synthetic pairs a soft overlap of 0.9 went with a Dice near 0.7 (docs/measurements.md)."""
-    assert calibrated(0.9) == pytest.approx(0.71, abs=0.01)
-    assert calibrated(0.95) == pytest.approx(0.875, abs=0.01)
+    """On real and synthetic pairs a soft overlap of 0.9 went with a Dice near 0.8 (docs/measurements.md)."""
+    assert calibrated(0.9) == pytest.approx(0.79, abs=0.01)
+    assert calibrated(0.95) == pytest.approx(0.909, abs=0.01)
 
 
 def test_each_class_has_its_own_estimate():
