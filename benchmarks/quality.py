@@ -1,9 +1,10 @@
 """Fits the quality estimate: true Dice against the soft overlap, on validation pairs and synthetic ones.
 
-    python benchmarks/quality.py R/Dataset901_HippocampusMR [--cases 1-30] [--checkpoint FILE]
+    python -m benchmarks.quality R/Dataset901_HippocampusMR [--cases 1-30] [--checkpoint FILE]
 
-Pairs are whole queries, queries cut in half along one axis, synthetic episodes; each kind weighs the same.
-Prints INTERCEPT and SLOPE for iris_core/quality.py and how far the estimate is off, per kind.
+Pairs are whole queries with one reference and with five, queries cut in half along one axis, phantoms, and
+synthetic episodes; each kind weighs the same. Prints INTERCEPT, SLOPE and PER_REFERENCE for
+iris_core/quality.py and how far the estimate is off, per kind.
 """
 
 from __future__ import annotations
@@ -18,18 +19,21 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from benchmarks.analyses.studies import open_studies
 from iris_core.checkpoint import load_model
 from iris_core.metrics import dice
 from iris_core.preprocess import prepare_image, prepare_masks
-from iris_core.quality import LEAST, MOST, calibrated, soft_overlap
+from iris_core.quality import LEAST, MOST, calibrated, of_references, soft_overlap
 from iris_core.raw_dataset import RawDataset
 from iris_core.segmenter import Segmenter
+from iris_core.strategies import ensemble
 from iris_core.synthesis import synthesise
 from iris_core.task import Reference, encode_task
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
 
-SETS, QUERIES, EPISODES = 4, 5, 24
+SETS, QUERIES, EPISODES, SEVERAL = 4, 5, 24, 5
+PHANTOM_QUERIES = 4
 
 
 def halved(study: Reference) -> Reference:
@@ -57,17 +61,19 @@ def episode(generator: torch.Generator) -> tuple[Reference, Reference]:
     return reference, study(batch.query_image, batch.query_mask)
 
 
-def overlaps(segmenter: Segmenter, task, query: Reference) -> list[tuple[float, float]]:
-    """(soft overlap, true Dice) of every class that was found and that the truth holds."""
+def overlaps(segmenter: Segmenter, task, query: Reference) -> list[tuple[float, float, int]]:
+    """(soft overlap, true Dice, references) of every class that was found and that the truth holds."""
     found = []
     prepared = prepare_image(query.image, modality=task.modality, spacing=task.spacing)
     values = [c.value for c in task.classes if (query.label.array == c.value).any()]
     truth = dict(zip(values, prepare_masks(query.label, values, prepared.grid) > 0.5, strict=True))
     with torch.no_grad():
-        logits = segmenter.segment(prepared.image, task.pool[0].select(list(task.names)))
+        logits = segmenter.segment(prepared.image, ensemble(task.pool, task.names)[0])
     for info, one in zip(task.classes, logits, strict=True):
         if info.value in truth and bool((one > 0).any()):
-            found.append((soft_overlap(one), dice(truth[info.value].numpy(), (one > 0).numpy())))
+            found.append(
+                (soft_overlap(one), dice(truth[info.value].numpy(), (one > 0).numpy()), len(task.pool))
+            )
     return found
 
 
@@ -86,13 +92,23 @@ def main() -> None:
     def study(case) -> Reference:
         return Reference(read_image(case.image), read_label(case.label, labels=dataset.names), case.name)
 
-    rows: dict[str, list] = {"whole": [], "halved": [], "synthetic": []}
+    rows: dict[str, list] = {"whole": [], "halved": [], "several": [], "phantom": [], "synthetic": []}
     for case in draw.sample(cases, SETS):
         task = encode_task(segmenter, [study(case)])
         for other in draw.sample([c for c in cases if c != case], QUERIES):
             query = study(other)
             rows["whole"] += overlaps(segmenter, task, query)
             rows["halved"] += overlaps(segmenter, task, halved(query))
+    for _ in range(SETS):
+        chosen = draw.sample(cases, SEVERAL)
+        task = encode_task(segmenter, [study(case) for case in chosen])
+        for other in draw.sample([c for c in cases if c not in chosen], QUERIES):
+            rows["several"] += overlaps(segmenter, task, study(other))
+    for spec in ("phantom-ct", "phantom-mr"):
+        first, *others = (one.reference for one in open_studies(spec, 1 + PHANTOM_QUERIES))
+        task = encode_task(segmenter, [first], modality=spec.removeprefix("phantom-"))
+        for query in others:
+            rows["phantom"] += overlaps(segmenter, task, query)
     generator = torch.Generator().manual_seed(77)
     for _ in range(EPISODES):
         reference, query = episode(generator)
@@ -101,14 +117,19 @@ def main() -> None:
             rows["synthetic"] += overlaps(segmenter, task, query)
 
     kinds = np.repeat(list(rows), [len(found) for found in rows.values()])
-    soft, true = np.array([pair for found in rows.values() for pair in found]).T
-    x, weight = logit(soft.clip(LEAST, MOST)), np.array([1 / len(rows[kind]) for kind in kinds])
-    fit = minimize(lambda b: (weight * (expit(b[0] + b[1] * x) - true) ** 2).sum(), [0.0, 1.0]).x
-    print(f"INTERCEPT, SLOPE = {fit[0]:.2f}, {fit[1]:.2f}")
-    now = np.array([calibrated(overlap) for overlap in soft])
+    soft, true, count = np.array([entry for found in rows.values() for entry in found]).T
+    x, more = logit(soft.clip(LEAST, MOST)), np.log(count)
+    weight = np.array([1 / len(rows[kind]) for kind in kinds])
+
+    def fitted(b: np.ndarray) -> np.ndarray:
+        return expit(b[0] + b[1] * x + b[2] * more)
+
+    fit = minimize(lambda b: (weight * (fitted(b) - true) ** 2).sum(), [0.0, 1.0, 0.0]).x
+    print(f"INTERCEPT, SLOPE, PER_REFERENCE = {fit[0]:.2f}, {fit[1]:.2f}, {fit[2]:.2f}")
+    now = np.array([of_references(calibrated(one), int(n)) for one, n in zip(soft, count, strict=True)])
     for kind in rows:
         here = kinds == kind
-        off = [np.abs(guess - true)[here].mean() for guess in (soft, now, expit(fit[0] + fit[1] * x))]
+        off = [np.abs(guess - true)[here].mean() for guess in (soft, now, fitted(fit))]
         print(f"{kind:10s} {here.sum():4d} masks, Dice {true[here].mean():.3f}; off by {off[0]:.3f} raw, "
               f"{off[1]:.3f} as it is, {off[2]:.3f} with this fit")  # fmt: skip
 

@@ -33,7 +33,7 @@ from iris_core.grid import Box, ClassMap, Grid, Spacing, compete, make_grid
 from iris_core.modality import query_modality
 from iris_core.prediction import Prediction
 from iris_core.preprocess import Prepared, choose_spacing, prepare_image, prepare_masks
-from iris_core.quality import expected_dice
+from iris_core.quality import expected_dice, of_references
 from iris_core.reference import ClassInfo, Reference, joined_classes, joined_modality
 from iris_core.segmenter import Progress, Segmenter
 from iris_core.strategies import STRATEGIES, ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
@@ -215,10 +215,16 @@ def apply_task(
         maps |= _closer(segmenter, look, image, modality, found, used)
     names, colors = {c.value: c.name for c in task.classes}, {c.value: c.color for c in task.classes}
     label = LabelVolume(compete(list(maps.values())), image.affine, names, colors)
-    quality = {n: expected_dice(m.logits) if m.expected is None else m.expected for n, m in maps.items()}
+    quality = {name: _quality(one, len(used.get(name, ()))) for name, one in maps.items()}
     warnings += [f"{info.name}: nothing found" for info in task.classes if info.value not in label.values]
     seconds = time.perf_counter() - started
     return Prediction(label, tuple(maps.values()), quality, used, seconds, warnings)
+
+
+def _quality(found: ClassMap, references: int) -> float:
+    """The Dice to expect of a class."""
+    expected = expected_dice(found.logits) if found.expected is None else found.expected
+    return round(of_references(expected, max(1, references)), 4)
 
 
 def _closer(
