@@ -136,15 +136,21 @@ def encode_task(
     empty = Task(tuple(infos), chosen, (0.0, 0.0, 0.0), (), strategy, fingerprint, provenance, seed=seed)
     views = _views(references[0], infos, spacing)
     task = _encoded(segmenter, empty, references, views.spacing, progress)
-    looks = []
+    looks, left_out = [], []
     for names, size in views.looks:
         group = tuple(c for c in infos if c.name in names and any(r.held([c]) for r in references))
         showing = [reference for reference in references if reference.held(group)]
         if showing:
             boxes = [reference_box(reference, names) for reference in showing]
-            closer = _encoded(segmenter, replace(empty, classes=group), showing, size, None, boxes)
+            try:
+                closer = _encoded(segmenter, replace(empty, classes=group), showing, size, None, boxes)
+            except InputError as error:  # a box of air, say; the whole study has what there is
+                left_out.append(f"{', '.join(c.name for c in group)}: {error}")
+                continue
             places = tuple(place_of(showing, names, info.name) for info in group)
             looks.append(Look(closer, extent_of(showing, names), places))
+    if left_out:
+        task.provenance["looks_left_out"] = left_out
     return replace(task, looks=tuple(looks))
 
 

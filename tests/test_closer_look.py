@@ -200,6 +200,17 @@ def test_a_box_that_shows_nothing_is_not_looked_at():
     assert prediction.maps[0].grid.spacing == task.spacing  # what the whole study said stays
 
 
+def test_a_label_in_plain_air_has_no_look_and_keeps_what_the_whole_study_says():
+    reference = study({1: block(100, 30, 20)})
+    image = reference.image.array.copy()
+    image[60:] = -1024  # the label and all around it
+    reference = replace(reference, image=replace(reference.image, array=image))
+    task = encode_task(threshold(), [reference], modality="ct")
+    assert task.looks == () and len(task.pool) == 1
+    (told,) = task.provenance["looks_left_out"]
+    assert told.startswith("a: ") and "clipped" in told
+
+
 def test_each_reference_is_cut_to_its_own_box():
     references = [study({1: block(100, 30, 20)}), study({1: block(20, 5, 8, side=16)})]
     task = encode_task(threshold(), references, modality="ct")
