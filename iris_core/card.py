@@ -1,4 +1,4 @@
-"""Task cards: a task as one safetensors file. No image is in it.
+"""Task cards: a task as one safetensors file. No image is in it, but its edges near the labels are.
 
 Tokens, features and prototypes are float16, masks one byte per cell of 2^3 voxels, landmarks one per cell of
 4^3, directions of edges three bytes and outlines one bit per voxel; the embeddings were rounded alike when
@@ -28,6 +28,7 @@ FORMAT = "iris-task-card-4"
 PLAIN_LIMIT = 100_000  # bytes per class and reference that the plain embedding may take
 BYTES = ("masks", "landmarks")  # the memory's fields that hold shares of a cell
 SIGNED = ("edges",)  # of one signed byte for each direction
+BORDERS = ("edges", "outlines", "aside")  # all there or none
 BITS = ("outlines",)  # and those of one bit a voxel
 
 
@@ -155,11 +156,21 @@ def _restored(name: str, value: Tensor, sides: Sequence[int]) -> Tensor:
     return value.float()
 
 
+def _check_borders(held: Mapping[str, Tensor]) -> None:
+    """Raises: KeyError where edges, outlines and their place are not all there or all missing; ValueError."""
+    there = [name for name in BORDERS if name in held]
+    if there and len(there) < len(BORDERS):
+        raise KeyError(next(name for name in BORDERS if name not in held))
+    if there and held["outlines"].shape[-1] != -(-prod(held["edges"].shape[2:]) // 8):
+        raise ValueError("outlines of another size than the edges")
+
+
 def _unpack(prefix: str, entry: Mapping[str, object], tensors: Mapping[str, Tensor]) -> TaskEmbedding:
     memories = []
     for m in range(int(str(entry["memories"]))):
         first = f"{prefix}.{m}."
         held = {key[len(first) :]: value for key, value in tensors.items() if key.startswith(first)}
+        _check_borders(held)
         sides = held["edges"].shape[2:] if "edges" in held else ()
         memories.append(
             ReferenceMemory(**{name: _restored(name, value, sides) for name, value in held.items()})

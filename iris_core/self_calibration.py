@@ -29,13 +29,14 @@ def class_biases(logits: Tensor, masks: Tensor) -> Tensor:
     """
     tried = torch.tensor(BIASES)
     found = torch.zeros(len(logits))
-    for k, (one, mask) in enumerate(zip(logits, masks.to(logits.device) > 0.5, strict=True)):
+    for k, (one, mask) in enumerate(zip(logits, masks > 0.5, strict=True)):
         size = mask.sum()
         if size == 0:
             continue
         # voxels above -bias, of all and of the mask, from counts between the thresholds
         above, inside = (_count(values, -tried) for values in (one.flatten(), one[mask]))
-        overlaps = torch.where(above <= MOST_FOUND * size, 2 * inside / (above + size), 0.0)
+        allowed = (above <= MOST_FOUND * size) | (tried <= 0)  # a bias below 0 lets nothing in
+        overlaps = torch.where(allowed, 2 * inside / (above + size), 0.0)
         if not bool(overlaps.any()):
             found[k] = torch.inf
             continue

@@ -55,7 +55,7 @@ def save_portable(
     labels = PartialLabels.of_dataset(description)
     modalities = plans.get("iris", {}).get("modalities") or labels.modalities
     meta = {
-        "fit_steps": 0,  # trained on real sets, the network's own field is better left alone (decision 0022)
+        "fit_steps": 0,  # trained on real sets, features need no fit (0022); edges have theirs (0034)
         "preset": settings.preset,
         "data": f"nnU-Net dataset {plans['dataset_name']}",
         "intensity": recipe_of(plans, configuration).to_dict(),

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, safe_open, save_file
-from torch.nn import functional as F
 
 from iris_core.borders import MARGIN
 from iris_core.card import PLAIN_LIMIT, load_card, save_card
@@ -99,24 +98,17 @@ def test_the_stated_sizes_are_those_of_the_file(tmp_path):
     assert sizes["plain"] <= PLAIN_LIMIT * 2 * 2
 
 
-def test_no_tensor_of_a_card_shows_the_image(card):
-    """Neither its values, nor, laid over it, anything that follows its brightness."""
+def test_no_tensor_of_a_card_holds_the_values_of_the_image(card):
+    """What is near the labels could still be rebuilt from its edges (docs/decisions/0034)."""
     path, _, _ = card
     image = study(0)[0].array
-    shown = torch.from_numpy(image)[None, None]
     for name, tensor in load_file(path).items():
         values = tensor.float().flatten().numpy()
         assert len(values) < image.size or not np.isin(np.float16(image.ravel()), np.float16(values)).all(), (
             name
         )
-        if tensor.dim() == 5 and not name.endswith(
-            ("features", "fine")
-        ):  # theirs are mixtures that were learnt
-            laid = F.interpolate(tensor.float(), size=image.shape, mode="trilinear")[0]
-            for channel in laid:
-                if float(channel.std()) > 0 and "masks" not in name and "landmarks" not in name:
-                    same = np.corrcoef(channel.flatten(), shown.flatten())[0, 1]
-                    assert abs(same) < 0.3, f"{name} follows the image: {same:.2f}"
+        finer = tensor.dim() == 5 and int(np.prod(tensor.shape[-3:])) > 16**3
+        assert not finer or name.endswith(".edges"), f"{name} is finer than every second voxel of 32^3"
 
 
 def test_edges_are_kept_near_what_is_labelled_only():
@@ -152,6 +144,9 @@ def broken(path, out, *, drop: str = "", header: dict | None = None) -> None:
     [
         ({"drop": "0.tokens"}, "is damaged"),
         ({"drop": "0.0.features"}, "is damaged"),
+        ({"drop": "0.0.edges"}, "is damaged"),
+        ({"drop": "0.0.outlines"}, "is damaged"),
+        ({"drop": "0.0.aside"}, "is damaged"),
         ({"header": {"task": "{"}}, "is damaged"),
         ({"header": {"task": json.dumps({"classes": []})}}, "is damaged"),
         ({"header": {"format": "iris-task-card-0"}}, "is no task card; expected iris-task-card-4"),

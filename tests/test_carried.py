@@ -45,7 +45,7 @@ def test_the_mean_of_like_references_is_any_of_them_and_one_that_was_not_compare
     for parts in ([one, one, one], [one, unseen], [unseen, one]):
         found = mean_of(parts, torch.ones(1, 2, len(parts)))
         torch.testing.assert_close(found.masks, one.masks)
-        torch.testing.assert_close(found.trust, one.trust)
+        torch.testing.assert_close(found.trust, one.trust.expand_as(found.trust))
 
 
 def test_a_class_listens_to_the_references_that_hold_it():
@@ -53,6 +53,14 @@ def test_a_class_listens_to_the_references_that_hold_it():
     found = mean_of([first, second], torch.tensor([[[1.0, 0.0], [0.5, 0.5]]]))
     torch.testing.assert_close(found.masks[:, 0], first.masks[:, 0])
     torch.testing.assert_close(found.masks[:, 1], (first.masks + second.masks)[:, 1] / 2)
+
+
+def test_a_class_trusts_the_references_that_hold_it_alone():
+    """The only holder of the first class was not compared; the other lends it no trust."""
+    unseen, agreeing = carried(0.0, seed=1), carried(0.9, seed=2)
+    found = mean_of([unseen, agreeing], torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]))
+    assert torch.equal(fused(LOGITS, found)[:, 0], LOGITS[:, 0])
+    assert not torch.equal(fused(LOGITS, found)[:, 1], LOGITS[:, 1])
 
 
 def test_the_reference_whose_edges_agree_better_counts_more():

@@ -52,6 +52,17 @@ def test_a_bias_never_lets_in_far_more_than_the_class(logits):
     assert not found.isfinite().all() or int((logits + found > 0).sum()) <= MOST_FOUND * int(boxes(1).sum())
 
 
+def test_a_reference_that_finds_too_much_is_not_made_worse():
+    mask = boxes(1)
+    logits = torch.full_like(mask, -4.0)
+    logits[0, 4:21, 4:22, 4:26] = 1.0  # the class and far more
+    logits[mask > 0] = torch.where(noise(int(mask.sum())) > 1.2, 3.0, 1.0)
+    assert int((logits > 0).sum()) > MOST_FOUND * int(mask.sum())
+    plain = overlap(mask > 0, logits > 0)
+    found = class_biases(logits, mask)
+    assert found.isfinite().all() and overlap(mask > 0, logits + found > 0) >= plain
+
+
 def test_a_reference_that_tells_no_bias_leaves_it_to_the_others():
     assert class_biases(torch.full((1, 32, 32, 32), -30.0), boxes(1)).tolist() == [torch.inf]
     model = network()

@@ -21,7 +21,7 @@ class Carried:
 
     Args:
         masks: (B, K, D, H, W) in [0, 1].
-        trust: (B, 1, D, H, W) in [0, 1], how well edges agree around each voxel; 0 where they were not
+        trust: (B, 1 or K, D, H, W) in [0, 1], how well edges agree around each voxel; 0 where they were not
             compared.
     """
 
@@ -36,24 +36,25 @@ class CarriedMean:
     """
 
     def __init__(self) -> None:
-        self.masks: Tensor | float = 0.0
-        self.norm: Tensor | float = 0.0
-        self.trust: Tensor | float = 0.0
-        self.trusted: Tensor | float = 0.0
+        self.masks = self.trust = self.norm = None
 
     def add(self, part: Carried, weight: Tensor) -> None:
         """Args: weight (B, K) or (1, 1), how much each class listens to this reference."""
         near = (SHARPNESS * part.trust).expm1()  # nothing where edges were not compared
-        share = weight[..., None, None, None] * near
-        self.masks, self.norm = self.masks + share * part.masks, self.norm + share
-        near = weight.mean(1)[:, None, None, None, None] * near
-        self.trust, self.trusted = self.trust + near * part.trust, self.trusted + near
+        share = weight[..., None, None, None] * near  # so a class trusts the references that hold it alone
+        if self.norm is None:
+            self.masks, self.norm = torch.zeros_like(part.masks), torch.zeros_like(share)
+            self.trust = torch.zeros_like(share)
+        self.masks.addcmul_(share, part.masks)
+        self.trust.addcmul_(share, part.trust)
+        self.norm.add_(share)
 
     def result(self) -> Carried | None:
         """The mean of what was added; None where that is nothing."""
-        if not isinstance(self.norm, Tensor):
+        if self.norm is None:
             return None
-        return Carried(self.masks / self.norm.clamp_min(1e-6), self.trust / self.trusted.clamp_min(1e-6))
+        norm = self.norm.clamp_min(1e-6)
+        return Carried(self.masks.div_(norm), self.trust.div_(norm))
 
 
 def fused(logits: Tensor, carried: Carried) -> Tensor:
@@ -63,6 +64,6 @@ def fused(logits: Tensor, carried: Carried) -> Tensor:
         logits: (B, K, D, H, W), of the decoder.
         carried: of the same window.
     """
-    share = SHARE * carried.trust
+    logits, share = logits.float(), SHARE * carried.trust
     mean = torch.lerp(logits.sigmoid(), carried.masks, share.expand_as(logits))
     return torch.where(share > 0, torch.logit(mean.clamp(FLOOR, 1 - FLOOR)), logits)

@@ -197,7 +197,8 @@ class Iris(nn.Module):
         """
         if offset is None:
             offset = features.pyramid[1].new_zeros(features.pyramid[1].shape[0], 3)
-        edges = edges_of(features.image) if edge_steps and features.image is not None else None
+        wanted = edge_steps and any(memory.edges is not None for memory in memories)
+        edges = edges_of(features.image) if wanted and features.image is not None else None
         if len(memories) == 1:
             return self._one_memory(features, memories[0], offset, fit_steps, edges, edge_steps)
         totals: dict[str, Tensor] = {}

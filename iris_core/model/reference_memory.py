@@ -1,4 +1,4 @@
-"""What is stored of one reference beside its tokens, so that a query can be compared with it; no image."""
+"""What is stored of one reference beside its tokens, so that a query can be compared with it."""
 
 from __future__ import annotations
 
