@@ -288,7 +288,7 @@ class Segmenter:
         """
         weights = None if embedding.weights is None else embedding.weights[None]
         steps = (0, 0) if torch.is_grad_enabled() else (self.fit_steps, self.edge_steps)
-        bias = embedding.bias[None].to(self.device)
+        bias = embedding.bias[None].to(self.device) if embedding.memories else None
         return self.model.decode(
             features, embedding.tokens[None], embedding.memories, weights, offset, *steps, bias
         )

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from iris_core.model.descent import bending, descend
 from iris_core.model.layers import upsample
 
 FAINT = 0.1  # change per voxel, in standard deviations of the image, of an edge of half strength (ours)
@@ -21,7 +22,6 @@ STIFFNESS = 0.05  # of the squared step between neighbouring cells, voxels (ours
 CELL = 2  # voxels, side of the cells that are moved (ours)
 REACH = 2  # voxels to each side over which edges are compared (ours)
 NOTHING = 1e-3  # mean squared strength of edges that tell nothing (ours)
-BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 Warp = Callable[[Tensor], Tensor]  # displacement (B, 3, D, H, W), voxels -> the reference's edges there
 
@@ -60,18 +60,13 @@ def fit_edges(query: Tensor, warp: Warp, steps: int) -> Tensor:
     with torch.autocast(query.device.type, enabled=False), torch.enable_grad():
         query = query.detach().float()
         size, strength = query.shape[2:], _strength(query)
-        moved = query.new_zeros(query.shape[0], 3, *(n // CELL for n in size))
-        first, second = torch.zeros_like(moved), torch.zeros_like(moved)
-        for step in range(steps):
-            moved.requires_grad_(True)
+        still = query.new_zeros(query.shape[0], 3, *(n // CELL for n in size))
+
+        def loss(moved: Tensor, step: int) -> Tensor:
             agreed = _agreement(query, strength, warp(upsample(moved, size)))
-            bend = sum((moved.diff(dim=axis) ** 2).mean() for axis in (2, 3, 4))
-            (slope,) = torch.autograd.grad(STIFFNESS * bend - agreed.mean(), moved)
-            first = BETAS[0] * first + (1 - BETAS[0]) * slope
-            second = BETAS[1] * second + (1 - BETAS[1]) * slope**2
-            rate = RATE * (1 - BETAS[1] ** (step + 1)) ** 0.5 / (1 - BETAS[0] ** (step + 1))
-            moved = moved.detach() - rate * first / (second.sqrt() + EPSILON)
-        return upsample(moved.detach(), size)
+            return STIFFNESS * bending(moved) - agreed.mean()
+
+        return upsample(descend(still, loss, steps, RATE), size)
 
 
 def agreement(query: Tensor, there: Tensor) -> Tensor:

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from iris_core.model.descent import bending, descend
 from iris_core.model.layers import upsample
 
 RATE = 0.08  # of Adam, cells of 4 voxels a step (ours)
 STIFFNESS = 0.25  # of the squared step between neighbouring cells (ours)
-BETAS, EPSILON = (0.9, 0.999), 1e-8
 # every corner of a 2^3 block once, far ones after each other
 CORNERS = ((0, 0, 0), (1, 1, 1), (0, 1, 1), (1, 0, 0), (1, 0, 1), (0, 1, 0), (1, 1, 0), (0, 0, 1))
 
@@ -45,23 +45,17 @@ def fit_field(
         coarse, fine = (F.normalize(maps.detach().float(), dim=1) for maps in query)
         there = tuple(maps.detach().float() for maps in reference)
         start, wide = F.avg_pool3d(field, 2), upsample(own, field.shape[2:])
-        change = torch.zeros_like(start)
-        mean, square = torch.zeros_like(change), torch.zeros_like(change)
-        for step in range(steps):
-            change.requires_grad_(True)
+
+        def loss(change: Tensor, step: int) -> Tensor:
             i, j, k = CORNERS[step % len(CORNERS)]
             corner = (..., slice(i, None, 2), slice(j, None, 2), slice(k, None, 2))
             at = wide[corner] + field[corner] + upsample(change, field.shape[2:])[corner]
             moved = start + change
-            bend = sum((moved.diff(dim=axis) ** 2).mean() for axis in (2, 3, 4))
             agreed = _agreement(coarse, look(there[0], own + moved))
             agreed = agreed + _agreement(fine[corner], look(there[1], at))
-            loss = STIFFNESS * bend - agreed
-            (slope,) = torch.autograd.grad(loss, change)
-            mean = BETAS[0] * mean + (1 - BETAS[0]) * slope
-            square = BETAS[1] * square + (1 - BETAS[1]) * slope**2
-            rate = RATE * (1 - BETAS[1] ** (step + 1)) ** 0.5 / (1 - BETAS[0] ** (step + 1))
-            change = change.detach() - rate * mean / (square.sqrt() + EPSILON)
+            return STIFFNESS * bending(moved) - agreed
+
+        change = descend(torch.zeros_like(start), loss, steps, RATE)
         return (field + upsample(change, field.shape[2:])).detach()
 
 
