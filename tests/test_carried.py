@@ -8,16 +8,28 @@ import pytest
 import torch
 from torch import Tensor
 
-from iris_core.model.carried import SHARE, Carried, CarriedMean, fused
+from iris_core.model.carried import SHARE, Box, Carried, CarriedMean, fuse
 from iris_core.segmenter import Segmenter
 from tests.tiny import boxes, network, noise, scene
 
 LOGITS = 2 * noise(1, 2, 8, 8, 8)
+EVERYWHERE = (slice(0, 8),) * 3
 
 
 def carried(trust: float, seed: int = 1, value: float | None = None) -> Carried:
     masks = (noise(1, 2, 8, 8, 8, seed=seed) > 0).float() if value is None else torch.full_like(LOGITS, value)
-    return Carried(masks, torch.full((1, 1, 8, 8, 8), trust))
+    return Carried(masks, torch.full((1, 1, 8, 8, 8), trust), EVERYWHERE)
+
+
+def cut(part: Carried, box: Box) -> Carried:
+    """A part of it."""
+    return Carried(part.masks[(..., *box)], part.trust[(..., *box)], box)
+
+
+def fused(logits: Tensor, part: Carried) -> Tensor:
+    logits = logits.clone()
+    fuse(logits, part)
+    return logits
 
 
 def test_without_trust_the_decoder_s_logits_stay_to_the_last_bit():
@@ -41,11 +53,36 @@ def mean_of(parts: list[Carried], weights: Tensor) -> Carried:
 
 
 def test_the_mean_of_like_references_is_any_of_them_and_one_that_was_not_compared_changes_nothing():
-    one, unseen = carried(0.6), Carried(torch.ones_like(LOGITS), torch.zeros(1, 1, 8, 8, 8))
+    one, unseen = carried(0.6), replace(carried(0.0), masks=torch.ones_like(LOGITS))
     for parts in ([one, one, one], [one, unseen], [unseen, one]):
         found = mean_of(parts, torch.ones(1, 2, len(parts)))
         torch.testing.assert_close(found.masks, one.masks)
         torch.testing.assert_close(found.trust, one.trust.expand_as(found.trust))
+
+
+BOXES = (slice(0, 5), slice(2, 8), slice(1, 4)), (slice(3, 7), slice(0, 3), slice(2, 8))
+
+
+def test_beyond_its_box_nothing_changes_and_within_it_all_is_as_everywhere():
+    one, inside = carried(0.6), torch.zeros(8, 8, 8, dtype=torch.bool)
+    inside[BOXES[0]] = True
+    found, whole = fused(LOGITS, cut(one, BOXES[0])), fused(LOGITS, one)
+    torch.testing.assert_close(found[..., inside], whole[..., inside])
+    assert torch.equal(found[..., ~inside], LOGITS[..., ~inside])
+
+
+def test_the_mean_of_parts_in_boxes_is_that_of_parts_without_trust_beyond_them():
+    parts, filled = [], []
+    for seed, box in enumerate(BOXES):
+        whole = carried(0.6, seed=seed)
+        trust = torch.zeros_like(whole.trust)
+        trust[(..., *box)] = 0.6
+        parts.append(cut(whole, box))
+        filled.append(replace(whole, trust=trust))
+    weights = torch.tensor([[[0.7, 0.3], [0.2, 0.8]]])
+    mean = mean_of(parts, weights)
+    torch.testing.assert_close(fused(LOGITS, mean), fused(LOGITS, mean_of(filled, weights)))
+    assert mean.box == (slice(0, 7), slice(0, 8), slice(1, 8))
 
 
 def test_a_class_listens_to_the_references_that_hold_it():
@@ -85,10 +122,11 @@ def test_a_reference_carries_its_own_outlines_onto_itself():
     features = runner.model.encode_image(image[None])
     with torch.no_grad():
         found = runner.model._evidence(features, embedding.memories, None, None, 12, 8).carried
-    inside = found.masks[0] > 0.5
-    for mask, one in zip(masks > 0.5, inside, strict=True):
+    inside, drawn = found.masks[0] > 0.5, masks[(..., *found.box)] > 0.5
+    assert int(drawn.sum()) == int((masks > 0.5).sum())
+    for mask, one in zip(drawn, inside, strict=True):
         assert 2 * int((mask & one).sum()) / int(mask.sum() + one.sum()) > 0.9
-    assert float(found.trust[0, 0][masks.amax(0) > 0.5].mean()) > 0.6
+    assert float(found.trust[0, 0][drawn.any(0)].mean()) > 0.6
 
 
 def test_outlines_do_not_depend_on_which_classes_are_asked_for():
@@ -107,11 +145,31 @@ def test_without_steps_or_without_edges_nothing_is_carried():
     assert not torch.equal(segmenter().segment(query, whole), plain)
 
 
-def test_a_mask_outside_the_surroundings_of_what_is_labelled_gets_no_trust():
+def test_without_landmarks_nothing_is_carried():
     runner, masks = segmenter(), boxes(1)
     embedding = runner.encode(scene()[0], masks, ("a",), calibrate=False)
     empty = replace(embedding.memories[0], landmarks=torch.zeros_like(embedding.memories[0].landmarks))
     with torch.no_grad():
         features = runner.model.encode_image(noise(1, 1, 32, 32, 32))
         found = runner.model._evidence(features, (empty,), None, None, 0, 8).carried
-    assert not found.trust.any() and not found.masks.any()
+    assert found is None
+
+
+def test_beyond_what_the_reference_keeps_of_its_edges_there_is_no_trust():
+    runner, (image, masks) = segmenter(), scene()
+    memory = runner.encode(image, masks, NAMES, calibrate=False).memories[0]
+    length, kept = memory.edges.shape[2], memory.edges.shape[2] // 2
+    first = (image.shape[1] - length) / 2 + float(memory.aside[0, 0])  # of what is kept, along the first axis
+    lower = torch.tensor([[(length - kept) / 2, 0.0, 0.0]])
+    half = replace(
+        memory,
+        edges=memory.edges[:, :, :kept],
+        outlines=memory.outlines[:, :, :kept],
+        aside=memory.aside - lower,
+    )
+    with torch.no_grad():
+        features = runner.model.encode_image(image[None])
+        found = runner.model._evidence(features, (half,), None, None, 0, 1).carried
+    drawn_from = int(first) + kept + 2 - found.box[0].start  # one step moves less than two voxels
+    assert bool((found.trust[:, :, drawn_from - 6 : drawn_from - 4] > 0).any())
+    assert not found.trust[:, :, drawn_from:].any()

@@ -15,18 +15,25 @@ SHARPNESS = 4.0  # of the choice between references by how well their edges agre
 FLOOR = 1e-4  # of a probability, so that its logit is finite
 
 
+CLASSES_AT_ONCE = 4  # joined together, so that many classes fit into memory
+
+Box = tuple[slice, slice, slice]
+
+
 @dataclass(frozen=True)
 class Carried:
-    """Masks of K classes on the query's window.
+    """Masks of K classes in a box of the query's window; beyond it nothing was compared.
 
     Args:
-        masks: (B, K, D, H, W) in [0, 1].
-        trust: (B, 1 or K, D, H, W) in [0, 1], how well edges agree around each voxel; 0 where they were not
+        masks: (B, K, d, h, w) in [0, 1].
+        trust: (B, 1 or K, d, h, w) in [0, 1], how well edges agree around each voxel; 0 where they were not
             compared.
+        box: where they lie in the window.
     """
 
     masks: Tensor
     trust: Tensor
+    box: Box
 
 
 class CarriedMean:
@@ -36,34 +43,63 @@ class CarriedMean:
     """
 
     def __init__(self) -> None:
-        self.masks = self.trust = self.norm = None
+        self.box: Box = (slice(0, 0),) * 3
+        self.sums: list[Tensor] = []  # of masks, trust and shares, in that box
 
     def add(self, part: Carried, weight: Tensor) -> None:
         """Args: weight (B, K) or (1, 1), how much each class listens to this reference."""
         near = (SHARPNESS * part.trust).expm1()  # nothing where edges were not compared
         share = weight[..., None, None, None] * near  # so a class trusts the references that hold it alone
-        if self.norm is None:
-            self.masks, self.norm = torch.zeros_like(part.masks), torch.zeros_like(share)
-            self.trust = torch.zeros_like(share)
-        self.masks.addcmul_(share, part.masks)
-        self.trust.addcmul_(share, part.trust)
-        self.norm.add_(share)
+        self._reach(part.box, [part.masks, share, share])
+        masks, trust, norm = (total[_within(part.box, self.box)] for total in self.sums)
+        masks.addcmul_(share, part.masks)
+        trust.addcmul_(share, part.trust)
+        norm.add_(share)
+
+    def _reach(self, box: Box, parts: list[Tensor]) -> None:
+        """Makes room for parts of the sums that lie in a box."""
+        wanted = _around(self.box, box) if self.sums else box
+        if wanted == self.box:
+            return
+        size = [side.stop - side.start for side in wanted]
+        rooms = [part.new_zeros(*part.shape[:2], *size) for part in parts]
+        for room, held in zip(rooms, self.sums, strict=False):  # none at first
+            room[_within(self.box, wanted)] = held
+        self.box, self.sums = wanted, rooms
 
     def result(self) -> Carried | None:
         """The mean of what was added; None where that is nothing."""
-        if self.norm is None:
+        if not self.sums:
             return None
-        norm = self.norm.clamp_min(1e-6)
-        return Carried(self.masks.div_(norm), self.trust.div_(norm))
+        masks, trust, norm = self.sums
+        norm = norm.clamp_min(1e-6)
+        return Carried(masks / norm, trust / norm, self.box)
 
 
-def fused(logits: Tensor, carried: Carried) -> Tensor:
-    """Logits of the mean of both probabilities, weighted by trust.
+def fuse(logits: Tensor, carried: Carried) -> None:
+    """Makes logits those of the mean of both probabilities, weighted by trust, in place.
 
     Args:
-        logits: (B, K, D, H, W), of the decoder.
+        logits: (B, K, D, H, W), of the decoder, float32.
         carried: of the same window.
     """
-    logits, share = logits.float(), SHARE * carried.trust
-    mean = torch.lerp(logits.sigmoid(), carried.masks, share.expand_as(logits))
-    return torch.where(share > 0, torch.logit(mean.clamp(FLOOR, 1 - FLOOR)), logits)
+    near = logits[(..., *carried.box)]
+    for first in range(0, near.shape[1], CLASSES_AT_ONCE):
+        some = (slice(None), slice(first, first + CLASSES_AT_ONCE))
+        own = near[some]
+        trust = carried.trust if carried.trust.shape[1] == 1 else carried.trust[some]
+        share = SHARE * trust.expand_as(own)
+        mean = torch.lerp(own.sigmoid(), carried.masks[some], share)
+        near[some] = torch.where(share > 0, torch.logit(mean.clamp(FLOOR, 1 - FLOOR)), own)
+
+
+def _around(one: Box, other: Box) -> Box:
+    """The least box around two."""
+    sides = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    return tuple(sides)  # type: ignore[return-value]
+
+
+def _within(inner: Box, outer: Box) -> tuple:
+    """Where a box lies in a tensor that spans another."""
+    sides = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(inner, outer, strict=True))
+    return (..., *sides)

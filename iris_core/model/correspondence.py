@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iris_core.model.carried import Carried
+from iris_core.model.carried import CLASSES_AT_ONCE, Box, Carried
 from iris_core.model.displacement import Refinement, fit_affine
 from iris_core.model.edge_fit import agreement as edge_agreement
 from iris_core.model.edge_fit import fit_edges, local_mean
@@ -33,9 +33,6 @@ MAX_KEYS = 8192  # reference cells that take part in attention; more are pooled 
 SHOWN = 0.02  # of a cell that must be labelled so that edges are fitted there (ours)
 AROUND = 4  # cells of 2 voxels around the labelled structures in which edges are fitted (ours)
 TRUST_REACH = 4  # voxels to each side over which the agreement of edges is averaged (ours)
-CLASSES_AT_ONCE = 4  # carried over together, so that many classes fit into memory
-
-Box = tuple[slice, slice, slice]
 
 
 class Match(NamedTuple):
@@ -238,21 +235,18 @@ class Correspondence(nn.Module):
 
 def _fitted_to_edges(
     edges: Tensor, offset: Tensor, memory: ReferenceMemory, own: Tensor, position: Tensor, steps: int
-) -> tuple[Tensor, Carried]:
+) -> tuple[Tensor, Carried | None]:
     """Positions at stride 2 after the fit, and the masks that they carry; far from structures as before.
 
     Args: own and position as in `Correspondence.forward`, at stride 2.
     """
-    masks = edges.new_zeros(edges.shape[0], memory.outlines.shape[1], *edges.shape[2:])
-    trust = torch.zeros_like(edges[:, :1])
     shown = sample(memory.landmarks, position, memory.offset, memory.features.shape[2:]) > SHOWN
     box = _surroundings(shown)
     if box is None:
-        return position, Carried(masks, trust)
+        return position, None
     cells = (..., *box)
     near: Box = tuple(slice(MASK_STRIDE * side.start, MASK_STRIDE * side.stop) for side in box)
-    voxels = (..., *near)
-    query = edges[voxels]
+    query = edges[(..., *near)]
     start = voxel_positions(edges.shape[2:], offset, near) + upsample(
         (position - own)[cells], query.shape[2:]
     )
@@ -262,13 +256,15 @@ def _fitted_to_edges(
         return sample(values, start + displacement / FEATURE_STRIDE, memory.offset + memory.aside, sides)
 
     displacement = fit_edges(query, lambda moved: look(memory.edges, moved), steps)
-    trust[voxels] = local_mean(edge_agreement(query, look(memory.edges, displacement)), TRUST_REACH)
+    trust = local_mean(edge_agreement(query, look(memory.edges, displacement)), TRUST_REACH)
+    trust = trust * look(torch.ones_like(memory.edges[:, :1]), displacement)  # where there are masks
+    masks = query.new_empty(query.shape[0], memory.outlines.shape[1], *query.shape[2:])
     for first in range(0, masks.shape[1], CLASSES_AT_ONCE):
         some = slice(first, first + CLASSES_AT_ONCE)
-        masks[(slice(None), some, *near)] = look(memory.outlines[:, some].to(edges.dtype), displacement)
+        masks[:, some] = look(memory.outlines[:, some].to(edges.dtype), displacement)
     position = position.clone()
     position[cells] += F.avg_pool3d(displacement, MASK_STRIDE) / FEATURE_STRIDE
-    return position, Carried(masks, trust)
+    return position, Carried(masks, trust, near)
 
 
 def _surroundings(shown: Tensor) -> Box | None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iris_core.config import ModelConfig
-from iris_core.model.carried import Carried, CarriedMean, fused
+from iris_core.model.carried import Carried, CarriedMean, fuse
 from iris_core.model.correspondence import Correspondence
 from iris_core.model.edge_fit import edges_of
 from iris_core.model.encoder import Encoder
@@ -178,7 +178,8 @@ class Iris(nn.Module):
         if class_bias is not None:
             logits = logits + class_bias[..., None, None, None]
         if found.carried is not None:
-            logits = fused(logits, found.carried)
+            logits = logits.float()
+            fuse(logits, found.carried)
         return Decoded(logits, maps, found.displacements)
 
     def _evidence(
