@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path)
     arguments = parser.parse_args()
     loaded, draw = load_model(arguments.checkpoint), random.Random(0)
-    segmenter = Segmenter(loaded.model, recipe=loaded.recipe, fit_steps=loaded.fit_steps)
+    segmenter = Segmenter(loaded.model, **loaded.settings)
     dataset = RawDataset.open(arguments.dataset)
     cases = dataset.chosen(arguments.cases)
 

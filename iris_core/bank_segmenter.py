@@ -12,7 +12,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from iris_core.embedding import TaskEmbedding
-from iris_core.segmenter import Progress, Segmenter
+from iris_core.progress import Progress
+from iris_core.segmenter import Segmenter
 from iris_core.windows import Shape, fitting, pad
 
 SIGMA = 1 / 8  # of the weight inside a window, in sides; nnU-Net's

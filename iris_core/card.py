@@ -24,7 +24,7 @@ from iris_core.reference import ClassInfo
 from iris_core.task import Look, Task
 from iris_core.volume_io import atomic_path
 
-FORMAT = "iris-task-card-4"
+FORMAT = "iris-task-card-5"
 PLAIN_LIMIT = 100_000  # bytes per class and reference that the plain embedding may take
 BYTES = ("masks", "landmarks")  # the memory's fields that hold shares of a cell
 SIGNED = ("edges",)  # of one signed byte for each direction
@@ -98,8 +98,7 @@ def _header(task: Task, prefix: str, tensors: dict[str, Tensor]) -> dict:
     """What a task says in JSON types; its tensors go into `tensors`, their names begin with the prefix."""
     entries = []
     for n, embedding in enumerate([*task.pool, *([task.tuned] if task.tuned is not None else [])]):
-        entries.append({"names": list(embedding.names), "memories": len(embedding.memories)})
-        tensors |= _pack(f"{prefix}{n}", embedding)
+        entries.append(_pack(f"{prefix}{n}", embedding, tensors))
     looks = [
         {
             "extent": look.extent,
@@ -121,16 +120,20 @@ def _header(task: Task, prefix: str, tensors: dict[str, Tensor]) -> dict:
     }
 
 
-def _pack(prefix: str, embedding: TaskEmbedding) -> dict[str, Tensor]:
-    tensors = {f"{prefix}.tokens": embedding.tokens.half()}
+def _pack(prefix: str, embedding: TaskEmbedding, tensors: dict[str, Tensor]) -> dict:
+    """What an embedding says in JSON types; its tensors go into `tensors`."""
+    own = {"tokens": embedding.tokens.half()}
     if embedding.weights is not None:
-        tensors[f"{prefix}.weights"] = embedding.weights
+        own["weights"] = embedding.weights
     if embedding.image is not None:
-        tensors[f"{prefix}.image"] = embedding.image.half()
+        own["image"] = embedding.image.half()
     for m, memory in enumerate(embedding.memories):
-        for name, value in memory.tensors().items():
-            tensors[f"{prefix}.{m}.{name}"] = _stored(name, value)
-    return {key: value.contiguous() for key, value in tensors.items()}
+        own |= {f"{m}.{name}": _stored(name, value) for name, value in memory.tensors().items()}
+    tensors |= {f"{prefix}.{key}": value.contiguous() for key, value in own.items()}
+    entry = {"names": list(embedding.names), "memories": len(embedding.memories)}
+    if embedding.mirror is not None:
+        entry["mirror"] = _pack(f"{prefix}.mirror", embedding.mirror, tensors)
+    return entry
 
 
 def _stored(name: str, value: Tensor) -> Tensor:
@@ -176,12 +179,14 @@ def _unpack(prefix: str, entry: Mapping[str, object], tensors: Mapping[str, Tens
             ReferenceMemory(**{name: _restored(name, value, sides) for name, value in held.items()})
         )
     image = tensors.get(f"{prefix}.image")
+    mirror = entry.get("mirror")
     return TaskEmbedding(
         tuple(entry["names"]),  # type: ignore[arg-type]
         tensors[f"{prefix}.tokens"].float(),
         tuple(memories),
         tensors.get(f"{prefix}.weights"),
         None if image is None else image.float(),
+        None if mirror is None else _unpack(f"{prefix}.mirror", mirror, tensors),  # type: ignore[arg-type]
     )
 
 

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from iris_core.config import FIT_STEPS, ModelConfig
+from iris_core.config import FIT_STEPS, MIRROR, ModelConfig
 from iris_core.errors import CheckpointError, InputError
 from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.model.build import build
@@ -50,10 +51,20 @@ class LoadedModel:
         return int(self.meta.get("fit_steps", FIT_STEPS))
 
     @property
+    def mirror(self) -> bool:
+        """Whether it segments in the mirror too; a file of a training on real sets says so itself."""
+        return bool(self.meta.get("mirror", MIRROR))
+
+    @property
     def recipe(self) -> IntensityRecipe:
         """How the network's images are normalised; the paper's recipe where the file names none."""
         facts = self.meta.get("intensity")
         return IntensityRecipe.from_dict(facts) if isinstance(facts, Mapping) else PAPER
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a Segmenter must know of it, by the names of its arguments."""
+        return {"recipe": self.recipe, "fit_steps": self.fit_steps, "mirror": self.mirror}
 
 
 def shipped_weights() -> Path:

@@ -19,6 +19,7 @@ PERCENTILE_CLIP = (2.0, 98.0)  # per cent, MR and PET, supplement 7
 PAPER_WINDOW = (128, 128, 128)  # voxels, 4.1
 WINDOW_OVERLAP = 0.5  # supplement 7
 FIT_STEPS = 12  # by which a query's displacement is fitted to the reference (ours, docs/decisions/0022)
+MIRROR = True  # segment a second time, all mirrored, and average (ours, docs/decisions/0035)
 EDGE_STEPS = 8  # by which it is fitted to the edges then (ours, docs/decisions/0034)
 MEMORY_MOMENTUM = 0.999  # Eq. 7
 CONTEXT_TOKENS = 10  # 4.3, Fig. 6 right

@@ -26,6 +26,7 @@ class TaskEmbedding:
         memories: extras of N references, each tensor with a batch axis of 1; empty for the paper's network.
         weights: (K, N), how much a class listens to each memory; rows sum to 1, or to 0 without memories.
         image: (C,), mean feature of the reference image, for image-level retrieval.
+        mirror: of the same references, mirrored (iris_core.mirroring); None: queries are seen as they are alone.
     """
 
     names: tuple[str, ...]
@@ -33,6 +34,7 @@ class TaskEmbedding:
     memories: tuple[ReferenceMemory, ...] = ()
     weights: Tensor | None = None
     image: Tensor | None = None
+    mirror: TaskEmbedding | None = None
 
     def positions(self, names: Sequence[str]) -> list[int]:
         """Where these classes stand.
@@ -56,6 +58,7 @@ class TaskEmbedding:
             tokens=self.tokens[where],
             memories=tuple(memory.select(where) for memory in self.memories),
             weights=None if self.weights is None else self.weights[where],
+            mirror=None if self.mirror is None else self.mirror.select(names),
         )
 
     @property
@@ -85,6 +88,7 @@ class TaskEmbedding:
             tuple(memory.map(lambda t: t.to(device)) for memory in self.memories),
             None if self.weights is None else self.weights.to(device),
             None if self.image is None else self.image.to(device),
+            None if self.mirror is None else self.mirror.to(device),
         )
 
     def cosine(self, other: TaskEmbedding) -> dict[str, float]:
@@ -128,7 +132,9 @@ def combine(embeddings: Sequence[TaskEmbedding], shares: dict[str, Sequence[floa
             column[held] = rows[held, n] * own.float()
             columns.append(column)
     weights = torch.stack(columns, dim=1) if columns else None
-    return TaskEmbedding(names, tokens, tuple(memories), weights)
+    mirrors = [embedding.mirror for embedding in embeddings if embedding.mirror is not None]
+    mirror = combine(mirrors, shares) if len(mirrors) == len(embeddings) else None
+    return TaskEmbedding(names, tokens, tuple(memories), weights, mirror=mirror)
 
 
 def stored_precision(embedding: TaskEmbedding) -> TaskEmbedding:

@@ -8,7 +8,7 @@ Decoding is the same for every strategy. Volumes here are prepared: RAS+, workin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from math import prod
@@ -20,18 +20,18 @@ from torch.nn import functional as F
 from iris_core.agreement import agreement_with, judged
 from iris_core.alignment import aligned
 from iris_core.borders import borders_of
-from iris_core.config import EDGE_STEPS, FIT_STEPS, PAPER_WINDOW, WINDOW_OVERLAP
+from iris_core.config import EDGE_STEPS, FIT_STEPS, MIRROR, PAPER_WINDOW, WINDOW_OVERLAP
 from iris_core.embedding import TaskEmbedding, stored_precision
 from iris_core.errors import InputError
 from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.memory_canvas import MemoryCanvas
+from iris_core.mirroring import averaged, mirrored
 from iris_core.model.iris import ImageFeatures, Iris
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
+from iris_core.progress import Progress, halves
 from iris_core.self_calibration import class_biases
 from iris_core.visibility import without_the_unseen
 from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, shift_of, starts
-
-Progress = Callable[[int, int], None]
 
 LEVEL_STRIDES = (FEATURE_STRIDE, MASK_STRIDE)  # of the matching features that places are compared by
 CONTEXT_MARGIN = 16  # voxels around the foreground that a cropped reference keeps (ours)
@@ -48,6 +48,7 @@ class Segmenter:
         recipe: by which the network's images are normalised.
         fit_steps: by which each displacement is fitted to the features of its pair (docs/decisions/0022).
         edge_steps: by which it is fitted to the edges of its pair then (docs/decisions/0034).
+        mirror: encode and segment all a second time, mirrored (docs/decisions/0035).
 
     Attributes:
         encode_calls: references encoded so far.
@@ -62,19 +63,15 @@ class Segmenter:
         recipe: IntensityRecipe = PAPER,
         fit_steps: int = FIT_STEPS,
         edge_steps: int = EDGE_STEPS,
+        mirror: bool = MIRROR,
     ) -> None:
         self.model, self.device, self.window, self.overlap = model, torch.device(device), window, overlap
-        self.recipe, self.fit_steps, self.edge_steps = recipe, fit_steps, edge_steps
+        self.recipe, self.fit_steps, self.edge_steps, self.mirror = recipe, fit_steps, edge_steps, mirror
         self.encode_calls = 0
 
     @torch.no_grad()
     def encode(
-        self,
-        image: Tensor,
-        masks: Tensor,
-        names: Sequence[str],
-        labelled: Tensor | None = None,
-        calibrate: bool = True,
+        self, image: Tensor, masks: Tensor, names: Sequence[str], labelled: Tensor | None = None
     ) -> TaskEmbedding:
         """The task embedding of one reference.
 
@@ -86,12 +83,41 @@ class Segmenter:
             masks: (K, D, H, W) in [0, 1].
             names: K class names.
             labelled: (1, D, H, W) in [0, 1], all that the reference's label shows; None: these classes.
-            calibrate: decode the reference itself for the biases of its classes, else they are 0.
 
         Raises:
             InputError: a mask is empty.
         """
         self.encode_calls += 1
+        labelled = masks.amax(0, keepdim=True) if labelled is None else labelled
+        one = self._reference(image, masks, names, labelled)
+        if not (self.mirror and one.memories):
+            return one
+        return replace(
+            one, mirror=self._reference(mirrored(image), mirrored(masks), names, mirrored(labelled))
+        )
+
+    @torch.no_grad()
+    def tokens_of(self, image: Tensor, masks: Tensor, names: Sequence[str]) -> TaskEmbedding:
+        """An embedding to compare tokens by; no query is segmented with it. Args: as `encode`."""
+        return self._cut_and_encoded(image, masks, names, masks.amax(0, keepdim=True))[0]
+
+    def _reference(
+        self, image: Tensor, masks: Tensor, names: Sequence[str], labelled: Tensor
+    ) -> TaskEmbedding:
+        embedding, cut = self._cut_and_encoded(image, masks, names, labelled)
+        if not embedding.memories:
+            return embedding
+        # calibrated on what the network says, before edges join in: they carry a mask onto itself
+        found = self._segment(image[cut], embedding, whole=False)
+        told = {"bias": class_biases(found, masks[cut])[None]}
+        if self.model.config.correspondence:
+            told |= borders_of(pad(image[cut])[0], pad(torch.cat([masks, labelled])[cut])[0])
+        return stored_precision(replace(embedding, memories=(replace(embedding.memories[0], **told),)))
+
+    def _cut_and_encoded(
+        self, image: Tensor, masks: Tensor, names: Sequence[str], labelled: Tensor
+    ) -> tuple[TaskEmbedding, tuple[slice, ...]]:
+        """What the network says of a reference, and the part of the volume that it saw."""
         volumes = masks.flatten(1).sum(-1)
         for name, volume in zip(names, volumes.tolist(), strict=True):
             if volume <= 0:
@@ -102,22 +128,12 @@ class Segmenter:
         cut = tuple(slice(0, n) for n in image.shape[1:])
         if any(fitting(n) > w for n, w in zip(image.shape[1:], self.window, strict=True)):
             cut = region_of(masks, CONTEXT_MARGIN, self.window)
-        shift = shift_of(cut, tuple(image.shape[1:]))
-        part, padding = pad(image[(slice(None), *cut)])
-        labelled = masks.amax(0, keepdim=True) if labelled is None else labelled
-        part_masks, _ = pad(torch.cat([masks, labelled])[(slice(None), *cut)])
+        shift, whole = shift_of(cut, tuple(image.shape[1:])), (slice(None), *cut)
+        part, padding = pad(image[whole])
+        part_masks, _ = pad(torch.cat([masks, labelled])[whole])
         window = tuple(min(w, n) for w, n in zip(self.window, part.shape[1:], strict=True))
-        whole = self._encode_windows(part, part_masks, tuple(names), window, padding, shift)
-        embedding = stored_precision(whole.to("cpu"))
-        if not embedding.memories:
-            return embedding
-        told: dict[str, Tensor] = {}
-        if calibrate:  # on what the network says, before edges join in: they carry a mask onto itself
-            found = self.segment(image[(slice(None), *cut)], embedding, whole=False)
-            told["bias"] = class_biases(found, masks[(slice(None), *cut)])[None]
-        if self.model.config.correspondence:
-            told |= borders_of(part, part_masks)
-        return stored_precision(replace(embedding, memories=(replace(embedding.memories[0], **told),)))
+        found = self._encode_windows(part, part_masks, tuple(names), window, padding, shift)
+        return stored_precision(found.to("cpu")), whole
 
     def _encode_windows(
         self,
@@ -175,6 +191,20 @@ class Segmenter:
         Returns:
             (K, D, H, W) on the CPU; above 0 means foreground.
         """
+        if embedding.mirror is None or not self.mirror:
+            return self._segment(image, embedding, progress, whole)
+        first, second = halves(progress)
+        seen = self._segment(image, embedding, first, whole)
+        return averaged(seen, mirrored(self._segment(mirrored(image), embedding.mirror, second, whole)))
+
+    def _segment(
+        self,
+        image: Tensor,
+        embedding: TaskEmbedding,
+        progress: Progress | None = None,
+        whole: bool = True,
+    ) -> Tensor:
+        """As `segment`, of the image as it is."""
         embedding = embedding.to(self.device)
         window = tuple(min(w, fitting(n)) for w, n in zip(self.window, image.shape[1:], strict=True))
         padded, padding = pad(image, tuple(max(w, n) for w, n in zip(window, image.shape[1:], strict=True)))

@@ -33,9 +33,10 @@ from iris_core.grid import Box, ClassMap, Grid, Spacing, compete, make_grid
 from iris_core.modality import query_modality
 from iris_core.prediction import Prediction
 from iris_core.preprocess import Prepared, choose_spacing, prepare_image, prepare_masks
+from iris_core.progress import Progress
 from iris_core.quality import expected_dice, of_references
 from iris_core.reference import ClassInfo, Reference, joined_classes, joined_modality
-from iris_core.segmenter import Progress, Segmenter
+from iris_core.segmenter import Segmenter
 from iris_core.strategies import STRATEGIES, ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
 from iris_core.strategies.tuning import STEPS, Example
 from iris_core.view_fusion import fused

@@ -149,7 +149,7 @@ def broken(path, out, *, drop: str = "", header: dict | None = None) -> None:
         ({"drop": "0.0.aside"}, "is damaged"),
         ({"header": {"task": "{"}}, "is damaged"),
         ({"header": {"task": json.dumps({"classes": []})}}, "is damaged"),
-        ({"header": {"format": "iris-task-card-0"}}, "is no task card; expected iris-task-card-4"),
+        ({"header": {"format": "iris-task-card-0"}}, "is no task card; expected iris-task-card-5"),
     ],
 )
 def test_a_damaged_card_is_refused(card, tmp_path, options, message):

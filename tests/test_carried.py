@@ -118,7 +118,7 @@ def segmenter(**known) -> Segmenter:
 
 def test_a_reference_carries_its_own_outlines_onto_itself():
     runner, (image, masks) = segmenter(), scene()
-    embedding = runner.encode(image, masks, NAMES, calibrate=False).to("cpu")
+    embedding = runner.encode(image, masks, NAMES).to("cpu")
     features = runner.model.encode_image(image[None])
     with torch.no_grad():
         found = runner.model._evidence(features, embedding.memories, None, None, 12, 8).carried
@@ -139,7 +139,7 @@ def test_outlines_do_not_depend_on_which_classes_are_asked_for():
 def test_without_steps_or_without_edges_nothing_is_carried():
     runner, (image, masks), (query, _) = segmenter(edge_steps=0), scene(), scene(seed=3, shift=1)
     whole = runner.encode(image, masks, NAMES)
-    bare = replace(whole.memories[0], edges=None, outlines=None, aside=None)
+    bare = whole.memories[0].without_borders()
     plain = segmenter().segment(query, replace(whole, memories=(bare,)))
     assert torch.equal(runner.segment(query, whole), plain)
     assert not torch.equal(segmenter().segment(query, whole), plain)
@@ -147,7 +147,7 @@ def test_without_steps_or_without_edges_nothing_is_carried():
 
 def test_without_landmarks_nothing_is_carried():
     runner, masks = segmenter(), boxes(1)
-    embedding = runner.encode(scene()[0], masks, ("a",), calibrate=False)
+    embedding = runner.encode(scene()[0], masks, ("a",))
     empty = replace(embedding.memories[0], landmarks=torch.zeros_like(embedding.memories[0].landmarks))
     with torch.no_grad():
         features = runner.model.encode_image(noise(1, 1, 32, 32, 32))
@@ -157,7 +157,7 @@ def test_without_landmarks_nothing_is_carried():
 
 def test_beyond_what_the_reference_keeps_of_its_edges_there_is_no_trust():
     runner, (image, masks) = segmenter(), scene()
-    memory = runner.encode(image, masks, NAMES, calibrate=False).memories[0]
+    memory = runner.encode(image, masks, NAMES).memories[0]
     length, kept = memory.edges.shape[2], memory.edges.shape[2] // 2
     first = (image.shape[1] - length) / 2 + float(memory.aside[0, 0])  # of what is kept, along the first axis
     lower = torch.tensor([[(length - kept) / 2, 0.0, 0.0]])

@@ -22,10 +22,10 @@ NEVER = {
 # Rooms of iris_core, bottom to top. A room imports its own layer and those before it.
 LAYERS = (
     # facts, arrays and files
-    {"errors", "config", "label_names", "label_values", "memory_reuse"},
+    {"errors", "config", "label_names", "label_values", "memory_reuse", "progress"},
     {"orientation", "lattice", "volume", "volume_io", "raw_dataset"},
     # the network
-    {"embedding", "model", "windows"},
+    {"embedding", "mirroring", "model", "windows"},
     # what feeds it and what judges it
     {"grid", "intensity", "modality", "spacing", "preprocess", "reference", "prediction"},
     {"synthesis", "episodes", "losses", "metrics", "memory_bank", "closer_look"},

@@ -37,7 +37,7 @@ def test_a_query_of_any_size_is_segmented_on_its_own_grid(shape):
 
 @pytest.mark.parametrize(("window", "overlap"), [((48, 48, 48), 0.5), ((80, 48, 32), 0.25)])
 def test_progress_reaches_its_total_with_any_window(window, overlap):
-    runner, seen = segmenter(window, overlap=overlap), []
+    runner, seen = segmenter(window, overlap=overlap, mirror=False), []
     task = replace(runner.encode(*scene(), NAMES), memories=(), weights=None)
     runner.decode = lambda features, *_: SimpleNamespace(logits=features)
     runner._features = lambda part: part[None]
@@ -47,7 +47,7 @@ def test_progress_reaches_its_total_with_any_window(window, overlap):
 
 def test_overlapping_windows_know_where_they_are_and_are_blended_to_one_map():
     """Every window answers with the position of its voxels from the volume's centre; so must the whole."""
-    runner, shape = segmenter(), (70, 33, 50)
+    runner, shape = segmenter(mirror=False), (70, 33, 50)
 
     def position(features, embedding, offset):
         axes = [torch.arange(n) - (n - 1) / 2 + float(o) for n, o in zip(WINDOW, offset[0], strict=True)]
@@ -76,7 +76,7 @@ def test_any_number_of_queries_encodes_the_reference_once():
 
 
 def test_all_classes_of_a_query_share_one_pass_through_the_encoder():
-    runner = segmenter()
+    runner = segmenter(mirror=False)
     masks = boxes(2)
     task = runner.encode(scene()[0], masks, NAMES)
     calls = []
@@ -196,7 +196,7 @@ def test_a_judge_is_told_where_a_query_s_rivals_lie(shape, monkeypatch):
         assert [2 * n for n in coarse.shape[2:]] == list(fine.shape[2:])
         return lambda memory: told.append(memory.offset[0, 0].item()) or -memory.offset[0, 0].item()
 
-    runner = segmenter(fit_steps=0)
+    runner = segmenter(fit_steps=0, mirror=False)
     embedding, used = runner.encode(*scene(), NAMES), []
     monkeypatch.setattr("iris_core.alignment.likely_shifts", two)
     monkeypatch.setattr("iris_core.segmenter.agreement_with", judge)
@@ -206,15 +206,10 @@ def test_a_judge_is_told_where_a_query_s_rivals_lie(shape, monkeypatch):
     assert told == [0.0, -4.0] and set(used) == {-4.0}
 
 
-def without_edges(embedding):
-    bare = [replace(m, edges=None, outlines=None, aside=None) for m in embedding.memories]
-    return replace(embedding, memories=tuple(bare))
-
-
 def test_a_reference_s_biases_come_from_its_own_decoding_and_move_a_query_s_logits():
     runner, (image, masks) = segmenter(), scene()
-    plain = without_edges(runner.encode(image, masks, NAMES, calibrate=False))
-    assert plain.bias.abs().max() == 0
+    plain = runner.tokens_of(image, masks, NAMES)
+    assert plain.bias.abs().max() == 0 and plain.memories[0].edges is None
     expected = class_biases(runner.segment(image, plain, whole=False), masks)
     calibrated = runner.encode(image, masks, NAMES)
     assert torch.equal(calibrated.bias, expected) and expected.abs().max() > 0

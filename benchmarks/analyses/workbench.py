@@ -27,8 +27,7 @@ class Workbench:
 
     def __init__(self, checkpoint: Path | None = None, cache: Path | None = None) -> None:
         self.loaded = load_model(checkpoint)
-        known = {"recipe": self.loaded.recipe, "fit_steps": self.loaded.fit_steps}
-        self.segmenter = Segmenter(self.loaded.model, **known)
+        self.segmenter = Segmenter(self.loaded.model, **self.loaded.settings)
         self.cache = cache
 
     def task(self, reference: Study, *, spacing: str | Sequence[float] = "auto") -> Task:

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     references = read_references(arguments.reference, labels=arguments.labels, channel=arguments.channel)
     check_classes(references, arguments.classes)
-    engine = Engine(arguments.checkpoint, arguments.device, console)
+    engine = Engine(arguments.checkpoint, arguments.device, console, arguments.mirroring)
     task = engine.encode(
         references,
         classes=arguments.classes,

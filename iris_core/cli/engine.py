@@ -23,21 +23,25 @@ class Engine:
         checkpoint: weights file, or folder of a training; the shipped weights when None.
         device: "auto", "cpu" or "cuda".
         console: where notes and progress go.
+        mirroring: average with a second pass in the mirror, where the weights allow it.
 
     Raises:
         CheckpointError: the file holds no weights of this model.
         InputError: the device is not there.
     """
 
-    def __init__(self, checkpoint: Path | None, device: str, console: Console) -> None:
+    def __init__(
+        self, checkpoint: Path | None, device: str, console: Console, mirroring: bool = True
+    ) -> None:
         from iris_core.checkpoint import load_model
         from iris_core.segmenter import Segmenter
 
         self.device = choose_device(device)
         self.console = console
         self.loaded = load_model(checkpoint, self.device)
-        known = {"recipe": self.loaded.recipe, "fit_steps": self.loaded.fit_steps}
-        self.segmenter = Segmenter(self.loaded.model, self.device, **known)
+        settings = self.loaded.settings
+        settings["mirror"] &= mirroring
+        self.segmenter = Segmenter(self.loaded.model, self.device, **settings)
         self.checkpoint = checkpoint
 
     @property

@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
             console.warn(
                 f"{', '.join(case.name for case in entry.references)} lacks {lacking}: not asked there"
             )
-    engine = Engine(arguments.checkpoint, arguments.device, console)
+    engine = Engine(arguments.checkpoint, arguments.device, console, arguments.mirroring)
 
     def encode(references, classes):
         return engine.encode(

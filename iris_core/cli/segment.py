@@ -122,7 +122,7 @@ def _prepare(arguments: argparse.Namespace, report, console):
     )
     if references:
         check_classes(references, arguments.classes)
-    engine = Engine(arguments.checkpoint, arguments.device, console)
+    engine = Engine(arguments.checkpoint, arguments.device, console, arguments.mirroring)
     if arguments.bank:
         task = engine.bank(classes=arguments.classes, modality=arguments.modality)
     elif arguments.task:

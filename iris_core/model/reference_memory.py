@@ -48,6 +48,10 @@ class ReferenceMemory:
         """The same memory with a function applied to each tensor."""
         return ReferenceMemory(**{name: function(value) for name, value in self.tensors().items()})
 
+    def without_borders(self) -> ReferenceMemory:
+        """The same memory to which no query is fitted voxel by voxel."""
+        return replace(self, edges=None, outlines=None, aside=None)
+
     def tensors(self) -> dict[str, Tensor]:
         """What it holds, by name."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -59,10 +59,8 @@ def retrieve_by_object(
     found = [k for k in range(len(names)) if int(masks[k].sum()) >= LEAST_VOXELS]
     chosen: Chosen = {name: holders(pool, name) for name in names}
     if found:
-        calls = segmenter.encode_calls
         wanted = [names[k] for k in found]
-        own_task = segmenter.encode(image, masks[found].float(), wanted, calibrate=False)
-        segmenter.encode_calls = calls  # the query's own masks are no reference
+        own_task = segmenter.tokens_of(image, masks[found].float(), wanted)
         for name in own_task.names:
             near = {n: pool[n].cosine(own_task)[name] for n in chosen[name]}
             best = sorted(near, key=lambda n: -near[n])

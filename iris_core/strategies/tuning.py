@@ -7,7 +7,7 @@ reference decides when to stop, and a start that is never beaten is kept (docs/d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,6 +16,8 @@ from torch.nn import functional as F
 
 from iris_core.embedding import TaskEmbedding
 from iris_core.losses import segmentation_loss, soft_dice
+from iris_core.mirroring import mirrored
+from iris_core.progress import Progress, halves
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.pool import holders, mixture
 from iris_core.windows import offset_of, pad, region_of, shift_of
@@ -36,7 +38,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What tuning gave. Args: embedding; before, after: Dice of the held-back examples; steps: taken."""
+    """What tuning gave. Args: embedding; before, after: Dice of the held-back examples; steps: taken in all."""
 
     embedding: TaskEmbedding
     before: float
@@ -52,9 +54,9 @@ def tune(
     *,
     steps: int = STEPS,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Tuned:
-    """Tunes the tokens of a task on its references.
+    """Tunes the tokens of a task on its references, and those of their mirrored embeddings in the mirror.
 
     Args:
         segmenter: its network stays as it is.
@@ -65,7 +67,34 @@ def tune(
         seed: of augmentation and order.
         progress: called with (steps done, steps in all).
     """
-    start = mixture(pool, {name: holders(pool, name) for name in names})
+    turned = [embedding.mirror for embedding in pool if embedding.mirror is not None]
+    plan = {"steps": steps, "seed": seed}
+    if len(turned) < len(pool):
+        return _tuned(segmenter, pool, examples, names, progress=progress, **plan)
+    first, second = halves(progress)
+    one = _tuned(segmenter, pool, examples, names, progress=first, **plan)
+    there = [replace(e, image=mirrored(e.image), masks=mirrored(e.masks)) for e in examples]
+    other = _tuned(segmenter, turned, there, names, progress=second, **plan)
+    return Tuned(
+        replace(one.embedding, mirror=other.embedding),
+        (one.before + other.before) / 2,
+        (one.after + other.after) / 2,
+        one.steps + other.steps,
+    )
+
+
+def _tuned(
+    segmenter: Segmenter,
+    pool: Sequence[TaskEmbedding],
+    examples: Sequence[Example],
+    names: Sequence[str],
+    *,
+    steps: int,
+    seed: int,
+    progress: Progress | None,
+) -> Tuned:
+    """As `tune`, seen one way."""
+    start = replace(mixture(pool, {name: holders(pool, name) for name in names}), mirror=None)
     generator = torch.Generator().manual_seed(seed)
     held = [len(examples) - 1] if len(examples) > 1 else [0]
     train = [n for n in range(len(examples)) if n not in held] or [0]
@@ -118,9 +147,12 @@ def tune(
 
 
 def _without(pool: Sequence[TaskEmbedding], index: int, start: TaskEmbedding) -> TaskEmbedding:
-    """The start's tokens with the memories of all references but one, or of it where no other has a class."""
+    """The start's tokens with the memories of all references but one, or of it where no other has a class.
+
+    Where there is no other, what the reference remembers of its borders is left out: they would answer for it.
+    """
     if len(pool) == 1:
-        return start
+        return replace(start, memories=tuple(memory.without_borders() for memory in start.memories))
     chosen = {}
     for name in start.names:
         own = holders(pool, name)

@@ -26,7 +26,8 @@ from iris_core.modality import detect_modality
 from iris_core.prediction import Prediction
 from iris_core.preprocess import prepare_image, prepare_masks
 from iris_core.reference import ClassInfo
-from iris_core.segmenter import Progress, Segmenter
+from iris_core.progress import Progress
+from iris_core.segmenter import Segmenter
 from iris_core.strategies.ensemble import ensemble
 from iris_core.task import Look, Task, apply_task
 from iris_core.volume_io import read_image
@@ -80,7 +81,7 @@ class Annotator:
     def segmenter(self) -> Segmenter:
         """The network, loaded when it is first needed."""
         model, device = self._loaded
-        return Segmenter(model.model, device, recipe=model.recipe, fit_steps=model.fit_steps)
+        return Segmenter(model.model, device, **model.settings)
 
     @cached_property
     def embeddings(self) -> EmbeddingStore:
@@ -130,7 +131,7 @@ class Annotator:
         if not seen:
             return {}
         names = [task.names[n] for n in seen]
-        own = self.segmenter.encode(prepared.image, masks[seen], names, calibrate=False)
+        own = self.segmenter.tokens_of(prepared.image, masks[seen], names)
         return own.cosine(ensemble(task.pool, names)[0])
 
     def _task(self, catalogue: Catalogue, options: Options, choice: Choice) -> Task:

@@ -11,7 +11,8 @@ from iris_core.card import load_card, save_card
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import CardError
 from iris_core.preprocess import prepare_image, prepare_masks
-from iris_core.segmenter import Progress, Segmenter
+from iris_core.progress import Progress
+from iris_core.segmenter import Segmenter
 from iris_core.strategies.tuning import Example, tune
 from iris_core.task import Task
 

@@ -1,0 +1,95 @@
+"""Laws of the second pass in the mirror: what it averages, what it leaves alone, and that it can be left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from iris_core.embedding import combine
+from iris_core.mirroring import averaged, mirrored
+from iris_core.progress import halves
+from iris_core.segmenter import Segmenter
+from iris_core.strategies.tuning import Example, tune
+from tests.tiny import PLAIN, network, noise, scene
+
+NAMES = ("bright", "dark")
+
+
+def segmenter(**options) -> Segmenter:
+    return Segmenter(network(), window=(32, 32, 32), **options)
+
+
+def test_a_mirror_shows_the_first_voxel_last_and_undoes_itself():
+    volume = noise(2, 3, 4, 5)
+    assert torch.equal(mirrored(volume)[:, 0, 0, 0], volume[:, -1, -1, -1])
+    assert torch.equal(mirrored(mirrored(volume)), volume)
+
+
+def test_the_average_is_that_of_probabilities():
+    one, other = (3 * noise(2, 4, 4, 4, seed=seed).clamp(-2.5, 2.5) for seed in range(2))
+    expected = (one.sigmoid() + other.sigmoid()) / 2
+    torch.testing.assert_close(averaged(one.clone(), other).sigmoid(), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(averaged(one.clone(), one), one, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(30, 32, 27), (50, 33, 40)])
+def test_mirrored_reference_and_query_give_the_mirrored_result(shape):
+    runner, (image, masks), query = segmenter(), scene(), noise(1, *shape)
+    there = runner.encode(mirrored(image), mirrored(masks), NAMES)
+    found = runner.segment(query, runner.encode(image, masks, NAMES))
+    torch.testing.assert_close(mirrored(runner.segment(mirrored(query), there)), found, atol=1e-3, rtol=1e-3)
+    alone = segmenter(mirror=False)
+    one, other = (alone.encode(*pair, NAMES) for pair in ((image, masks), (mirrored(image), mirrored(masks))))
+    seen = alone.segment(query, one)
+    assert not torch.allclose(mirrored(alone.segment(mirrored(query), other)), seen, atol=0.1)
+
+
+def test_without_mirroring_neither_encoding_nor_segmenting_does_it():
+    (image, masks), query = scene(), noise(1, 32, 32, 32)
+    runner, alone = segmenter(), segmenter(mirror=False)
+    whole, bare = runner.encode(image, masks, NAMES), alone.encode(image, masks, NAMES)
+    assert bare.mirror is None and torch.equal(bare.tokens, whole.tokens)
+    assert torch.equal(alone.segment(query, whole), alone.segment(query, bare))
+    assert torch.equal(runner.segment(query, bare), alone.segment(query, bare))
+    assert not torch.equal(runner.segment(query, whole), alone.segment(query, bare))
+
+
+def test_the_paper_s_network_sees_everything_once():
+    runner = Segmenter(network(PLAIN), window=(32, 32, 32))
+    assert runner.encode(*scene(), NAMES).mirror is None
+
+
+def test_choosing_and_mixing_treat_the_mirror_alike_and_a_mixture_has_one_where_all_have():
+    one, other = (segmenter().encode(*scene(seed), NAMES) for seed in (0, 1))
+    shares = {"dark": [1.0, 3.0]}
+    mixed = combine([one, other], shares)
+    assert torch.equal(mixed.mirror.tokens, combine([one.mirror, other.mirror], shares).tokens)
+    assert one.select(["dark"]).mirror.names == ("dark",)
+    assert combine([one, replace(other, mirror=None)], shares).mirror is None
+
+
+def test_two_halves_of_a_progress_read_as_one():
+    seen = []
+    for half in halves(lambda *at: seen.append(at)):
+        for done in (1, 2):
+            half(done, 2)
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert halves(None) == (None, None)
+
+
+def test_tuning_tunes_what_is_seen_in_the_mirror_by_itself():
+    runner, pairs = segmenter(), [scene(seed, shift=seed) for seed in range(2)]
+    pool = [runner.encode(*pair, NAMES) for pair in pairs]
+    examples = [Example(image, masks, NAMES) for image, masks in pairs]
+    turned = [Example(mirrored(image), mirrored(masks), NAMES) for image, masks in pairs]
+    seen = []
+    both = tune(runner, pool, examples, NAMES, steps=5, progress=lambda *at: seen.append(at))
+    one = tune(runner, [replace(e, mirror=None) for e in pool], examples, NAMES, steps=5)
+    other = tune(runner, [e.mirror for e in pool], turned, NAMES, steps=5)
+    assert torch.equal(both.embedding.tokens, one.embedding.tokens)
+    assert torch.equal(both.embedding.mirror.tokens, other.embedding.tokens)
+    assert one.embedding.mirror is None and both.steps == one.steps + other.steps
+    assert (both.before, both.after) == ((one.before + other.before) / 2, (one.after + other.after) / 2)
+    assert seen[-1] == (10, 10)
