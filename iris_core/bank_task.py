@@ -16,8 +16,8 @@ from iris_core.errors import CheckpointError, InputError
 from iris_core.memory_bank import MemoryBank
 from iris_core.modality import detect_modality
 from iris_core.prediction import Prediction
-from iris_core.reference import ClassInfo
 from iris_core.progress import Progress
+from iris_core.reference import ClassInfo
 from iris_core.task import Task, apply_task
 from iris_core.volume import PALETTE, Volume
 

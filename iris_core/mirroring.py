@@ -9,6 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from iris_core.quality import expected_dice
+from iris_core.view_fusion import share_of
+
 FLOOR = 1e-4  # of a probability, so that its logit is finite
 
 
@@ -18,8 +21,14 @@ def mirrored(volume: Tensor) -> Tensor:
 
 
 def averaged(one: Tensor, other: Tensor) -> Tensor:
-    """Logits of the mean of two probabilities, class by class. Args: (K, D, H, W) each; the first is used up."""
+    """Logits of the mean of two probabilities, each class weighted by how good either seems (view_fusion).
+
+    Args:
+        one: (K, D, H, W), logits of one pass; used up.
+        other: those of the other.
+    """
     for mine, its in zip(one, other, strict=True):
-        mean = torch.lerp(mine.sigmoid(), its.sigmoid(), 0.5)
+        share = share_of(expected_dice(its), expected_dice(mine))
+        mean = torch.lerp(mine.sigmoid(), its.sigmoid(), share)
         mine.copy_(torch.logit(mean.clamp_(FLOOR, 1 - FLOOR)))
     return one

@@ -25,7 +25,7 @@ LAYERS = (
     {"errors", "config", "label_names", "label_values", "memory_reuse", "progress"},
     {"orientation", "lattice", "volume", "volume_io", "raw_dataset"},
     # the network
-    {"embedding", "mirroring", "model", "windows"},
+    {"embedding", "model", "windows"},
     # what feeds it and what judges it
     {"grid", "intensity", "modality", "spacing", "preprocess", "reference", "prediction"},
     {"synthesis", "episodes", "losses", "metrics", "memory_bank", "closer_look"},
@@ -38,6 +38,7 @@ LAYERS = (
         "visibility",
         "self_calibration",
         "memory_canvas",
+        "mirroring",
         "borders",
         "segmenter",
         "strategies",

@@ -27,11 +27,26 @@ def test_a_mirror_shows_the_first_voxel_last_and_undoes_itself():
     assert torch.equal(mirrored(mirrored(volume)), volume)
 
 
-def test_the_average_is_that_of_probabilities():
-    one, other = (3 * noise(2, 4, 4, 4, seed=seed).clamp(-2.5, 2.5) for seed in range(2))
+def blob(width: float) -> torch.Tensor:
+    """(1, D, H, W): a ball whose border is the sharper the smaller the width."""
+    axis = torch.linspace(-1, 1, 16)
+    distance = sum(a**2 for a in torch.meshgrid(axis, axis, axis, indexing="ij")).sqrt()
+    return ((0.6 - distance) / width)[None]
+
+
+def test_the_average_is_that_of_probabilities_where_both_seem_as_good():
+    one = blob(0.1) + 0.3 * noise(1, 16, 16, 16)
+    other = mirrored(one)
     expected = (one.sigmoid() + other.sigmoid()) / 2
     torch.testing.assert_close(averaged(one.clone(), other).sigmoid(), expected, atol=1e-4, rtol=0)
-    torch.testing.assert_close(averaged(one.clone(), one), one, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(averaged(other.clone(), one), averaged(one.clone(), other))
+
+
+def test_the_pass_that_seems_better_counts_more_and_nothing_found_counts_little():
+    sharp, soft, nothing = blob(0.02), blob(1.0), torch.full((1, 16, 16, 16), -5.0)
+    mean = averaged(sharp.clone(), soft).sigmoid()
+    assert bool(((mean - sharp.sigmoid()).abs() <= (mean - soft.sigmoid()).abs() + 1e-4).all())
+    assert torch.equal(averaged(nothing.clone(), sharp) > 0, sharp > 0)
 
 
 @pytest.mark.parametrize("shape", [(30, 32, 27), (50, 33, 40)])

@@ -25,8 +25,8 @@ from iris_core.errors import InputError
 from iris_core.modality import detect_modality
 from iris_core.prediction import Prediction
 from iris_core.preprocess import prepare_image, prepare_masks
-from iris_core.reference import ClassInfo
 from iris_core.progress import Progress
+from iris_core.reference import ClassInfo
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.ensemble import ensemble
 from iris_core.task import Look, Task, apply_task
