@@ -1,7 +1,7 @@
-"""A second look at everything in the mirror: reference and query along all three axes, the result turned back.
+"""A second pass in the mirror: reference and query along all three axes, the result turned back.
 
-docs/decisions/0035. Both sides are mirrored alike, so left stays left of the same anatomy; only the network, which
-was not made symmetric, sees something new.
+docs/decisions/0035. Both sides are mirrored alike, so left stays left of the same anatomy; only the network,
+which was not made symmetric, sees something new.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Laws of the second pass in the mirror: what it averages, what it leaves alone, and that it can be left out."""
+"""Laws of the second pass in the mirror: what it averages, what it leaves alone, when it is left out."""
 
 from __future__ import annotations
 

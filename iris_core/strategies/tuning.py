@@ -38,7 +38,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What tuning gave. Args: embedding; before, after: Dice of the held-back examples; steps: taken in all."""
+    """What tuning gave. Args: embedding; before, after: Dice of the held-back examples; steps: in all."""
 
     embedding: TaskEmbedding
     before: float
@@ -149,7 +149,7 @@ def _tuned(
 def _without(pool: Sequence[TaskEmbedding], index: int, start: TaskEmbedding) -> TaskEmbedding:
     """The start's tokens with the memories of all references but one, or of it where no other has a class.
 
-    Where there is no other, what the reference remembers of its borders is left out: they would answer for it.
+    Where there is no other, what it remembers of its borders is left out: they would answer for it.
     """
     if len(pool) == 1:
         return replace(start, memories=tuple(memory.without_borders() for memory in start.memories))
