@@ -1,9 +1,9 @@
-"""Fits the quality estimate: true Dice against the soft overlap, on validation pairs and synthetic ones.
+"""Fits the quality estimate: true Dice against the network's overlaps, on validation pairs and synthetic ones.
 
-    python -m benchmarks.quality R/Dataset901_HippocampusMR [--cases 1-30] [--checkpoint FILE]
+    python -m benchmarks.quality R/Dataset901_HippocampusMR [--cases 1-30] [--checkpoint FILE] [--no-mirroring]
 
 Pairs are whole queries with one reference and with five, queries cut in half along one axis, phantoms, and
-synthetic episodes; each kind weighs the same. Prints INTERCEPT, SLOPE and PER_REFERENCE for
+synthetic episodes; each kind weighs the same. Prints TWICE, or ONCE where nothing is mirrored, for
 iris_core/quality.py and how far the estimate is off, per kind.
 """
 
@@ -23,7 +23,7 @@ from benchmarks.analyses.studies import open_studies
 from iris_core.checkpoint import load_model
 from iris_core.metrics import dice
 from iris_core.preprocess import prepare_image, prepare_masks
-from iris_core.quality import LEAST, MOST, calibrated, of_references, soft_overlap
+from iris_core.quality import LEAST, MOST, ONCE, TWICE, calibrated, soft_overlap
 from iris_core.raw_dataset import RawDataset
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import ensemble
@@ -62,18 +62,18 @@ def episode(generator: torch.Generator) -> tuple[Reference, Reference]:
 
 
 def overlaps(segmenter: Segmenter, task, query: Reference) -> list[tuple[float, float, int]]:
-    """(soft overlap, true Dice, references) of every class that was found and that the truth holds."""
+    """(overlap, true Dice, references) of every class that was found and that the truth holds."""
     found = []
     prepared = prepare_image(query.image, modality=task.modality, spacing=task.spacing)
     values = [c.value for c in task.classes if (query.label.array == c.value).any()]
     truth = dict(zip(values, prepare_masks(query.label, values, prepared.grid) > 0.5, strict=True))
     with torch.no_grad():
-        logits = segmenter.segment(prepared.image, ensemble(task.pool, task.names)[0])
-    for info, one in zip(task.classes, logits, strict=True):
+        seen = segmenter.find(prepared.image, ensemble(task.pool, task.names)[0])
+    agreement = seen.agreement or [1.0] * len(seen.logits)
+    for info, one, agreed in zip(task.classes, seen.logits, agreement, strict=True):
         if info.value in truth and bool((one > 0).any()):
-            found.append(
-                (soft_overlap(one), dice(truth[info.value].numpy(), (one > 0).numpy()), len(task.pool))
-            )
+            score = dice(truth[info.value].numpy(), (one > 0).numpy())
+            found.append((agreed * soft_overlap(one), score, len(task.pool)))
     return found
 
 
@@ -83,9 +83,12 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--cases", default="1-30")
     parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--no-mirroring", action="store_true")
     arguments = parser.parse_args()
     loaded, draw = load_model(arguments.checkpoint), random.Random(0)
     segmenter = Segmenter(loaded.model, **loaded.settings)
+    segmenter.mirror &= not arguments.no_mirroring
+    name, fit_now = ("TWICE", TWICE) if segmenter.mirror else ("ONCE", ONCE)
     dataset = RawDataset.open(arguments.dataset)
     cases = dataset.chosen(arguments.cases)
 
@@ -125,8 +128,8 @@ def main() -> None:
         return expit(b[0] + b[1] * x + b[2] * more)
 
     fit = minimize(lambda b: (weight * (fitted(b) - true) ** 2).sum(), [0.0, 1.0, 0.0]).x
-    print(f"INTERCEPT, SLOPE, PER_REFERENCE = {fit[0]:.2f}, {fit[1]:.2f}, {fit[2]:.2f}")
-    now = np.array([of_references(calibrated(one), int(n)) for one, n in zip(soft, count, strict=True)])
+    print(f"{name} = Fit({fit[0]:.2f}, {fit[1]:.2f}, {fit[2]:.2f})")
+    now = np.array([calibrated(one, fit_now, int(n)) for one, n in zip(soft, count, strict=True)])
     for kind in rows:
         here = kinds == kind
         off = [np.abs(guess - true)[here].mean() for guess in (soft, now, fitted(fit))]

@@ -25,15 +25,14 @@ class BankSegmenter(Segmenter):
     A volume that is smaller than a window is padded to it. Paper: supplement 7 (sliding window, overlap 0.5).
     """
 
-    @torch.no_grad()
-    def segment(
+    def _segment(
         self,
         image: Tensor,
         embedding: TaskEmbedding,
         progress: Progress | None = None,
         whole: bool = True,
     ) -> Tensor:
-        """As `Segmenter.segment`. Args: embedding: tokens alone, which say nothing about what is in view."""
+        """As `Segmenter._segment`. Args: embedding: tokens alone, which say nothing about what is in view."""
         embedding = embedding.to(self.device)
         sides = tuple(max(w, n) for w, n in zip(self.window, image.shape[1:], strict=True))
         padded, padding = pad(image, sides)  # type: ignore[arg-type]

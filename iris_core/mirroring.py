@@ -20,6 +20,12 @@ def mirrored(volume: Tensor) -> Tensor:
     return volume.flip(-3, -2, -1)
 
 
+def agreement_of(one: Tensor, other: Tensor) -> tuple[float, ...]:
+    """Dice of what two passes found of each class; 0 where either found nothing. Args: (K, D, H, W) each."""
+    found = ((mine > 0, its > 0) for mine, its in zip(one, other, strict=True))
+    return tuple(2 * int((a & b).sum()) / max(1, int(a.sum() + b.sum())) for a, b in found)
+
+
 def averaged(one: Tensor, other: Tensor) -> Tensor:
     """Logits of the mean of two probabilities, each class weighted by how good either seems (view_fusion).
 

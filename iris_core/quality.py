@@ -1,15 +1,34 @@
-"""Quality: how good a result probably is, from the network's own probabilities (docs/decisions/0016)."""
+"""Quality: how good a result probably is, from the network's own probabilities (docs/decisions/0016).
+
+Where the network looked twice, how well both results agree tells more (docs/decisions/0035).
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import exp, log
 
 from torch import Tensor
 
-# Logistic fit of true Dice on the logit of the soft overlap, for the shipped weights: benchmarks/quality.py.
-INTERCEPT, SLOPE = -1.87, 1.59
-PER_REFERENCE = 0.32  # times the logarithm of their number: the mean of several is softer than it is wrong
-LEAST, MOST = 0.02, 0.995  # soft overlaps that the fit has seen, about
+LEAST, MOST = 0.02, 0.995  # overlaps that the fits have seen, about
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A logistic fit of true Dice, for the shipped weights: benchmarks/quality.py.
+
+    Args:
+        intercept, slope: on the logit of an overlap.
+        per_reference: times the logarithm of their number; the mean of several is softer than it is wrong.
+    """
+
+    intercept: float
+    slope: float
+    per_reference: float
+
+
+ONCE = Fit(-1.87, 1.59, 0.32)  # on the soft overlap of what was seen once
+TWICE = Fit(-0.20, 1.22, 0.07)  # on the soft overlap times how well two passes agree
 
 
 def soft_overlap(logits: Tensor) -> float:
@@ -25,26 +44,30 @@ def soft_overlap(logits: Tensor) -> float:
     return float(2 * probability[mask].sum() / (probability.sum() + mask.sum()))
 
 
-def calibrated(overlap: float) -> float:
-    """The Dice that results of such a soft overlap had on average; 0 stays 0."""
+def calibrated(overlap: float, fit: Fit = ONCE, references: int = 1) -> float:
+    """The Dice that results of such an overlap had on average; 0 stays 0.
+
+    Args:
+        overlap: in [0, 1].
+        fit: by which.
+        references: how many took part, at least 1.
+    """
     if overlap <= 0:
         return 0.0
     kept = min(max(overlap, LEAST), MOST)
-    return 1 / (1 + exp(-INTERCEPT - SLOPE * log(kept / (1 - kept))))
+    odds = fit.slope * log(kept / (1 - kept)) + fit.per_reference * log(references)
+    return 1 / (1 + exp(-fit.intercept - odds))
 
 
-def of_references(expected: float, count: int) -> float:
-    """The Dice to expect where several references took part; 0 stays 0.
+def expected_dice(logits: Tensor, agreement: float | None = None, references: int = 1) -> float:
+    """The Dice to expect of a class; an estimate, 0 for an empty mask.
 
     Args:
-        expected: of the result, as of one reference.
-        count: of references, at least 1.
+        logits: (D, H, W).
+        agreement: Dice of what two passes found; None: there was one pass.
+        references: how many took part, at least 1.
     """
-    if not 0 < expected < 1:
-        return expected
-    return 1 / (1 + exp(-PER_REFERENCE * log(count)) * (1 - expected) / expected)
-
-
-def expected_dice(logits: Tensor) -> float:
-    """The Dice to expect of a class; an estimate, 0 for an empty mask. Args: logits (D, H, W)."""
-    return round(calibrated(soft_overlap(logits)), 4)
+    overlap = soft_overlap(logits)
+    if agreement is None:
+        return round(calibrated(overlap, ONCE, references), 4)
+    return round(calibrated(overlap * agreement, TWICE, references), 4)

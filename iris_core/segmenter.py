@@ -9,7 +9,7 @@ Decoding is the same for every strategy. Volumes here are prepared: RAS+, workin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
@@ -25,16 +25,35 @@ from iris_core.embedding import TaskEmbedding, stored_precision
 from iris_core.errors import InputError
 from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.memory_canvas import MemoryCanvas
-from iris_core.mirroring import averaged, mirrored
+from iris_core.mirroring import agreement_of, averaged, mirrored
 from iris_core.model.iris import ImageFeatures, Iris
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
 from iris_core.progress import Progress, halves
+from iris_core.quality import expected_dice
 from iris_core.self_calibration import class_biases
 from iris_core.visibility import without_the_unseen
 from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, shift_of, starts
 
 LEVEL_STRIDES = (FEATURE_STRIDE, MASK_STRIDE)  # of the matching features that places are compared by
 CONTEXT_MARGIN = 16  # voxels around the foreground that a cropped reference keeps (ours)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found of K classes.
+
+    Args:
+        logits: (K, D, H, W) on the CPU; above 0 means foreground.
+        agreement: Dice of what two passes found of each class; None: there was one pass.
+    """
+
+    logits: Tensor
+    agreement: tuple[float, ...] | None = None
+
+    def expected(self, references: Sequence[int]) -> list[float]:
+        """The Dice to expect of each class. Args: how many references of it took part."""
+        told = self.agreement or [None] * len(self.logits)
+        return [expected_dice(*one) for one in zip(self.logits, told, references, strict=True)]
 
 
 class Segmenter:
@@ -172,7 +191,6 @@ class Segmenter:
             weights = torch.ones(len(names), 1)
         return TaskEmbedding(names, tokens / weight[:, None, None], memories, weights, pooled / len(places))
 
-    @torch.no_grad()
     def segment(
         self,
         image: Tensor,
@@ -180,22 +198,32 @@ class Segmenter:
         progress: Progress | None = None,
         whole: bool = True,
     ) -> Tensor:
-        """Logits of all classes on the working grid.
+        """Logits alone. Args: as `find`. Returns: (K, D, H, W) on the CPU; above 0 means foreground."""
+        return self.find(image, embedding, progress, whole).logits
+
+    @torch.no_grad()
+    def find(
+        self,
+        image: Tensor,
+        embedding: TaskEmbedding,
+        progress: Progress | None = None,
+        whole: bool = True,
+    ) -> Found:
+        """All classes on the working grid.
 
         Args:
             image: (1, D, H, W), prepared.
             embedding: of K classes.
             progress: called with (windows done, windows in all).
             whole: the image is all that there is, so classes outside its field of view are left empty.
-
-        Returns:
-            (K, D, H, W) on the CPU; above 0 means foreground.
         """
         if embedding.mirror is None or not self.mirror:
-            return self._segment(image, embedding, progress, whole)
+            return Found(self._segment(image, embedding, progress, whole))
         first, second = halves(progress)
-        seen = self._segment(image, embedding, first, whole)
-        return averaged(seen, mirrored(self._segment(mirrored(image), embedding.mirror, second, whole)))
+        one = self._segment(image, embedding, first, whole)
+        other = mirrored(self._segment(mirrored(image), embedding.mirror, second, whole))
+        agreement = agreement_of(one, other)
+        return Found(averaged(one, other), agreement)
 
     def _segment(
         self,
@@ -204,7 +232,7 @@ class Segmenter:
         progress: Progress | None = None,
         whole: bool = True,
     ) -> Tensor:
-        """As `segment`, of the image as it is."""
+        """Logits of one pass, of the image as it is."""
         embedding = embedding.to(self.device)
         window = tuple(min(w, fitting(n)) for w, n in zip(self.window, image.shape[1:], strict=True))
         padded, padding = pad(image, tuple(max(w, n) for w, n in zip(window, image.shape[1:], strict=True)))

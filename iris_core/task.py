@@ -29,12 +29,11 @@ from iris_core.closer_look import (
 )
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
-from iris_core.grid import Box, ClassMap, Grid, Spacing, compete, make_grid
+from iris_core.grid import Box, ClassMap, Spacing, compete, make_grid
 from iris_core.modality import query_modality
 from iris_core.prediction import Prediction
 from iris_core.preprocess import Prepared, choose_spacing, prepare_image, prepare_masks
 from iris_core.progress import Progress
-from iris_core.quality import expected_dice, of_references
 from iris_core.reference import ClassInfo, Reference, joined_classes, joined_modality
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import STRATEGIES, ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
@@ -215,23 +214,16 @@ def apply_task(
     started = time.perf_counter()
     given = task.provenance.get("modality_reason") == "given"
     modality, warnings = query_modality(image, task.modality, given=given)
-    logits, grid, used = _looked(segmenter, task, image, modality, progress)
-    maps = {c.name: ClassMap(c.value, one, grid) for c, one in zip(task.classes, logits, strict=True)}
+    maps, used = _looked(segmenter, task, image, modality, progress)
     for look in task.looks:
         found = {name: maps[name] for name in look.task.names}
         maps |= _closer(segmenter, look, image, modality, found, used)
     names, colors = {c.value: c.name for c in task.classes}, {c.value: c.color for c in task.classes}
     label = LabelVolume(compete(list(maps.values())), image.affine, names, colors)
-    quality = {name: _quality(one, len(used.get(name, ()))) for name, one in maps.items()}
+    quality = {name: one.expected for name, one in maps.items()}
     warnings += [f"{info.name}: nothing found" for info in task.classes if info.value not in label.values]
     seconds = time.perf_counter() - started
     return Prediction(label, tuple(maps.values()), quality, used, seconds, warnings)
-
-
-def _quality(found: ClassMap, references: int) -> float:
-    """The Dice to expect of a class."""
-    expected = expected_dice(found.logits) if found.expected is None else found.expected
-    return round(of_references(expected, max(1, references)), 4)
 
 
 def _closer(
@@ -261,12 +253,10 @@ def _closer(
             break
         box = new
         try:
-            logits, grid, sources = _looked(segmenter, look.task, image, modality, None, box)
+            found, sources = _looked(segmenter, look.task, image, modality, None, box)
         except InputError:  # the box shows nothing but one value, so it cannot be prepared
             break
         used |= sources
-        shown = zip(look.task.classes, logits, strict=True)
-        found = {info.name: ClassMap(info.value, one, grid) for info, one in shown}
     return found if found is whole else {name: fused(whole[name], one) for name, one in found.items()}
 
 
@@ -277,8 +267,8 @@ def _looked(
     modality: str,
     progress: Progress | None,
     box: Box | None = None,
-) -> tuple[Tensor, Grid, dict[str, list[str]]]:
-    """Logits of a query, or of a box of it, their grid, and the names of each class's references."""
+) -> tuple[dict[str, ClassMap], dict[str, list[str]]]:
+    """The classes found in a query, or in a box of it, and the names of each one's references; by name."""
     prepared = _prepared(segmenter, image, modality, task.spacing, box)
     embedding, chosen = _embedding(segmenter, task, prepared.image)
     sources = list(task.provenance.get("references", []))
@@ -286,8 +276,13 @@ def _looked(
         name: [str(sources[n]) if n < len(sources) else str(n) for n in where]
         for name, where in chosen.items()
     }
-    logits = segmenter.segment(prepared.image, embedding, progress, whole=box is None)
-    return logits, prepared.grid, used
+    found = segmenter.find(prepared.image, embedding, progress, whole=box is None)
+    expected = found.expected([max(1, len(used.get(name, ()))) for name in task.names])
+    maps = {
+        info.name: ClassMap(info.value, one, prepared.grid, dice)
+        for info, one, dice in zip(task.classes, found.logits, expected, strict=True)
+    }
+    return maps, used
 
 
 def _prepared(

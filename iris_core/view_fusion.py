@@ -30,11 +30,11 @@ def fused(whole: ClassMap, look: ClassMap) -> ClassMap:
         whole: from the whole study.
         look: from a box of it.
     """
-    near, far = expected_dice(look.logits), expected_dice(whole.logits)
+    near, far = _expected(look), _expected(whole)
     share = share_of(near, far, shown_voxel(whole.grid) / shown_voxel(look.grid)) if near > 0 else 0.0
     before = carried(whole.logits, whole.grid, look.grid)
     logits = (1 - share) * _bounded(before) + share * _bounded(look.logits)
-    expected = share * near + (1 - share) * far if bool((logits > 0).any()) else 0.0
+    expected = round(share * near + (1 - share) * far, 4) if bool((logits > 0).any()) else 0.0
     return replace(look, logits=logits, expected=expected)
 
 
@@ -75,6 +75,10 @@ def carried(logits: Tensor, source: Grid, target: Grid) -> Tensor:
     places = F.affine_grid(theta, [1, 1, *target.shape], align_corners=False)
     maps = logits[None, None].float()
     return F.grid_sample(maps, places, mode="bilinear", padding_mode="border", align_corners=False)[0, 0]
+
+
+def _expected(view: ClassMap) -> float:
+    return expected_dice(view.logits) if view.expected is None else view.expected
 
 
 def _odds(expected: float) -> float:

@@ -56,6 +56,7 @@ def save_portable(
     modalities = plans.get("iris", {}).get("modalities") or labels.modalities
     meta = {
         "fit_steps": 0,  # trained on real sets, features need no fit (0022); edges have theirs (0034)
+        "mirror": False,  # what has seen such anatomy the right way round gains nothing in the mirror (0035)
         "preset": settings.preset,
         "data": f"nnU-Net dataset {plans['dataset_name']}",
         "intensity": recipe_of(plans, configuration).to_dict(),

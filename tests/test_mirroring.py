@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from iris_core.embedding import combine
-from iris_core.mirroring import averaged, mirrored
+from iris_core.mirroring import agreement_of, averaged, mirrored
 from iris_core.progress import halves
+from iris_core.quality import expected_dice
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.tuning import Example, tune
 from tests.tiny import PLAIN, network, noise, scene
@@ -47,6 +48,22 @@ def test_the_pass_that_seems_better_counts_more_and_nothing_found_counts_little(
     mean = averaged(sharp.clone(), soft).sigmoid()
     assert bool(((mean - sharp.sigmoid()).abs() <= (mean - soft.sigmoid()).abs() + 1e-4).all())
     assert torch.equal(averaged(nothing.clone(), sharp) > 0, sharp > 0)
+
+
+def test_agreement_is_the_dice_of_both_passes_class_by_class():
+    one = torch.tensor([[1.0, 1.0, -1.0], [1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]])[:, None, None]
+    other = torch.tensor([[1.0, -1.0, -1.0], [1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]])[:, None, None]
+    assert agreement_of(one, other) == (pytest.approx(2 / 3), 1.0, 0.0)
+
+
+def test_where_passes_agree_less_a_lower_dice_is_expected_of_the_same_result():
+    runner, query = segmenter(), scene(seed=3, shift=1)[0]
+    found = runner.find(query, runner.encode(*scene(), NAMES))
+    assert found.expected([1, 1]) == [
+        expected_dice(one, agreed) for one, agreed in zip(found.logits, found.agreement, strict=True)
+    ]
+    doubtful = replace(found, agreement=tuple(0.5 * agreed for agreed in found.agreement))
+    assert all(a > b for a, b in zip(found.expected([1, 1]), doubtful.expected([1, 1]), strict=True))
 
 
 @pytest.mark.parametrize("shape", [(30, 32, 27), (50, 33, 40)])

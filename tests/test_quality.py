@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from iris_core.quality import calibrated, expected_dice, of_references, soft_overlap
+from iris_core.quality import ONCE, TWICE, calibrated, expected_dice, soft_overlap
 
 
 def test_soft_overlap_of_hand_made_logits():
@@ -15,8 +15,9 @@ def test_soft_overlap_of_hand_made_logits():
     assert soft_overlap(torch.tensor([-1.0, -2.0])) == 0
 
 
-def test_more_overlap_never_means_less_expected_and_nothing_stays_nothing():
-    expected = [calibrated(overlap) for overlap in np.linspace(0, 1, 101)]
+@pytest.mark.parametrize("fit", [ONCE, TWICE])
+def test_more_overlap_never_means_less_expected_and_nothing_stays_nothing(fit):
+    expected = [calibrated(overlap, fit) for overlap in np.linspace(0, 1, 101)]
     assert expected[0] == 0
     assert expected == sorted(expected)
     assert 0 < expected[1] and expected[-1] <= 1
@@ -28,10 +29,17 @@ def test_a_network_is_less_sure_of_itself_than_its_probabilities_say():
     assert calibrated(0.95) == pytest.approx(0.943, abs=0.005)
 
 
-def test_the_mean_of_more_references_is_better_than_it_looks_and_nothing_stays_nothing():
-    rising = [of_references(0.6, count) for count in (1, 2, 5, 20)]
-    assert rising[0] == pytest.approx(0.6) and rising == sorted(rising) and 0.65 < rising[2] < 0.75
-    assert of_references(0.0, 5) == 0 and of_references(1.0, 5) == 1
+@pytest.mark.parametrize(("fit", "more"), [(ONCE, 0.05), (TWICE, 0.0)])
+def test_the_mean_of_more_references_is_better_than_it_looks_and_nothing_stays_nothing(fit, more):
+    rising = [calibrated(0.8, fit, count) for count in (1, 2, 5, 20)]
+    assert rising == sorted(rising) and rising[2] - rising[0] > more
+    assert calibrated(0.0, fit, 5) == 0
+
+
+def test_two_passes_that_disagree_let_less_be_expected():
+    logits = torch.tensor([3.0, 2.0, -4.0])
+    falling = [expected_dice(logits, agreement) for agreement in (1.0, 0.8, 0.4, 0.0)]
+    assert falling == sorted(falling, reverse=True) and falling[0] > falling[1] > falling[2] > falling[3] == 0
 
 
 def test_each_class_has_its_own_estimate():
