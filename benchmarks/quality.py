@@ -1,6 +1,6 @@
-"""Fits the quality estimate: true Dice against the network's overlaps, on validation pairs and synthetic ones.
+"""Fits the quality estimate: true Dice against what the network tells, on validation and synthetic pairs.
 
-    python -m benchmarks.quality R/Dataset901_HippocampusMR [--cases 1-30] [--checkpoint FILE] [--no-mirroring]
+    python -m benchmarks.quality R/Dataset901_HippocampusMR [--checkpoint FILE] [--no-mirroring]
 
 Pairs are whole queries with one reference and with five, queries cut in half along one axis, phantoms, and
 synthetic episodes; each kind weighs the same. Prints TWICE, or ONCE where nothing is mirrored, for

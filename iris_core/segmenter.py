@@ -88,6 +88,11 @@ class Segmenter:
         self.recipe, self.fit_steps, self.edge_steps, self.mirror = recipe, fit_steps, edge_steps, mirror
         self.encode_calls = 0
 
+    @property
+    def passes(self) -> int:
+        """How often a reference is encoded: a second time in the mirror, but for the paper's network."""
+        return 2 if self.mirror and self.model.config.extended else 1
+
     @torch.no_grad()
     def encode(
         self, image: Tensor, masks: Tensor, names: Sequence[str], labelled: Tensor | None = None
@@ -109,7 +114,7 @@ class Segmenter:
         self.encode_calls += 1
         labelled = masks.amax(0, keepdim=True) if labelled is None else labelled
         one = self._reference(image, masks, names, labelled)
-        if not (self.mirror and one.memories):
+        if self.passes == 1:
             return one
         return replace(
             one, mirror=self._reference(mirrored(image), mirrored(masks), names, mirrored(labelled))

@@ -175,7 +175,7 @@ def _encoded(
     """A task filled with the embeddings of its references, each whole or cut to its box."""
     infos, boxes = empty.classes, boxes or [None] * len(references)
     pool, examples = [], []
-    total = len(references) + (STEPS if empty.strategy == "tuning" else 0)
+    total = len(references) + (segmenter.passes * STEPS if empty.strategy == "tuning" else 0)
     for number, (reference, box) in enumerate(zip(references, boxes, strict=True), start=1):
         prepared = _prepared(segmenter, reference.image, empty.modality, size, box)
         held = reference.held(infos)

@@ -50,13 +50,13 @@ def block(*starts: int, side: int = 12) -> tuple[slice, slice, slice]:
 class Threshold(Segmenter):
     """Finds what is bright, is sure of it, and needs no training for it."""
 
-    def segment(self, image, embedding, progress=None, whole=True):
+    def _segment(self, image, embedding, progress=None, whole=True):
         middle = (image.max() + image.min()) / 2
         return (100 * (image - middle)).expand(len(embedding.names), *image.shape[1:]).contiguous()
 
 
 def threshold() -> Threshold:
-    return Threshold(network(), window=(32, 32, 32))
+    return Threshold(network(), window=(32, 32, 32), mirror=False)
 
 
 def test_the_box_leaves_a_margin_and_stays_within_the_image():
@@ -165,8 +165,8 @@ def test_a_look_that_is_less_sure_than_the_whole_study_does_not_replace_it():
     """Of a query without finer voxels the look sees half of the structure, and doubts it."""
 
     class Doubting(Threshold):
-        def segment(self, image, embedding, progress=None, whole=True):
-            logits = super().segment(image, embedding, progress, whole).clamp(-10, 10)
+        def _segment(self, image, embedding, progress=None, whole=True):
+            logits = super()._segment(image, embedding, progress, whole).clamp(-10, 10)
             if whole:
                 return logits
             logits[:, :, : image.shape[2] // 2] = -1.0
@@ -188,7 +188,7 @@ def test_a_box_that_shows_nothing_is_not_looked_at():
     class Mistaken(Threshold):
         """Finds something at the far end, where the study is flat."""
 
-        def segment(self, image, embedding, progress=None, whole=True):
+        def _segment(self, image, embedding, progress=None, whole=True):
             logits = torch.full((1, *image.shape[1:]), -1.0)
             logits[:, :4] = 1.0
             return logits
@@ -259,8 +259,8 @@ def test_a_mistake_is_not_looked_at():
     task = encode_task(runner, [reference], modality="ct")
     assert task.looks
     shown = []
-    runner.segment = lambda image, embedding, progress=None, whole=True: (
-        shown.append(tuple(image.shape[1:])), Threshold.segment(runner, image, embedding))[1]  # fmt: skip
+    runner._segment = lambda image, embedding, progress=None, whole=True: (
+        shown.append(tuple(image.shape[1:])), Threshold._segment(runner, image, embedding))[1]  # fmt: skip
     apply_task(runner, task, query.image)
     assert len(shown) == 1
     apply_task(runner, task, reference.image)

@@ -104,8 +104,8 @@ def test_progress_of_tuning_goes_on_where_the_references_end(monkeypatch):
     seen = []
     monkeypatch.setattr("iris_core.task.tune", partial(tune, steps=2))
     encoded([reference(0)], strategy="tuning", progress=lambda *at: seen.append(at))
-    assert seen[0][1] > 2  # the bar knows from the start that tuning follows
-    assert seen[1:] == [(2, 3), (3, 3), (3, 3)]
+    assert seen[0][1] > 4  # the bar knows from the start that tuning follows
+    assert seen[1:] == [(2, 5), (3, 5), (3, 5), (4, 5), (5, 5), (5, 5)]  # two passes of two steps
 
 
 def test_the_spacing_comes_from_the_first_reference_that_shows_a_wanted_class():
