@@ -25,10 +25,11 @@ from iris_core.metrics import dice
 from iris_core.preprocess import prepare_image, prepare_masks
 from iris_core.quality import LEAST, MOST, ONCE, TWICE, calibrated, soft_overlap
 from iris_core.raw_dataset import RawDataset
+from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import ensemble
 from iris_core.synthesis import synthesise
-from iris_core.task import Reference, encode_task
+from iris_core.task_encoding import encode_task
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
 

@@ -18,8 +18,10 @@ from iris_core.checkpoint import load_model
 from iris_core.intensity import PAPER, CtStatistics, IntensityRecipe
 from iris_core.metrics import dice
 from iris_core.raw_dataset import RawDataset
+from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
-from iris_core.task import Reference, apply_task, encode_task
+from iris_core.task_encoding import encode_task
+from iris_core.task_prediction import apply_task
 from iris_core.volume_io import read_image, read_label
 
 

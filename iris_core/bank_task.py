@@ -18,7 +18,8 @@ from iris_core.modality import detect_modality
 from iris_core.prediction import Prediction
 from iris_core.progress import Progress
 from iris_core.reference import ClassInfo
-from iris_core.task import Task, apply_task
+from iris_core.task import Task
+from iris_core.task_prediction import apply_task
 from iris_core.volume import PALETTE, Volume
 
 KEY = "bank_classes"  # of a checkpoint's facts

@@ -1,4 +1,4 @@
-"""Task cards: a task as one safetensors file. No image is in it, but its edges near the labels are.
+"""Task cards: a task as one safetensors file. No image is in it, but features and edges that tell of one.
 
 Tokens, features and prototypes are float16, masks one byte per cell of 2^3 voxels, landmarks one per cell of
 4^3, directions of edges three bytes and outlines one bit per voxel; the embeddings were rounded alike when

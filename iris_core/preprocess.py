@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ from iris_core.modality import detect_modality
 from iris_core.orientation import to_canonical
 from iris_core.spacing import choose_spacing
 from iris_core.volume import LabelVolume, Volume
+
+MOST_VOXELS = 320**3  # of a working grid; a larger one is a mistake in the spacing
 
 __all__ = [
     "Grid",
@@ -78,14 +81,22 @@ def prepare_image(
         box: prepares the image as if it ended there (see `iris_core.grid.make_grid`).
 
     Raises:
-        InputError: unknown modality, a spacing that is not positive, or an image of which clipping leaves
-            nothing.
+        InputError: unknown modality, a spacing that is not positive or makes the image huge, or an image of
+            which clipping leaves nothing.
     """
     if len(spacing) != 3 or not all(np.isfinite(size) and size > 0 for size in spacing):
         raise InputError(
             "unusable spacing", where=volume.source, expected="3 positive sizes in mm", found=spacing
         )
     grid = make_grid(volume, spacing, box)
+    if prod(grid.shape) > MOST_VOXELS:
+        raise InputError(
+            "is too large at the working spacing",
+            where=volume.source,
+            expected=f"at most {MOST_VOXELS} voxels",
+            found=f"{tuple(grid.shape)} at {spacing} mm",
+            remedy="use a coarser --spacing",
+        )
     array = normalise(_cropped(volume.array, grid), modality, recipe)
     if not array.any():
         raise InputError(

@@ -12,8 +12,10 @@ import pytest
 from apps.iris_app.lib.options import Options, config
 from apps.iris_app.lib.weights import weights_fingerprint
 from iris_core.errors import CheckpointError, InputError
+from iris_core.reference import Reference
 from iris_core.strategies import tune
-from iris_core.task import Reference, apply_task, encode_task
+from iris_core.task_encoding import encode_task
+from iris_core.task_prediction import apply_task
 from iris_core.volume_io import read_image
 from tests.app_folder import AppFolder
 

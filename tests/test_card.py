@@ -17,9 +17,12 @@ from iris_core.checkpoint import fingerprint
 from iris_core.config import PRESETS
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import CardError, InputError
+from iris_core.reference import ClassInfo, Reference
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import STRATEGIES, tune
-from iris_core.task import ClassInfo, Reference, Task, apply_task, encode_task
+from iris_core.task import Task
+from iris_core.task_encoding import encode_task
+from iris_core.task_prediction import apply_task
 from tests.tiny import PLAIN, network, study
 
 
@@ -49,7 +52,7 @@ def card(tmp_path):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_stored_card_gives_the_same_masks_bit_for_bit(tmp_path, monkeypatch, strategy):
-    monkeypatch.setattr("iris_core.task.tune", partial(tune, steps=5))
+    monkeypatch.setattr("iris_core.task_encoding.tune", partial(tune, steps=5))
     runner, query = segmenter(), study(7, shift=1)[0]
     task = task_of(runner, strategy, references=2)
     save_card(task, tmp_path / "card.safetensors")

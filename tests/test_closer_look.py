@@ -23,7 +23,8 @@ from iris_core.closer_look import (
 from iris_core.grid import make_grid
 from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
-from iris_core.task import apply_task, encode_task
+from iris_core.task_encoding import encode_task
+from iris_core.task_prediction import apply_task
 from iris_core.volume import LabelVolume, Volume
 from tests.tiny import network
 
@@ -207,6 +208,19 @@ def test_a_label_in_plain_air_has_no_look_and_keeps_what_the_whole_study_says():
     reference = replace(reference, image=replace(reference.image, array=image))
     task = encode_task(threshold(), [reference], modality="ct")
     assert task.looks == () and len(task.pool) == 1
+    (told,) = task.provenance["looks_left_out"]
+    assert told.startswith("a: ") and "clipped" in told
+
+
+def test_a_reference_whose_box_is_air_is_left_out_of_the_look_and_the_others_look():
+    good, bad = study({1: block(100, 30, 20)}), study({1: block(100, 30, 20)})
+    image = bad.image.array.copy()
+    image[60:] = -1024
+    bad = replace(bad, image=replace(bad.image, array=image), name="bad")
+    task = encode_task(threshold(), [good, bad], modality="ct")
+    (look,) = task.looks
+    assert len(task.pool) == 2 and len(look.task.pool) == 1
+    assert look.task.provenance["references"] == [good.name] and good.name != "bad"
     (told,) = task.provenance["looks_left_out"]
     assert told.startswith("a: ") and "clipped" in told
 

@@ -43,7 +43,7 @@ LAYERS = (
         "segmenter",
         "strategies",
     }
-    | {"checkpoint", "task", "card", "pretraining", "view_fusion"},
+    | {"checkpoint", "task", "task_encoding", "task_prediction", "card", "pretraining", "view_fusion"},
     {"bank_segmenter", "bank_task"},
     {"baselines", "registration", "evaluation", "folder_run", "preview", "report"},
     {"cli"},

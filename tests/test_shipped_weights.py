@@ -20,7 +20,8 @@ from iris_core.orientation import to_canonical
 from iris_core.prediction import Prediction
 from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
-from iris_core.task import apply_task, encode_task
+from iris_core.task_encoding import encode_task
+from iris_core.task_prediction import apply_task
 from iris_core.volume import LabelVolume, Volume, canonical
 from iris_core.volume_io import list_cases, read_image, read_label
 from sample_data import abdomen, head

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from iris_core.errors import InputError
+from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import STRATEGIES, tune
-from iris_core.task import Reference, apply_task, encode_task
+from iris_core.task_encoding import encode_task
+from iris_core.task_prediction import apply_task
 from iris_core.volume import LabelVolume
 from tests.tiny import network, study
 
@@ -102,7 +104,7 @@ def test_progress_of_encoding_reaches_its_total():
 
 def test_progress_of_tuning_goes_on_where_the_references_end(monkeypatch):
     seen = []
-    monkeypatch.setattr("iris_core.task.tune", partial(tune, steps=2))
+    monkeypatch.setattr("iris_core.task_encoding.tune", partial(tune, steps=2))
     encoded([reference(0)], strategy="tuning", progress=lambda *at: seen.append(at))
     assert seen[0][1] > 4  # the bar knows from the start that tuning follows
     assert seen[1:] == [(2, 5), (3, 5), (3, 5), (4, 5), (5, 5), (5, 5)]  # two passes of two steps
@@ -163,7 +165,7 @@ def test_a_class_too_small_for_the_working_spacing_names_the_class_and_the_study
 
 def test_a_volume_that_would_be_huge_at_the_working_spacing_is_refused_before_it_is_made(monkeypatch):
     task = replace(encoded([reference()]), spacing=(0.01, 0.01, 0.01))
-    monkeypatch.setattr("iris_core.task.prepare_image", None)
+    monkeypatch.setattr("iris_core.preprocess.normalise", None)
     with pytest.raises(
         InputError, match=r"is too large at the working spacing; .* found \(4800, 5200, 4400\)"
     ):

@@ -22,7 +22,8 @@ from benchmarks.analyses.views import in_view
 from benchmarks.analyses.workbench import Workbench, class_dice
 from iris_core.cli.options import count
 from iris_core.errors import InputError
-from iris_core.task import Task, encode_task
+from iris_core.task import Task
+from iris_core.task_encoding import encode_task
 
 LOG = logging.getLogger(__name__)
 VARIANTS = ("as it is", "whole field alone", "no alignment")

@@ -11,7 +11,7 @@ from iris_core.errors import InputError
 from iris_core.lattice import fit_label
 from iris_core.orientation import canonical_affine, to_canonical
 from iris_core.raw_dataset import RawDataset
-from iris_core.task import Reference
+from iris_core.reference import Reference
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
 from sample_data import abdomen, head

@@ -14,7 +14,9 @@ from iris_core.checkpoint import load_model
 from iris_core.errors import CardError
 from iris_core.metrics import dice
 from iris_core.segmenter import Segmenter
-from iris_core.task import Task, apply_task, encode_task
+from iris_core.task import Task
+from iris_core.task_encoding import encode_task
+from iris_core.task_prediction import apply_task
 
 
 class Workbench:

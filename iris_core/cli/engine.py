@@ -61,7 +61,8 @@ class Engine:
         seed: int = 0,
     ) -> Task:
         """Makes a task from references; an option that is None is left to the task to decide."""
-        from iris_core.task import Reference, encode_task
+        from iris_core.reference import Reference
+        from iris_core.task_encoding import encode_task
 
         return encode_task(
             self.segmenter,
@@ -97,7 +98,7 @@ class Engine:
     def apply(self, task: Task | BankTask, image: Volume, title: str = "query") -> Prediction:
         """Segments one image."""
         from iris_core.bank_task import BankTask
-        from iris_core.task import apply_task
+        from iris_core.task_prediction import apply_task
 
         if isinstance(task, BankTask):
             return task.apply(image, progress=self.console.steps(title, "window"))

@@ -29,7 +29,8 @@ from iris_core.progress import Progress
 from iris_core.reference import ClassInfo
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.ensemble import ensemble
-from iris_core.task import Look, Task, apply_task
+from iris_core.task import Look, Task
+from iris_core.task_prediction import apply_task
 from iris_core.volume_io import read_image
 
 PREVIEW = 2.0  # voxels of the fast preview are this much larger

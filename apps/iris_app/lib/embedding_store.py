@@ -18,10 +18,11 @@ from iris_core.closer_look import Views, choose_views
 from iris_core.errors import CardError, InputError
 from iris_core.lattice import fit_label
 from iris_core.modality import detect_modality
-from iris_core.reference import joined_classes
+from iris_core.reference import Reference, joined_classes
 from iris_core.segmenter import Segmenter
 from iris_core.spacing import choose_spacing
-from iris_core.task import Reference, Task, encode_task
+from iris_core.task import Task
+from iris_core.task_encoding import encode_task
 from iris_core.volume_io import read_image
 
 log = logging.getLogger(__name__)
