@@ -25,14 +25,10 @@ class BankSegmenter(Segmenter):
     A volume that is smaller than a window is padded to it. Paper: supplement 7 (sliding window, overlap 0.5).
     """
 
-    def _segment(
-        self,
-        image: Tensor,
-        embedding: TaskEmbedding,
-        progress: Progress | None = None,
-        whole: bool = True,
-    ) -> Tensor:
-        """As `Segmenter._segment`. Args: embedding: tokens alone, which say nothing about what is in view."""
+    def _pass(
+        self, image: Tensor, embedding: TaskEmbedding, progress: Progress | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As `Segmenter._pass`. Args: embedding: tokens alone, which say nothing about what is in view."""
         embedding = embedding.to(self.device)
         sides = tuple(max(w, n) for w, n in zip(self.window, image.shape[1:], strict=True))
         padded, padding = pad(image, sides)  # type: ignore[arg-type]
@@ -46,7 +42,7 @@ class BankSegmenter(Segmenter):
             share[place] += weight
             if progress is not None:
                 progress(done, prod(map(len, axes)))
-        return padding.remove(total / share)
+        return padding.remove(total / share), torch.ones(len(embedding.names))
 
     def _logits(self, part: Tensor, embedding: TaskEmbedding) -> Tensor:
         padded, padding = pad(part, tuple(fitting(n) for n in part.shape[1:]))  # type: ignore[arg-type]

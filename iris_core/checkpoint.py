@@ -52,8 +52,8 @@ class LoadedModel:
 
     @property
     def mirror(self) -> bool:
-        """Whether it segments in the mirror too; a file of a training on real sets says so itself."""
-        return bool(self.meta.get("mirror", MIRROR))
+        """Whether it segments in the mirror too; not what was trained on real sets, which names fit_steps."""
+        return bool(self.meta.get("mirror", MIRROR and "fit_steps" not in self.meta))
 
     @property
     def recipe(self) -> IntensityRecipe:

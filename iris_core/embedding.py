@@ -132,8 +132,10 @@ def combine(embeddings: Sequence[TaskEmbedding], shares: dict[str, Sequence[floa
             column[held] = rows[held, n] * own.float()
             columns.append(column)
     weights = torch.stack(columns, dim=1) if columns else None
-    mirrors = [embedding.mirror for embedding in embeddings if embedding.mirror is not None]
-    mirror = combine(mirrors, shares) if len(mirrors) == len(embeddings) else None
+    mirror = None
+    taking_part = [n for n in range(len(embeddings)) if bool((rows[:, n] > 0).any())]
+    if all(embeddings[n].mirror is not None for n in taking_part):
+        mirror = combine([e.mirror or e for e in embeddings], shares)  # those without take no part
     return TaskEmbedding(names, tokens, tuple(memories), weights, mirror=mirror)
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from iris_core.model.carried import bounded_logit
 from iris_core.quality import expected_dice
 from iris_core.view_fusion import share_of
-
-FLOOR = 1e-4  # of a probability, so that its logit is finite
 
 
 def mirrored(volume: Tensor) -> Tensor:
@@ -20,21 +19,24 @@ def mirrored(volume: Tensor) -> Tensor:
     return volume.flip(-3, -2, -1)
 
 
-def agreement_of(one: Tensor, other: Tensor) -> tuple[float, ...]:
-    """Dice of what two passes found of each class; 0 where either found nothing. Args: (K, D, H, W) each."""
-    found = ((mine > 0, its > 0) for mine, its in zip(one, other, strict=True))
-    return tuple(2 * int((a & b).sum()) / max(1, int(a.sum() + b.sum())) for a, b in found)
+def averaged(one: Tensor, other: Tensor) -> tuple[float, ...]:
+    """Makes the first pass's logits those of the mean of both passes' probabilities, in place.
 
-
-def averaged(one: Tensor, other: Tensor) -> Tensor:
-    """Logits of the mean of two probabilities, each class weighted by how good either seems (view_fusion).
+    Each class is weighted by how good either pass seems (iris_core.view_fusion). One class at a time, so that
+    many classes of a large volume fit into memory.
 
     Args:
-        one: (K, D, H, W), logits of one pass; used up.
-        other: those of the other.
+        one: (K, D, H, W), logits of the first pass.
+        other: of the second, still mirrored.
+
+    Returns:
+        Dice of what both found of each class; 0 where either found nothing.
     """
-    for mine, its in zip(one, other, strict=True):
+    agreement = []
+    for mine, there in zip(one, other, strict=True):
+        its = mirrored(there)
+        a, b = mine > 0, its > 0
+        agreement.append(2 * int((a & b).sum()) / max(1, int(a.sum() + b.sum())))
         share = share_of(expected_dice(its), expected_dice(mine))
-        mean = torch.lerp(mine.sigmoid(), its.sigmoid(), share)
-        mine.copy_(torch.logit(mean.clamp_(FLOOR, 1 - FLOOR)))
-    return one
+        mine.copy_(bounded_logit(torch.lerp(mine.sigmoid(), its.sigmoid(), share)))
+    return tuple(agreement)

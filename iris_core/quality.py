@@ -68,6 +68,6 @@ def expected_dice(logits: Tensor, agreement: float | None = None, references: in
         references: how many took part, at least 1.
     """
     overlap = soft_overlap(logits)
-    if agreement is None:
+    if agreement is None or overlap == 0:
         return round(calibrated(overlap, ONCE, references), 4)
-    return round(calibrated(overlap * agreement, TWICE, references), 4)
+    return round(calibrated(max(overlap * agreement, LEAST), TWICE, references), 4)

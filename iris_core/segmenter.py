@@ -25,13 +25,13 @@ from iris_core.embedding import TaskEmbedding, stored_precision
 from iris_core.errors import InputError
 from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.memory_canvas import MemoryCanvas
-from iris_core.mirroring import agreement_of, averaged, mirrored
+from iris_core.mirroring import averaged, mirrored
 from iris_core.model.iris import ImageFeatures, Iris
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
 from iris_core.progress import Progress, halves
 from iris_core.quality import expected_dice
 from iris_core.self_calibration import class_biases
-from iris_core.visibility import without_the_unseen
+from iris_core.visibility import visible_shares, without_the_unseen
 from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, shift_of, starts
 
 LEVEL_STRIDES = (FEATURE_STRIDE, MASK_STRIDE)  # of the matching features that places are compared by
@@ -132,7 +132,7 @@ class Segmenter:
         if not embedding.memories:
             return embedding
         # calibrated on what the network says, before edges join in: they carry a mask onto itself
-        found = self._segment(image[cut], embedding, whole=False)
+        found, _ = self._pass(image[cut], embedding)
         told = {"bias": class_biases(found, masks[cut])[None]}
         if self.model.config.correspondence:
             told |= borders_of(pad(image[cut])[0], pad(torch.cat([masks, labelled])[cut])[0])
@@ -222,22 +222,25 @@ class Segmenter:
             progress: called with (windows done, windows in all).
             whole: the image is all that there is, so classes outside its field of view are left empty.
         """
+        alone = replace(embedding, mirror=None)  # each goes to the device by itself
         if embedding.mirror is None or not self.mirror:
-            return Found(self._segment(image, embedding, progress, whole))
-        first, second = halves(progress)
-        one = self._segment(image, embedding, first, whole)
-        other = mirrored(self._segment(mirrored(image), embedding.mirror, second, whole))
-        agreement = agreement_of(one, other)
-        return Found(averaged(one, other), agreement)
+            logits, visible = self._pass(image, alone, progress)
+            found = Found(logits)
+        else:
+            first, second = halves(progress)
+            logits, visible = self._pass(image, alone, first)
+            other, seen = self._pass(mirrored(image), embedding.mirror, second)
+            visible = torch.minimum(visible, seen)  # either may be aligned wrongly
+            found = Found(logits, averaged(logits, other))
+        if whole:
+            expected = found.expected([1] * len(found.logits))
+            without_the_unseen(found.logits, visible, embedding.volumes, expected)
+        return found
 
-    def _segment(
-        self,
-        image: Tensor,
-        embedding: TaskEmbedding,
-        progress: Progress | None = None,
-        whole: bool = True,
-    ) -> Tensor:
-        """Logits of one pass, of the image as it is."""
+    def _pass(
+        self, image: Tensor, embedding: TaskEmbedding, progress: Progress | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of an image as it is, on the CPU, and the share of each class that its view shows: (K,)."""
         embedding = embedding.to(self.device)
         window = tuple(min(w, fitting(n)) for w, n in zip(self.window, image.shape[1:], strict=True))
         padded, padding = pad(image, tuple(max(w, n) for w, n in zip(window, image.shape[1:], strict=True)))
@@ -256,8 +259,10 @@ class Segmenter:
                 levels, offset = self._survey(image)
                 embedding, matched = self._aligned(embedding, levels, offset, image, pad(image)[0])
             logits = self._slide(padded, padding, window, embedding, progress)
-        logits = padding.remove(logits)
-        return without_the_unseen(logits, embedding, matched) if whole else logits
+        visible = torch.ones(len(embedding.names))
+        if embedding.memories:
+            visible = visible_shares(embedding, image.shape[1:], matched).cpu()
+        return padding.remove(logits), visible
 
     def _slide(
         self,

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from iris_core.embedding import TaskEmbedding
 from iris_core.model.reference_memory import MASK_STRIDE, ReferenceMemory
-from iris_core.quality import expected_dice
 
 NOT_IN_VIEW = 0.02  # of a structure in view, below which it is not there (ours)
 HARDLY_IN_VIEW = 0.3  # of a structure in view, below which what is found must be worth keeping (ours)
@@ -23,19 +22,18 @@ SURELY_THERE = 0.7  # expected Dice that keeps even what should not be in view (
 NOT_THERE = -6.0  # logit at most, of a structure that is left out
 
 
-def without_the_unseen(logits: Tensor, embedding: TaskEmbedding, matched: Sequence[bool]) -> Tensor:
+def without_the_unseen(logits: Tensor, visible: Tensor, volumes: Tensor, expected: Sequence[float]) -> Tensor:
     """Empties classes that the query's field of view leaves out, in place.
 
     Args:
         logits: (K, D, H, W) of a whole query on its working grid.
-        embedding: of the K classes, aligned with the query (iris_core.alignment).
-        matched: for each memory whether its field of view matches; where not, all is taken to be in view.
+        visible: (K,), from `visible_shares`.
+        volumes: (K,) voxels, of the classes in the references.
+        expected: the Dice to expect of each class.
     """
-    if not embedding.memories:
-        return logits
-    visible = visible_shares(embedding, logits.shape[1:], matched).tolist()
-    for one, share, volume in zip(logits, visible, embedding.volumes.tolist(), strict=True):
-        if share < HARDLY_IN_VIEW and not _worth_keeping(one, share, volume):
+    told = zip(logits, visible.tolist(), volumes.tolist(), expected, strict=True)
+    for one, share, volume, dice in told:
+        if share < HARDLY_IN_VIEW and not _worth_keeping(one, share, volume, dice):
             one.clamp_(max=NOT_THERE)
     return logits
 
@@ -66,7 +64,7 @@ def _visible(memory: ReferenceMemory, shape: Sequence[int]) -> Tensor:
     return torch.where(whole > 0, seen, 1.0)  # a mask that rounds to nothing says nothing
 
 
-def _worth_keeping(logits: Tensor, share: float, volume: float) -> bool:
+def _worth_keeping(logits: Tensor, share: float, volume: float, expected: float) -> bool:
     if share < NOT_IN_VIEW:
-        return expected_dice(logits) >= SURELY_THERE
-    return int((logits > 0).sum()) >= WORTH_VOLUME * volume or expected_dice(logits) >= WORTH_DICE
+        return expected >= SURELY_THERE
+    return int((logits > 0).sum()) >= WORTH_VOLUME * volume or expected >= WORTH_DICE

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, safe_open, save_file
 from iris_core.checkpoint import fingerprint, load_model, save_model
 from iris_core.config import ModelConfig
 from iris_core.errors import CheckpointError, InputError, IrisError
+from iris_core.segmenter import Segmenter
 from tests.tiny import PLAIN, network, noise
 
 
@@ -122,3 +123,15 @@ def test_a_checkpoint_whose_header_is_broken_is_told(saved, tmp_path, header):
 def test_a_config_survives_json():
     config = network().config
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("meta", "mirror"), [({}, True), ({"fit_steps": 0}, False), ({"mirror": False}, False),
+                         ({"fit_steps": 0, "mirror": True}, True)],
+)  # fmt: skip
+def test_what_was_trained_on_real_sets_is_not_mirrored_unless_it_says_so(tmp_path, meta, mirror):
+    save_model(tmp_path / "w.safetensors", network(), meta)
+    loaded = load_model(tmp_path / "w.safetensors")
+    assert loaded.mirror is mirror
+    runner = Segmenter(loaded.model, **loaded.settings)
+    assert (runner.mirror, runner.fit_steps, runner.recipe) == (mirror, loaded.fit_steps, loaded.recipe)

@@ -22,7 +22,7 @@ from iris_core.closer_look import (
 )
 from iris_core.grid import make_grid
 from iris_core.reference import Reference
-from iris_core.segmenter import Segmenter
+from iris_core.segmenter import Found, Segmenter
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
 from iris_core.volume import LabelVolume, Volume
@@ -51,9 +51,9 @@ def block(*starts: int, side: int = 12) -> tuple[slice, slice, slice]:
 class Threshold(Segmenter):
     """Finds what is bright, is sure of it, and needs no training for it."""
 
-    def _segment(self, image, embedding, progress=None, whole=True):
+    def find(self, image, embedding, progress=None, whole=True):
         middle = (image.max() + image.min()) / 2
-        return (100 * (image - middle)).expand(len(embedding.names), *image.shape[1:]).contiguous()
+        return Found((100 * (image - middle)).expand(len(embedding.names), *image.shape[1:]).contiguous())
 
 
 def threshold() -> Threshold:
@@ -166,12 +166,12 @@ def test_a_look_that_is_less_sure_than_the_whole_study_does_not_replace_it():
     """Of a query without finer voxels the look sees half of the structure, and doubts it."""
 
     class Doubting(Threshold):
-        def _segment(self, image, embedding, progress=None, whole=True):
-            logits = super()._segment(image, embedding, progress, whole).clamp(-10, 10)
+        def find(self, image, embedding, progress=None, whole=True):
+            logits = super().find(image, embedding, progress, whole).logits.clamp(-10, 10)
             if whole:
-                return logits
+                return Found(logits)
             logits[:, :, : image.shape[2] // 2] = -1.0
-            return logits.clamp(-1.0, 0.1)
+            return Found(logits.clamp(-1.0, 0.1))
 
     reference = study({1: block(100, 30, 20)})
     task = encode_task(
@@ -189,10 +189,10 @@ def test_a_box_that_shows_nothing_is_not_looked_at():
     class Mistaken(Threshold):
         """Finds something at the far end, where the study is flat."""
 
-        def _segment(self, image, embedding, progress=None, whole=True):
+        def find(self, image, embedding, progress=None, whole=True):
             logits = torch.full((1, *image.shape[1:]), -1.0)
             logits[:, :4] = 1.0
-            return logits
+            return Found(logits)
 
     reference = study({1: block(100, 30, 20)})
     task = encode_task(threshold(), [reference], modality="ct")
@@ -273,8 +273,8 @@ def test_a_mistake_is_not_looked_at():
     task = encode_task(runner, [reference], modality="ct")
     assert task.looks
     shown = []
-    runner._segment = lambda image, embedding, progress=None, whole=True: (
-        shown.append(tuple(image.shape[1:])), Threshold._segment(runner, image, embedding))[1]  # fmt: skip
+    runner.find = lambda image, embedding, progress=None, whole=True: (
+        shown.append(tuple(image.shape[1:])), Threshold.find(runner, image, embedding))[1]  # fmt: skip
     apply_task(runner, task, query.image)
     assert len(shown) == 1
     apply_task(runner, task, reference.image)

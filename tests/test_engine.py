@@ -140,3 +140,21 @@ def test_a_pool_for_retrieval_gives_the_same_mask_from_its_card(place, tmp_path)
     assert main(["encode", *source, "--output", str(card), *weights(place)]) == 0
     assert segment(place, ["--task", str(card)], tmp_path / "b.nii.gz") == 0
     assert (tmp_path / "a.nii.gz").read_bytes()[10:] == (tmp_path / "b.nii.gz").read_bytes()[10:]
+
+
+def test_without_mirroring_a_card_has_one_embedding_of_a_reference_and_the_mask_is_another(place, tmp_path):
+    sizes = []
+    for name, more in (("both", []), ("one", ["--no-mirroring"])):
+        card = tmp_path / f"{name}.safetensors"
+        assert main(["encode", *reference(place), "--output", str(card), *weights(place), *more]) == 0
+        assert segment(place, reference(place), tmp_path / f"{name}.nii.gz", *more) == 0
+        sizes.append(card.stat().st_size)
+    assert 1.9 < sizes[0] / sizes[1] < 2.1
+    assert (
+        segment(
+            place, ["--task", str(tmp_path / "both.safetensors")], tmp_path / "c.nii.gz", "--no-mirroring"
+        )
+        == 0
+    )
+    one, both, card = (nib.load(tmp_path / f"{name}.nii.gz").get_fdata() for name in ("one", "both", "c"))
+    assert np.array_equal(one, card) and not np.array_equal(one, both)

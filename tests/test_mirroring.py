@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from iris_core.embedding import combine
-from iris_core.mirroring import agreement_of, averaged, mirrored
+from iris_core.mirroring import averaged, mirrored
 from iris_core.progress import halves
 from iris_core.quality import expected_dice
 from iris_core.segmenter import Segmenter
@@ -35,25 +36,39 @@ def blob(width: float) -> torch.Tensor:
     return ((0.6 - distance) / width)[None]
 
 
+def mean(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Of two passes that both lie as the image does."""
+    one = one.clone()
+    averaged(one, mirrored(other))
+    return one
+
+
 def test_the_average_is_that_of_probabilities_where_both_seem_as_good():
     one = blob(0.1) + 0.3 * noise(1, 16, 16, 16)
     other = mirrored(one)
     expected = (one.sigmoid() + other.sigmoid()) / 2
-    torch.testing.assert_close(averaged(one.clone(), other).sigmoid(), expected, atol=1e-4, rtol=0)
-    torch.testing.assert_close(averaged(other.clone(), one), averaged(one.clone(), other))
+    torch.testing.assert_close(mean(one, other).sigmoid(), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(mean(other, one), mean(one, other))
 
 
 def test_the_pass_that_seems_better_counts_more_and_nothing_found_counts_little():
     sharp, soft, nothing = blob(0.02), blob(1.0), torch.full((1, 16, 16, 16), -5.0)
-    mean = averaged(sharp.clone(), soft).sigmoid()
-    assert bool(((mean - sharp.sigmoid()).abs() <= (mean - soft.sigmoid()).abs() + 1e-4).all())
-    assert torch.equal(averaged(nothing.clone(), sharp) > 0, sharp > 0)
+    found = mean(sharp, soft).sigmoid()
+    assert bool(((found - sharp.sigmoid()).abs() <= (found - soft.sigmoid()).abs() + 1e-4).all())
+    assert torch.equal(mean(nothing, sharp) > 0, sharp > 0)
+
+
+def test_sure_air_around_a_small_structure_stays_sure():
+    """What is expected of a structure does not depend on how much else the query shows."""
+    small = F.pad(blob(0.02), (56,) * 6, value=-20.0)  # 16^3 in 128^3 voxels
+    before = expected_dice(small[0])
+    assert expected_dice(mean(small, small)[0]) == pytest.approx(before, abs=0.01) and before > 0.95
 
 
 def test_agreement_is_the_dice_of_both_passes_class_by_class():
     one = torch.tensor([[1.0, 1.0, -1.0], [1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]])[:, None, None]
     other = torch.tensor([[1.0, -1.0, -1.0], [1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]])[:, None, None]
-    assert agreement_of(one, other) == (pytest.approx(2 / 3), 1.0, 0.0)
+    assert averaged(one, mirrored(other)) == (pytest.approx(2 / 3), 1.0, 0.0)
 
 
 def test_where_passes_agree_less_a_lower_dice_is_expected_of_the_same_result():
@@ -99,7 +114,24 @@ def test_choosing_and_mixing_treat_the_mirror_alike_and_a_mixture_has_one_where_
     mixed = combine([one, other], shares)
     assert torch.equal(mixed.mirror.tokens, combine([one.mirror, other.mirror], shares).tokens)
     assert one.select(["dark"]).mirror.names == ("dark",)
-    assert combine([one, replace(other, mirror=None)], shares).mirror is None
+    bare = replace(other, mirror=None)
+    assert combine([one, bare], shares).mirror is None
+    assert torch.equal(combine([one, bare], {"dark": [1.0, 0.0]}).mirror.tokens, one.mirror.tokens[1:])
+
+
+def test_each_pass_goes_to_the_device_without_the_other(monkeypatch):
+    runner, query = segmenter(), noise(1, 32, 32, 32)
+    task, moved = runner.encode(*scene(), NAMES), []
+    to = type(task).to
+    monkeypatch.setattr(type(task), "to", lambda self, device: moved.append(self.mirror) or to(self, device))
+    runner.find(query, task)
+    assert moved == [None, None]
+
+
+def test_both_passes_of_a_query_are_one_progress():
+    runner, seen = segmenter(), []
+    runner.find(noise(1, 50, 33, 40), runner.encode(*scene(), NAMES), lambda *at: seen.append(at))
+    assert [done for done, _ in seen] == list(range(1, len(seen) + 1)) and seen[-1] == (len(seen),) * 2
 
 
 def test_two_halves_of_a_progress_read_as_one():

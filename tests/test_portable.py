@@ -143,6 +143,7 @@ def test_a_training_is_found_by_file_fold_or_folder(tmp_path):
 
 def test_the_card_of_a_bank_is_plain_json(folder):
     assert json.dumps(load_model(folder).meta)
+    assert not load_model(folder).mirror and load_model(folder).fit_steps == 0
     assert torch.equal(load_model(folder).state["memory_bank.seen"], torch.tensor([True, True, False]))
 
 

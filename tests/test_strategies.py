@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -182,3 +182,14 @@ def test_tuning_copes_with_references_that_hold_different_classes(runner, pool, 
     examples = [Example(scenes[0][0], scenes[0][1][:1], NAMES[:1]), Example(*scenes[1], NAMES)]
     partial = [pool[0].select(NAMES[:1]), pool[1]]
     assert tune(runner, partial, examples, NAMES, steps=5).embedding.names == NAMES
+
+
+def test_a_class_that_one_reference_alone_holds_is_not_answered_by_its_own_outlines(runner, scenes):
+    """The held-back reference alone holds the second class: its memory takes part, its borders do not."""
+    (image, masks), (other, others) = scenes[:2]
+    pool = [runner.encode(image, masks[:1], NAMES[:1]), runner.encode(other, others, NAMES)]
+    examples = [Example(image, masks[:1], NAMES[:1]), Example(other, others, NAMES)]
+    bare = [replace(e, memories=tuple(m.without_borders() for m in e.memories)) for e in pool]
+    before = tune(runner, pool, examples, NAMES[1:], steps=0).before
+    assert pool[1].memories[0].edges is not None
+    assert before == tune(runner, bare, examples, NAMES[1:], steps=0).before

@@ -172,3 +172,16 @@ def test_a_volume_that_would_be_huge_at_the_working_spacing_is_refused_before_it
         apply_task(segmenter(), task, study(1)[0])
     with pytest.raises(InputError, match="is too large at the working spacing"):
         encoded([reference()], spacing=0.01)
+
+
+def test_what_is_expected_of_a_result_follows_from_both_passes_and_from_how_many_references():
+    runner, query = segmenter(), study(1)[0]
+    for references in ([reference(0)], [reference(0), reference(2)]):
+        told = []
+        task, find = encode_task(runner, references, modality="mr", spacing=2.0), runner.find
+        runner.find = lambda *a, **k: told.append(find(*a, **k)) or told[-1]  # noqa: B023, used at once
+        prediction = apply_task(runner, task, query)
+        runner.find = find
+        assert told[0].agreement is not None
+        expected = told[0].expected([len(references)] * len(task.classes))
+        assert [prediction.quality[name] for name in task.names] == expected

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from iris_core.quality import expected_dice
 from iris_core.segmenter import Segmenter
 from iris_core.visibility import NOT_THERE, visible_shares, without_the_unseen
 from tests.tiny import PLAIN, network, noise
@@ -62,10 +63,15 @@ def speckled(voxels: int, strength: float) -> torch.Tensor:
     return logits.view(SIDE, SIDE, SIDE)
 
 
+def emptied(before: torch.Tensor, task, matched: tuple[bool, ...]) -> torch.Tensor:
+    visible = visible_shares(task, (SIDE,) * 3, matched)
+    return without_the_unseen(before.clone(), visible, task.volumes, [expected_dice(one) for one in before])
+
+
 def test_what_is_out_of_view_is_emptied_and_nothing_else_is():
     task = moved(task_of(box(0, 8), box(16, 32)), 12)  # 20 voxels of the first axis are shared
     before = torch.stack([speckled(4000, 0.1), speckled(4000, 0.1)])
-    after = without_the_unseen(before.clone(), task, (True,))
+    after = emptied(before, task, (True,))
     assert visible_shares(task, (SIDE,) * 3, (True,)).tolist() == pytest.approx([0.0, 1.0])
     assert float(after[0].max()) == NOT_THERE and torch.equal(after[1], before[1])
 
@@ -77,12 +83,12 @@ def test_what_is_hardly_in_view_is_kept_where_much_or_surely_found(voxels, stren
     """A class of 16 x 16 x 16 voxels, a quarter of it in view."""
     task = moved(task_of(box(0, 16)), 12)
     assert visible_shares(task, (SIDE,) * 3, (True,)).tolist() == pytest.approx([0.25])
-    after = without_the_unseen(speckled(voxels, strength)[None], task, (True,))
+    after = emptied(speckled(voxels, strength)[None], task, (True,))
     assert bool((after > 0).any()) == kept
 
 
 def test_a_few_voxels_of_a_class_in_full_view_are_kept():
-    after = without_the_unseen(speckled(3, 0.1)[None], task_of(box(8, 24)), (True,))
+    after = emptied(speckled(3, 0.1)[None], task_of(box(8, 24)), (True,))
     assert int((after > 0).sum()) == 3
 
 
@@ -90,9 +96,9 @@ def test_the_paper_s_network_keeps_no_masks_and_is_left_alone():
     runner = Segmenter(network(PLAIN), window=(SIDE,) * 3)
     masks = torch.zeros(1, SIDE, SIDE, SIDE)
     masks[(0, *box(0, 16))] = 1
-    task = runner.encode(noise(1, SIDE, SIDE, SIDE), masks, ("a",))
-    before = speckled(3, 0.1)[None]
-    assert torch.equal(without_the_unseen(before.clone(), task, (True,)), before)
+    image = noise(1, SIDE, SIDE, SIDE)
+    task = runner.encode(image, masks, ("a",))
+    assert torch.equal(runner.find(image, task).logits, runner._pass(image, task)[0])
 
 
 @pytest.mark.parametrize(("strength", "kept"), [(0.1, False), (9.0, True)])
@@ -100,12 +106,25 @@ def test_what_is_surely_found_is_kept_even_where_it_should_not_be_in_view(streng
     """Persons differ in size, so the shift of the whole field may put a structure just outside."""
     task = moved(task_of(box(0, 8)), 16)
     assert visible_shares(task, (SIDE,) * 3, (True,)).tolist() == pytest.approx([0.0])
-    after = without_the_unseen(speckled(4000, strength)[None], task, (True,))
+    after = emptied(speckled(4000, strength)[None], task, (True,))
     assert bool((after > 0).any()) == kept
 
 
 def test_nothing_is_emptied_where_the_views_do_not_match():
     task = moved(task_of(box(0, 8)), 32)
     before = speckled(50, 0.1)[None]
-    assert torch.equal(without_the_unseen(before.clone(), task, (False,)), before)
-    assert not torch.equal(without_the_unseen(before.clone(), task, (True,)), before)
+    assert torch.equal(emptied(before, task, (False,)), before)
+    assert not torch.equal(emptied(before, task, (True,)), before)
+
+
+def test_a_class_that_one_pass_sees_out_of_view_is_out_of_view_unless_it_is_surely_found():
+    runner, task = Segmenter(network(), window=(SIDE,) * 3), task_of(box(0, 16))
+    image, drawn = noise(1, SIDE, SIDE, SIDE), speckled(0, 0.0)[None]
+    drawn[(0, *box(8, 24))] = 0.5  # the same in the mirror
+    for shares, kept in (((1.0, 1.0), True), ((1.0, 0.0), False), ((0.0, 1.0), False)):
+        passes = iter(shares)
+        runner._pass = lambda *_, passes=passes: (drawn.clone(), torch.tensor([next(passes)]))
+        found = runner.find(image, task)
+        assert bool((found.logits > 0).any()) == kept
+    runner._pass = lambda *_: (drawn.clone(), torch.tensor([0.0]))
+    assert bool((runner.find(image, task, whole=False).logits > 0).any())

@@ -64,7 +64,7 @@ class Engine:
         from iris_core.reference import Reference
         from iris_core.task_encoding import encode_task
 
-        return encode_task(
+        task = encode_task(
             self.segmenter,
             [Reference(image, label) for image, label in references],
             classes=classes,
@@ -75,6 +75,9 @@ class Engine:
             seed=seed,
             progress=self.console.steps("references", "step"),
         )
+        for reason in task.provenance.get("looks_left_out", ()):
+            self.console.warn(f"not looked at from near: {reason}")
+        return task
 
     def bank(self, *, classes: Sequence[str] | None = None, modality: str | None = None) -> BankTask:
         """The classes that the weights were trained on."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 SHARE = 0.7  # of the carried masks where edges agree fully (ours)
 SHARPNESS = 4.0  # of the choice between references by how well their edges agree (ours)
-FLOOR = 1e-4  # of a probability, so that its logit is finite
+LOWEST, HIGHEST = 1e-9, 1 - 1e-6  # probabilities whose logits are finite; far air must stay as sure as it is
 
 
 CLASSES_AT_ONCE = 4  # joined together, so that many classes fit into memory
@@ -68,12 +68,17 @@ class CarriedMean:
         self.box, self.sums = wanted, rooms
 
     def result(self) -> Carried | None:
-        """The mean of what was added; None where that is nothing."""
+        """The mean of what was added, which is used up; None where that is nothing."""
         if not self.sums:
             return None
         masks, trust, norm = self.sums
-        norm = norm.clamp_min(1e-6)
-        return Carried(masks / norm, trust / norm, self.box)
+        norm.clamp_min_(1e-6)
+        return Carried(masks.div_(norm), trust.div_(norm), self.box)
+
+
+def bounded_logit(probability: Tensor) -> Tensor:
+    """Its logit, finite; the tensor is used up."""
+    return torch.logit(probability.clamp_(LOWEST, HIGHEST))
 
 
 def fuse(logits: Tensor, carried: Carried) -> None:
@@ -90,7 +95,7 @@ def fuse(logits: Tensor, carried: Carried) -> None:
         trust = carried.trust if carried.trust.shape[1] == 1 else carried.trust[some]
         share = SHARE * trust.expand_as(own)
         mean = torch.lerp(own.sigmoid(), carried.masks[some], share)
-        near[some] = torch.where(share > 0, torch.logit(mean.clamp(FLOOR, 1 - FLOOR)), own)
+        near[some] = torch.where(share > 0, bounded_logit(mean), own)
 
 
 def _around(one: Box, other: Box) -> Box:

@@ -94,7 +94,8 @@ def _tuned(
     progress: Progress | None,
 ) -> Tuned:
     """As `tune`, seen one way."""
-    start = replace(mixture(pool, {name: holders(pool, name) for name in names}), mirror=None)
+    pool = [replace(embedding, mirror=None) for embedding in pool]
+    start = mixture(pool, {name: holders(pool, name) for name in names})
     generator = torch.Generator().manual_seed(seed)
     held = [len(examples) - 1] if len(examples) > 1 else [0]
     train = [n for n in range(len(examples)) if n not in held] or [0]
@@ -151,8 +152,8 @@ def _without(pool: Sequence[TaskEmbedding], index: int, start: TaskEmbedding) ->
 
     Where there is no other, what it remembers of its borders is left out: they would answer for it.
     """
-    if len(pool) == 1:
-        return replace(start, memories=tuple(memory.without_borders() for memory in start.memories))
+    bare = tuple(memory.without_borders() for memory in pool[index].memories)
+    pool = [*pool[:index], replace(pool[index], memories=bare), *pool[index + 1 :]]
     chosen = {}
     for name in start.names:
         own = holders(pool, name)

@@ -124,7 +124,12 @@ class Annotator:
         image = read_image(catalogue.studies[result.study].image)
         references = chosen_references(catalogue, result.study, options)
         task = self._task(catalogue, options, choose(catalogue, options, references, image, self.embeddings))
-        prepared = prepare_image(image, modality=detect_modality(image).name, spacing=task.spacing)
+        prepared = prepare_image(
+            image,
+            modality=detect_modality(image).name,
+            spacing=task.spacing,
+            recipe=self.segmenter.recipe,
+        )
         label = result.label()
         numbers = catalogue.register.numbers
         masks = prepare_masks(label, [numbers[name] for name in task.names], prepared.grid)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from apps.iris_app.lib.catalogue import Catalogue, ReferenceEntry
-from apps.iris_app.lib.embedding_store import Spacing, read_reference
+from apps.iris_app.lib.embedding_store import read_reference
 from apps.iris_app.lib.state import METHOD, State, digest, read_json, write_json
 from iris_core.card import load_card, save_card
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import CardError
+from iris_core.intensity import IntensityRecipe
 from iris_core.preprocess import prepare_image, prepare_masks
 from iris_core.progress import Progress
 from iris_core.segmenter import Segmenter
@@ -82,7 +83,7 @@ class TunedStore:
             Dice of the held-back reference before and after, steps, classes, references.
         """
         examples = [
-            _example(catalogue, entry, embedding.names, task.modality, task.spacing)
+            _example(catalogue, entry, embedding.names, task, segmenter.recipe)
             for entry, embedding in zip(entries, task.pool, strict=True)
         ]
         tuned = tune(segmenter, task.pool, examples, task.names, seed=task.seed, progress=progress)
@@ -125,9 +126,9 @@ def _key(task: Task, entries: Sequence[ReferenceEntry]) -> str:
 
 
 def _example(
-    catalogue: Catalogue, entry: ReferenceEntry, names: Sequence[str], modality: str, spacing: Spacing
+    catalogue: Catalogue, entry: ReferenceEntry, names: Sequence[str], task: Task, recipe: IntensityRecipe
 ) -> Example:
     reference = read_reference(catalogue, entry)
-    prepared = prepare_image(reference.image, modality=modality, spacing=spacing)
+    prepared = prepare_image(reference.image, modality=task.modality, spacing=task.spacing, recipe=recipe)
     numbers = [catalogue.register.numbers[name] for name in names]
     return Example(prepared.image, prepare_masks(reference.label, numbers, prepared.grid), tuple(names))
