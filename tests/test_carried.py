@@ -137,7 +137,8 @@ def test_outlines_do_not_depend_on_which_classes_are_asked_for():
 
 
 def test_without_steps_or_without_edges_nothing_is_carried():
-    runner, (image, masks), (query, _) = segmenter(edge_steps=0), scene(), scene(seed=3, shift=1)
+    runner, (image, masks) = segmenter(edge_steps=0, mirror=False), scene()
+    query, _ = scene(seed=3, shift=1)
     whole = runner.encode(image, masks, NAMES)
     bare = whole.memories[0].without_borders()
     plain = segmenter().segment(query, replace(whole, memories=(bare,)))

@@ -62,7 +62,7 @@ def test_sure_air_around_a_small_structure_stays_sure():
     """What is expected of a structure does not depend on how much else the query shows."""
     small = F.pad(blob(0.02), (56,) * 6, value=-20.0)  # 16^3 in 128^3 voxels
     before = expected_dice(small[0])
-    assert expected_dice(mean(small, small)[0]) == pytest.approx(before, abs=0.01) and before > 0.95
+    assert expected_dice(mean(small, small)[0]) == pytest.approx(before, abs=0.01) and before > 0.85
 
 
 def test_agreement_is_the_dice_of_both_passes_class_by_class():
