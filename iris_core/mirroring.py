@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from iris_core.found import Found
 from iris_core.model.carried import bounded_logit
 from iris_core.quality import expected_dice
 from iris_core.view_fusion import share_of
@@ -19,18 +20,15 @@ def mirrored(volume: Tensor) -> Tensor:
     return volume.flip(-3, -2, -1)
 
 
-def averaged(one: Tensor, other: Tensor) -> tuple[float, ...]:
-    """Makes the first pass's logits those of the mean of both passes' probabilities, in place.
+def averaged(one: Tensor, other: Tensor) -> Found:
+    """The mean of both passes' probabilities, and how well the passes agree.
 
     Each class is weighted by how good either pass seems (iris_core.view_fusion). One class at a time, so that
     many classes of a large volume fit into memory.
 
     Args:
-        one: (K, D, H, W), logits of the first pass.
+        one: (K, D, H, W), logits of the first pass; used up.
         other: of the second, still mirrored.
-
-    Returns:
-        Dice of what both found of each class; 0 where either found nothing.
     """
     agreement = []
     for mine, there in zip(one, other, strict=True):
@@ -39,4 +37,4 @@ def averaged(one: Tensor, other: Tensor) -> tuple[float, ...]:
         agreement.append(2 * int((a & b).sum()) / max(1, int(a.sum() + b.sum())))
         share = share_of(expected_dice(its), expected_dice(mine))
         mine.copy_(bounded_logit(torch.lerp(mine.sigmoid(), its.sigmoid(), share)))
-    return tuple(agreement)
+    return Found(one, tuple(agreement))

@@ -9,7 +9,7 @@ Decoding is the same for every strategy. Volumes here are prepared: RAS+, workin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from math import prod
 
@@ -23,37 +23,19 @@ from iris_core.borders import borders_of
 from iris_core.config import EDGE_STEPS, FIT_STEPS, MIRROR, PAPER_WINDOW, WINDOW_OVERLAP
 from iris_core.embedding import TaskEmbedding, stored_precision
 from iris_core.errors import InputError
+from iris_core.found import Found
 from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.memory_canvas import MemoryCanvas
 from iris_core.mirroring import averaged, mirrored
 from iris_core.model.iris import ImageFeatures, Iris
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
 from iris_core.progress import Progress, halves
-from iris_core.quality import expected_dice
 from iris_core.self_calibration import class_biases
 from iris_core.visibility import visible_shares, without_the_unseen
 from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, shift_of, starts
 
 LEVEL_STRIDES = (FEATURE_STRIDE, MASK_STRIDE)  # of the matching features that places are compared by
 CONTEXT_MARGIN = 16  # voxels around the foreground that a cropped reference keeps (ours)
-
-
-@dataclass(frozen=True)
-class Found:
-    """What was found of K classes.
-
-    Args:
-        logits: (K, D, H, W) on the CPU; above 0 means foreground.
-        agreement: Dice of what two passes found of each class; None: there was one pass.
-    """
-
-    logits: Tensor
-    agreement: tuple[float, ...] | None = None
-
-    def expected(self, references: Sequence[int]) -> list[float]:
-        """The Dice to expect of each class. Args: how many references of it took part."""
-        told = self.agreement or [None] * len(self.logits)
-        return [expected_dice(*one) for one in zip(self.logits, told, references, strict=True)]
 
 
 class Segmenter:
@@ -231,7 +213,7 @@ class Segmenter:
             logits, visible = self._pass(image, alone, first)
             other, seen = self._pass(mirrored(image), embedding.mirror, second)
             visible = torch.minimum(visible, seen)  # either may be aligned wrongly
-            found = Found(logits, averaged(logits, other))
+            found = averaged(logits, other)
         if whole:
             expected = found.expected([1] * len(found.logits))
             without_the_unseen(found.logits, visible, embedding.volumes, expected)

@@ -20,9 +20,10 @@ from iris_core.closer_look import (
     reference_box,
     shown_volumes,
 )
+from iris_core.found import Found
 from iris_core.grid import make_grid
 from iris_core.reference import Reference
-from iris_core.segmenter import Found, Segmenter
+from iris_core.segmenter import Segmenter
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
 from iris_core.volume import LabelVolume, Volume

@@ -40,6 +40,7 @@ LAYERS = (
         "memory_canvas",
         "mirroring",
         "borders",
+        "found",
         "segmenter",
         "strategies",
     }
