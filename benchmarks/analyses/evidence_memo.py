@@ -28,7 +28,8 @@ class EvidenceMemo:
 
     def __init__(self, model: Iris, pool: Sequence[TaskEmbedding]) -> None:
         self.model = model
-        self.whole = {id(memory.features): memory for embedding in pool for memory in embedding.memories}
+        both = [one for embedding in pool for one in (embedding, embedding.mirror) if one is not None]
+        self.whole = {id(memory.features): memory for one in both for memory in one.memories}
         self.images: dict[bytes, ImageFeatures] = {}
         self.evidence: dict[tuple, Evidence] = {}
         self.computed = 0  # pairs of a query window and a reference
