@@ -41,7 +41,7 @@ def test_progress_reaches_its_total_with_any_window(window, overlap):
     task = replace(runner.encode(*scene(), NAMES), memories=(), weights=None)
     runner.decode = lambda features, *_: SimpleNamespace(logits=features)
     runner._features = lambda part: part[None]
-    runner.segment(noise(1, 130, 90, 70), task, lambda *at: seen.append(at))
+    runner.segment(noise(1, 130, 90, 70), task, lambda *at: seen.append(at), whole=False)
     assert seen[-1][0] == seen[-1][1] == len(seen)
 
 
@@ -56,7 +56,7 @@ def test_overlapping_windows_know_where_they_are_and_are_blended_to_one_map():
     runner.decode = position
     runner._features = lambda part: None
     task = replace(Segmenter(network()).encode(*scene(), NAMES), memories=(), weights=None)
-    logits = runner.segment(torch.zeros(1, *shape), task)
+    logits = runner.segment(torch.zeros(1, *shape), task, whole=False)
     expected = torch.meshgrid(*(torch.arange(n) - (n - 1) / 2 for n in shape), indexing="ij")
     torch.testing.assert_close(logits, torch.stack(expected), atol=1e-3, rtol=1e-4)
 
