@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
 from math import prod
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from iris_core.agreement import agreement_with, judged
+from iris_core.agreement import agreement_with
 from iris_core.alignment import aligned
 from iris_core.borders import borders_of
 from iris_core.config import EDGE_STEPS, FIT_STEPS, MIRROR, PAPER_WINDOW, WINDOW_OVERLAP
@@ -28,13 +26,13 @@ from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.memory_canvas import MemoryCanvas
 from iris_core.mirroring import averaged, mirrored
 from iris_core.model.iris import ImageFeatures, Iris
-from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
+from iris_core.model.reference_memory import ReferenceMemory
 from iris_core.progress import Progress, halves
 from iris_core.self_calibration import class_biases
+from iris_core.survey import levels_of, shown_cells, survey
 from iris_core.visibility import visible_shares, without_the_unseen
 from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, shift_of, starts
 
-LEVEL_STRIDES = (FEATURE_STRIDE, MASK_STRIDE)  # of the matching features that places are compared by
 CONTEXT_MARGIN = 16  # voxels around the foreground that a cropped reference keeps (ours)
 
 
@@ -231,7 +229,7 @@ class Segmenter:
             features = self._features(padded)
             offset = offset_of((0, 0, 0), window, padding).to(self.device)
             if embedding.memories:
-                levels = self._levels(features, window)
+                levels = levels_of(features, window, fine=self.model.config.correspondence)
                 embedding, matched = self._aligned(embedding, levels, offset, image, padded)
             logits = self.decode(features, embedding, offset[None]).logits[0].float().cpu()
             if progress is not None:
@@ -278,6 +276,10 @@ class Segmenter:
         )  # fmt: skip
         return blended[0].float()
 
+    def _survey(self, image: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        levels, offset = survey(self._features, image, self.window, fine=self.model.config.correspondence)
+        return levels, offset.to(self.device)
+
     def _aligned(
         self,
         embedding: TaskEmbedding,
@@ -286,40 +288,11 @@ class Segmenter:
         image: Tensor,
         padded: Tensor,
     ) -> tuple[TaskEmbedding, tuple[bool, ...]]:
-        """Args: levels of `_levels`, of the padded image; (3,) the offset of their grids."""
+        """Args: levels of `levels_of`, of the padded image; (3,) the offset of their grids."""
         agreement = None
         if len(levels) == 2:
             agreement = agreement_with(self.model.correspondence, *levels, offset, self.fit_steps)
-        return aligned(embedding, levels[0][0], offset, self._inside(image, padded), agreement)
-
-    def _levels(self, features: ImageFeatures, shape: Sequence[int]) -> tuple[Tensor, ...]:
-        """Matching features at stride 4 and, in a query where rival places are judged, at stride 2."""
-        fine, coarse = features.pyramid[:2]
-        return (coarse, fine) if self.model.config.correspondence and judged(shape) else (coarse,)
-
-    def _survey(self, image: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        """The levels of a whole volume, from windows side by side, and the offset of their grids."""
-        whole, padding = pad(image)
-        shape = tuple(whole.shape[1:])
-        window = tuple(min(w, n) for w, n in zip(self.window, shape, strict=True))
-        canvases: list[Tensor] = []
-        for start in product(*(starts(n, w, w) for n, w in zip(shape, window, strict=True))):
-            cut = (slice(None), *(slice(s, s + w) for s, w in zip(start, window, strict=True)))
-            levels = self._levels(self._features(whole[cut]), shape)
-            if not canvases:
-                canvases = [
-                    level.new_zeros(1, level.shape[1], *(n // stride for n in shape))
-                    for level, stride in zip(levels, LEVEL_STRIDES, strict=False)
-                ]
-            for canvas, level, stride in zip(canvases, levels, LEVEL_STRIDES, strict=False):
-                cells = (slice(s // stride, (s + w) // stride) for s, w in zip(start, window, strict=True))
-                canvas[(..., *cells)] = level
-        return tuple(canvases), offset_of((0, 0, 0), shape, padding).to(self.device)
-
-    def _inside(self, image: Tensor, padded: Tensor) -> Tensor:
-        """(1, d, h, w) at stride 4: how much of each cell of the padded image is image."""
-        ones, _ = pad(torch.ones_like(image[:1]), tuple(padded.shape[1:]))
-        return F.avg_pool3d(ones, FEATURE_STRIDE).to(self.device)
+        return aligned(embedding, levels[0][0], offset, shown_cells(image, padded).to(self.device), agreement)
 
     @torch.no_grad()
     def image_vector(self, image: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ LAYERS = (
         "memory_canvas",
         "mirroring",
         "borders",
+        "survey",
         "found",
         "segmenter",
         "strategies",
