@@ -21,7 +21,7 @@ from tests.tiny import noise
 
 MANY = 15
 MOST = 1.25  # times the cost of one class
-TRIES = 4
+TRIES = 6
 
 Seconds = list[float]  # by stage
 
