@@ -132,10 +132,11 @@ def combine(embeddings: Sequence[TaskEmbedding], shares: dict[str, Sequence[floa
             column[held] = rows[held, n] * own.float()
             columns.append(column)
     weights = torch.stack(columns, dim=1) if columns else None
-    mirror = None
     taking_part = [n for n in range(len(embeddings)) if bool((rows[:, n] > 0).any())]
-    if all(embeddings[n].mirror is not None for n in taking_part):
-        mirror = combine([e.mirror or e for e in embeddings], shares)  # those without take no part
+    mirrors = [embeddings[n].mirror for n in taking_part]
+    mirror = None
+    if None not in mirrors:
+        mirror = combine(mirrors, {name: [share[n] for n in taking_part] for name, share in shares.items()})
     return TaskEmbedding(names, tokens, tuple(memories), weights, mirror=mirror)
 
 

@@ -16,7 +16,8 @@ class Found:
 
     Args:
         logits: (K, D, H, W) on the CPU; above 0 means foreground.
-        agreement: Dice of what two passes found of each class; None: there was one pass.
+        agreement: Dice of what two passes found of each class, nan where neither found any of it; None: there
+            was one pass.
     """
 
     logits: Tensor

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from iris_core.found import Found
-from iris_core.model.carried import bounded_logit
+from iris_core.metrics import dice
+from iris_core.model.layers import bounded_logit
 from iris_core.quality import expected_dice
 from iris_core.view_fusion import share_of
 
@@ -33,8 +34,7 @@ def averaged(one: Tensor, other: Tensor) -> Found:
     agreement = []
     for mine, there in zip(one, other, strict=True):
         its = mirrored(there)
-        a, b = mine > 0, its > 0
-        agreement.append(2 * int((a & b).sum()) / max(1, int(a.sum() + b.sum())))
+        agreement.append(dice((mine > 0).numpy(), (its > 0).numpy()))
         share = share_of(expected_dice(its), expected_dice(mine))
         mine.copy_(bounded_logit(torch.lerp(mine.sigmoid(), its.sigmoid(), share)))
     return Found(one, tuple(agreement))

@@ -104,7 +104,7 @@ def _looked(
         for name, where in chosen.items()
     }
     found = segmenter.find(prepared.image, embedding, progress, whole=box is None)
-    expected = found.expected([max(1, len(used.get(name, ()))) for name in task.names])
+    expected = found.expected([len(used[name]) for name in task.names])
     maps = {
         info.name: ClassMap(info.value, one, prepared.grid, dice)
         for info, one, dice in zip(task.classes, found.logits, expected, strict=True)

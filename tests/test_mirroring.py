@@ -66,7 +66,9 @@ def test_sure_air_around_a_small_structure_stays_sure():
 def test_agreement_is_the_dice_of_both_passes_class_by_class():
     one = torch.tensor([[1.0, 1.0, -1.0], [1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]])[:, None, None]
     other = torch.tensor([[1.0, -1.0, -1.0], [1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]])[:, None, None]
-    assert averaged(one, mirrored(other)).agreement == (pytest.approx(2 / 3), 1.0, 0.0)
+    found = averaged(one, mirrored(other))
+    assert found.agreement == pytest.approx((2 / 3, 1.0, float("nan")), nan_ok=True)
+    assert found.expected([1, 1, 1])[2] == 0
 
 
 def test_where_passes_agree_less_a_lower_dice_is_expected_of_the_same_result():

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from iris_core.model.layers import bounded_logit
+
 SHARE = 0.7  # of the carried masks where edges agree fully (ours)
 SHARPNESS = 4.0  # of the choice between references by how well their edges agree (ours)
-LOWEST, HIGHEST = 1e-9, 1 - 1e-6  # probabilities whose logits are finite; far air must stay as sure as it is
-
-
 CLASSES_AT_ONCE = 4  # joined together, so that many classes fit into memory
 
 Box = tuple[slice, slice, slice]
@@ -74,11 +73,6 @@ class CarriedMean:
         masks, trust, norm = self.sums
         norm.clamp_min_(1e-6)
         return Carried(masks.div_(norm), trust.div_(norm), self.box)
-
-
-def bounded_logit(probability: Tensor) -> Tensor:
-    """Its logit, finite; the tensor is used up."""
-    return torch.logit(probability.clamp_(LOWEST, HIGHEST))
 
 
 def fuse(logits: Tensor, carried: Carried) -> None:

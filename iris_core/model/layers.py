@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+LOWEST, HIGHEST = 1e-9, 1 - 1e-6  # probabilities whose logits are finite; far air must stay as sure as it is
 NORM_GROUP = 8  # channels that share one mean and deviation; the paper names no normalisation (ours)
 
 
@@ -120,6 +121,11 @@ def place_matrix(fine: int, cells: int, shift: Tensor, blur: int) -> Tensor:
     between = (1 - (where[..., None] - column).abs()).clamp_min(0)
     box = ((column[:, None] - column).abs() <= blur // 2).to(shift.dtype) / blur
     return between @ (box @ box)
+
+
+def bounded_logit(probability: Tensor) -> Tensor:
+    """Its logit, finite; the tensor is used up."""
+    return torch.logit(probability.clamp_(LOWEST, HIGHEST))
 
 
 def box_mean(x: Tensor, side: int) -> Tensor:
