@@ -66,6 +66,11 @@ def dataset_label_names(label: str | Path) -> dict[int, str] | None:
     return read_label_names(description)
 
 
+def is_placeholder(name: str, value: int) -> bool:
+    """Whether a name just repeats its value, as programs write it where nobody gave a name."""
+    return name.strip() in (str(value), f"label_{value}")
+
+
 def read_json(path: Path) -> object:
     """Reads a JSON file; every way it can fail is an InputError that names the file."""
     try:

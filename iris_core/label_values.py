@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,23 @@ import numpy as np
 from iris_core.errors import InputError
 
 MAX_LABEL = int(np.iinfo(np.int32).max)
-FLOAT_NOISE = 1e-4  # what slope and intercept may leave behind
+FLOAT_NOISE = 1e-4  # what slope and intercept leave behind; not worth a word
+TOLERANCE = 0.02  # how far from a whole number a value may lie; a scaled header of 8 bits errs by less
+MANY = 64  # different values above which a label is looked at as if it were an image
+SMALLEST_IMAGE = 1000  # voxels below which nothing is taken for an image
+ROUGH = 0.5  # share of neighbours with different values above which many values are an image's
+
+log = logging.getLogger(__name__)
 
 
 def whole_numbers(array: np.ndarray, path: Path | None = None) -> np.ndarray:
     """The label's array in the smallest integer type that holds it.
 
+    Numbers within `TOLERANCE` of whole ones are rounded; where that is more than noise, a warning says so.
+
     Args:
         array: numbers of any type and shape.
-        path: the file that an error names.
+        path: the file that an error or a warning names.
 
     Raises:
         InputError: a value is not a whole number from 0 on.
@@ -25,26 +34,34 @@ def whole_numbers(array: np.ndarray, path: Path | None = None) -> np.ndarray:
     if array.dtype.kind not in "buif":
         raise InputError("is not a label map", where=path, expected="whole numbers", found=str(array.dtype))
     if array.dtype.kind == "f":
-        rounded = np.rint(array)
-        wrong = ~(np.abs(array - rounded) <= FLOAT_NOISE)  # also catches NaN
-        if wrong.any():
-            raise InputError(
-                "is not a label map",
-                where=path,
-                expected="whole numbers",
-                found=f"{array[wrong].flat[0]:g}",
-                remedy="give the segmentation, not an image or a probability map",
-            )
-        array = rounded
+        array = _rounded(array, path)
     low, high = (array.min(), array.max()) if array.size else (0, 0)
     if low < 0 or high > MAX_LABEL:
+        count = _different(array)
+        doubt = f", {count} different values: is this the image?" if count > MANY else ""
         raise InputError(
             "label values are out of range",
             where=path,
             expected=f"0 to {MAX_LABEL}",
-            found=f"{low:g} to {high:g}",
+            found=f"{low:g} to {high:g}{doubt}",
+            remedy="give the segmentation; 0 is background",
         )
     return np.ascontiguousarray(array, dtype=label_dtype(int(high)))
+
+
+def refuse_image(array: np.ndarray, path: Path | None = None) -> None:
+    """Refuses whole numbers that are an image's: many different ones, and neighbours that seldom agree.
+
+    Args:
+        array: (I, J, K, ...) whole numbers from 0 on.
+        path: the file that the error names.
+
+    Raises:
+        InputError: it is an image.
+    """
+    count = len(values_in(array))
+    if count > MANY and array.size >= SMALLEST_IMAGE and roughness(array) > ROUGH:
+        raise _is_the_image(count, path)
 
 
 def label_dtype(largest: int) -> np.dtype:
@@ -64,3 +81,89 @@ def values_in(array: np.ndarray) -> list[int]:
         occurs[array] = True
         return np.flatnonzero(occurs).tolist()
     return np.unique(array).tolist()
+
+
+def roughness(array: np.ndarray) -> float:
+    """Share of the neighbouring voxels with different values, among those that are not both 0.
+
+    Structures are even inside, so a label map stays far below one half; an image lies far above.
+
+    Args:
+        array: (I, J, K, ...) numbers.
+    """
+    different = shown = 0
+    for axis in range(3):
+        first, second = (
+            np.take(array, range(start, array.shape[axis] - 1 + start), axis) for start in (0, 1)
+        )
+        different += int(np.count_nonzero(first != second))
+        shown += int(np.count_nonzero((first != 0) | (second != 0)))
+    return different / shown if shown else 0.0
+
+
+def _rounded(array: np.ndarray, path: Path | None) -> np.ndarray:
+    """The whole numbers that the values of a floating-point label mean."""
+    rounded = np.rint(array)
+    with np.errstate(invalid="ignore"):
+        away = np.abs(array - rounded)
+    wrong = ~(away <= TOLERANCE)  # also catches NaN
+    if not wrong.any():
+        worst = float(away.max()) if away.size else 0.0
+        if worst > FLOAT_NOISE:
+            log.warning("%s: label values up to %.2g away from whole numbers were rounded", path, worst)
+        return rounded
+    finite = np.isfinite(array)
+    if not finite.all():
+        raise InputError(
+            "is not a label map",
+            where=path,
+            expected="whole numbers",
+            found=f"NaN or infinity in {array.size - int(finite.sum())} of {array.size} voxels",
+            remedy="give the segmentation; 0 is background",
+        )
+    count = _different(array)
+    if array.min() >= -TOLERANCE and array.max() <= 1 + TOLERANCE:
+        raise InputError(
+            "is a probability map, not a label map",
+            where=path,
+            expected="whole numbers",
+            found=f"{count} different values from {array.min():.3g} to {array.max():.3g}",
+            remedy=f"save where it is above one half, e.g. {nibabel_command(path, '(a > 0.5)')}",
+        )
+    if count > MANY and array.size >= SMALLEST_IMAGE:
+        raise _is_the_image(count, path)
+    raise InputError(
+        "is not a label map",
+        where=path,
+        expected="whole numbers",
+        found=f"{array[wrong].flat[0]:g}",
+        remedy="give the segmentation, not an image or one that was interpolated",
+    )
+
+
+def nibabel_command(path: Path | None, change: str) -> str:
+    """A command that makes a label file of a NIfTI file.
+
+    Args:
+        path: the file.
+        change: what is done to its array `a`, in NumPy's words.
+    """
+    source, target = (repr(str(p)) for p in (path or "FILE.nii.gz", "label.nii.gz"))
+    return (
+        f'python -c "import nibabel as n; i = n.load({source}); a = i.get_fdata(); '
+        f"n.save(n.Nifti1Image({change}.astype('uint8'), i.affine), {target})\""
+    )
+
+
+def _different(array: np.ndarray) -> int:
+    return len(np.unique(array))
+
+
+def _is_the_image(count: int, path: Path | None) -> InputError:
+    return InputError(
+        "is not a label map",
+        where=path,
+        expected="whole numbers that are even within each structure",
+        found=f"{count} different values: is this the image?",
+        remedy="give the segmentation",
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 from iris_core.errors import InputError
 from iris_core.label_names import read_json
 from iris_core.volume_io import read_label
+from iris_core.volume_io.label_header import label_table
 from iris_core.volume_io.suffix import READABLE, SEGMENTATION, suffix_of
 
 DATASTORE = "datastore_v2.json"
@@ -85,6 +86,8 @@ def _study(label: Path, objects: Mapping, images: Path, names: Mapping[int, str]
     else:
         info = entry.get("labels", {}).get(FINAL, {}).get("info", {}).get("label_info") or ()
         found = {int(row["idx"]): str(row["name"]).strip() for row in info if row.get("name")}
+        table = label_table(label)
+        found |= dict(table.names) if table is not None else {}
     found = {value: structure for value, structure in found.items() if value} or dict(names)
     if len(set(found.values())) < len(found):
         raise InputError(

@@ -82,7 +82,7 @@ def seg(masks: np.ndarray, kind: str, spacing: tuple[float, float, float], paint
 
 @pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL", "LABELMAP"])
 def test_every_kind_of_seg_gives_the_same_label_on_the_painted_slices(kind, monkeypatch):
-    from apps.iris_app.lib import dicom_seg
+    from iris_core.volume_io.dicom_label import seg as dicom_seg
 
     masks = np.zeros((2, 4, 5, 8), bool)
     masks[0, 1:3, 2:4, 3:6], masks[1, 3:, :2, 4:7] = True, True

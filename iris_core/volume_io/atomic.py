@@ -9,20 +9,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from iris_core.errors import InputError
+from iris_core.volume_io.suffix import suffix_of
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Gives a hidden path beside `path` to write to, and moves it into place when the block ends well.
 
-    The hidden name ends like `path`, so a writer that looks at the suffix sees the right one. Missing parent
-    folders are made. When the block raises, the hidden file is removed and `path` stays as it was.
+    The hidden name ends like `path`, with a known suffix in lower case: some writers put "x.Nii" into
+    "x.nii". Missing parent folders are made. When the block raises, the hidden file is removed and `path`
+    stays as it was.
 
     Raises:
         InputError: the folder cannot be written to.
     """
     path = Path(path)
-    hidden = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    suffix = suffix_of(path)
+    name = path.name[: -len(suffix)] + suffix if suffix else path.name
+    hidden = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}-{name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(hidden, "xb"):

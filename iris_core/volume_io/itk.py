@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import numpy as np
 
 from iris_core.errors import InputError
 from iris_core.volume_io.atomic import atomic_path
+from iris_core.volume_io.suffix import META, suffix_of
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -38,9 +39,13 @@ def read(path: Path) -> sitk.Image:
     """
     import SimpleITK as sitk
 
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    if suffix_of(path) in META:  # ITK knows a MetaImage by its suffix in lower case alone
+        reader.SetImageIO("MetaImageIO")
     try:
         with quiet():
-            return sitk.ReadImage(str(path))
+            return reader.Execute()
     except RuntimeError as error:
         raise InputError(
             "cannot be read",
@@ -80,10 +85,13 @@ def from_array(array: np.ndarray, affine: np.ndarray) -> sitk.Image:
     return image
 
 
-def save(array: np.ndarray, affine: np.ndarray, path: Path) -> None:
-    """Writes (I, J, K), compressed, whole or not at all."""
+def save(array: np.ndarray, affine: np.ndarray, path: Path, fields: Mapping[str, str] | None = None) -> None:
+    """Writes (I, J, K), compressed, whole or not at all. Args: fields: of the header, name -> text."""
+    image = from_array(array, affine)
+    for key, text in (fields or {}).items():
+        image.SetMetaData(key, " ".join(text.split()))
     with atomic_path(path) as hidden:
-        write(from_array(array, affine), hidden)
+        write(image, hidden)
 
 
 def write(image: sitk.Image, path: Path) -> None:

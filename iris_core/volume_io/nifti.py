@@ -13,6 +13,8 @@ from nibabel.spatialimages import HeaderDataError
 
 from iris_core.errors import InputError
 from iris_core.volume_io.atomic import atomic_path
+from iris_core.volume_io.exact_file import open_exactly
+from iris_core.volume_io.label_table import LabelTable
 
 UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, OverflowError)
 SCANNER = 1  # xform code: scanner-based anatomical coordinates
@@ -33,7 +35,7 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
         InputError: not a NIfTI file, or cut short.
     """
     try:
-        image = nib.load(path)
+        image = open_exactly(path)
         array = np.asanyarray(image.dataobj)
     except UNREADABLE as error:
         raise InputError(
@@ -52,9 +54,18 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return array, np.asarray(affine, dtype=np.float64)
 
 
-def save(array: np.ndarray, affine: np.ndarray, path: Path) -> None:
-    """Writes (I, J, K) integers as NIfTI: sform exact to float32, qform where it can say the same, mm."""
+def save(array: np.ndarray, affine: np.ndarray, path: Path, *, table: LabelTable | None = None) -> None:
+    """Writes (I, J, K) integers as NIfTI: sform exact to float32, qform where it can say the same, mm.
+
+    Args:
+        array: label values.
+        affine: (4, 4), voxel -> RAS+ mm.
+        path: where to.
+        table: names, colours and software for a header extension.
+    """
     image = nib.Nifti1Image(array, affine)
+    if table is not None:
+        image.header.extensions.append(table.as_extension())
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, SCANNER)
     image.set_qform(affine, SCANNER)

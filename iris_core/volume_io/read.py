@@ -9,25 +9,32 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.label_values import whole_numbers
+from iris_core.label_values import refuse_image, whole_numbers
 from iris_core.volume import LabelVolume, Volume
-from iris_core.volume_io import dicom, itk, nifti, seg_nrrd
-from iris_core.volume_io.suffix import NIFTI, NRRD, READABLE, SEGMENTATION, suffix_of
+from iris_core.volume_io import dicom, dicom_label, itk, mgh, nifti, seg_nrrd
+from iris_core.volume_io.label_header import label_table, why_no_image
+from iris_core.volume_io.label_table import LabelTable
+from iris_core.volume_io.not_an_image import NotAnImage
+from iris_core.volume_io.one_label import one_label
+from iris_core.volume_io.suffix import META, MGH, NIFTI, NRRD, READABLE, SEGMENTATION, suffix_of
 
 
 def read_image(path: str | Path, *, channel: int | None = None) -> Volume:
     """Reads a scalar 3D image.
 
     Args:
-        path: .nii, .nii.gz, .nrrd, .mha, .mhd, or a folder that holds one DICOM series.
+        path: .nii, .nii.gz, .mgz, .nrrd, .mha, .mhd, or a folder that holds one DICOM series.
         channel: which channel of a multi-channel file to take, from 0; a file of one channel that no number
             in its name contradicts is taken as it is.
 
     Raises:
+        NotAnImage: the file's header says that it is a segmentation, one of Iris' own for instance.
         InputError: no such file, unreadable, not 3D, several channels and none chosen, a value that is NaN or
             infinite, the same value everywhere, or an affine without an inverse.
     """
     path = _existing(path)
+    if why := why_no_image(path):
+        raise NotAnImage(why, where=path, remedy="give the image that it was made of")
     array, affine = dicom.load(path) if path.is_dir() else _load(path)
     array = _one_channel(array, path, channel)
     if np.iscomplexobj(array):
@@ -57,25 +64,30 @@ def read_image(path: str | Path, *, channel: int | None = None) -> Volume:
 def read_label(path: str | Path, *, labels: Mapping[int, str] | None = None) -> LabelVolume:
     """Reads a segmentation.
 
+    Names and colours are taken from the file where it holds them: Slicer's segment fields, the label table of
+    a NIfTI header extension, the segments of a DICOM SEG.
+
     Args:
-        path: .nii, .nii.gz, .nrrd, .mha, .mhd, or .seg.nrrd with its names, colours and layers.
+        path: .nii, .nii.gz, .mgz, .nrrd, .mha, .mhd, .seg.nrrd with its layers, or a DICOM SEG or its folder.
         labels: value -> name; goes before the names of the file. A 0 in it is ignored.
 
     Raises:
-        InputError: no such file, unreadable, not 3D, not whole numbers from 0 on, or an affine without an
-            inverse. An empty label is no error here: see `LabelVolume.values`.
+        InputError: no such file, unreadable, not 3D, not whole numbers from 0 on, an image, contours, or an
+            affine without an inverse. An empty label is no error here: see `LabelVolume.values`.
     """
     path = _existing(path)
-    if path.is_dir():
-        raise InputError(
-            "is a folder", where=path, expected="a label file", remedy=f"one of {', '.join(READABLE)}"
-        )
     names = {int(value): str(name) for value, name in (labels or {}).items() if int(value) != 0}
-    if suffix_of(path) in SEGMENTATION:
+    suffix = suffix_of(path)
+    if path.is_dir() or not suffix:
+        return dicom_label.load(path, names)
+    table = label_table(path) or LabelTable()
+    if suffix in SEGMENTATION or (suffix in (*NRRD, *META) and table.names):
         return seg_nrrd.load(path, names)
     array, affine = _load(path)
-    array = whole_numbers(_one_channel(array, path, None), path)
-    return LabelVolume(array, affine, names, source=path, partial=suffix_of(path) in NRRD)
+    array = whole_numbers(one_label(array, path), path)
+    refuse_image(array, path)
+    names = {**table.names, **names}
+    return LabelVolume(array, affine, names, dict(table.colors), source=path, partial=suffix in NRRD)
 
 
 def _existing(path: str | Path) -> Path:
@@ -95,6 +107,8 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray]:
             expected=f"{', '.join(READABLE)} or a folder with one DICOM series",
             remedy=remedy,
         )
+    if suffix in MGH:
+        return mgh.load(path)
     return nifti.load(path) if suffix in NIFTI else itk.load(path)
 
 

@@ -1,13 +1,14 @@
 """Slicer's segmentation file, .seg.nrrd: an NRRD label map, or a list of them, with a field set per segment.
 
 Segment N has SegmentN_Name, SegmentN_Color (0-1), SegmentN_LabelValue and SegmentN_Layer. The format is
-described in Slicer's developer guide, "Segmentations".
+described in Slicer's developer guide, "Segmentations". Results in plain NRRD and MetaImage carry the same
+fields.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.label_values import label_dtype, whole_numbers
+from iris_core.label_values import label_dtype, refuse_image, whole_numbers
 from iris_core.volume import Color, LabelVolume
 from iris_core.volume_io import itk
 from iris_core.volume_io.atomic import atomic_path
+from iris_core.volume_io.label_table import software
+from iris_core.volume_io.suffix import META, suffix_of
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -41,7 +44,7 @@ class Segment:
 
 
 def load(path: Path, names: Mapping[int, str]) -> LabelVolume:
-    """Reads a .seg.nrrd.
+    """Reads a file with Slicer's segment fields.
 
     Segments keep their label values; where two segments of different layers share one, all are numbered from
     1 in the order of the file.
@@ -63,6 +66,7 @@ def load(path: Path, names: Mapping[int, str]) -> LabelVolume:
             remedy="export it from Slicer as a binary label map",
         )
     layers = whole_numbers(array if array.ndim == 4 else array[..., None], path)
+    refuse_image(layers, path)
     segments = _segments(image, layers.shape[-1], path)
     own = [segment.value for segment in segments]
     values = own if len(set(own)) == len(own) else list(range(1, len(own) + 1))
@@ -79,7 +83,7 @@ def load(path: Path, names: Mapping[int, str]) -> LabelVolume:
         },
         source=path,
         layers=tuple(parts) if len(parts) > 1 else (),
-        partial=True,
+        partial=suffix_of(path) not in META,
     )
 
 
@@ -92,7 +96,7 @@ def save(label: LabelVolume, path: Path) -> None:
     layers = [whole_numbers(layer, path) for layer in label.layers or (label.array,)]
     array = np.stack(layers, axis=-1) if len(layers) > 1 else layers[0]
     image = itk.from_array(array, label.affine)
-    for key, text in _fields(label, layers).items():
+    for key, text in segment_fields(label, layers).items():
         image.SetMetaData(key, " ".join(text.split()))
     with atomic_path(path) as hidden:
         itk.write(image, hidden)
@@ -100,15 +104,25 @@ def save(label: LabelVolume, path: Path) -> None:
             hidden.write_bytes(hidden.read_bytes().replace(b"kinds: vector domain", b"kinds: list domain", 1))
 
 
-def _fields(label: LabelVolume, layers: list[np.ndarray]) -> dict[str, str]:
-    """The header fields of a label."""
+def segment_fields(
+    label: LabelVolume, layers: list[np.ndarray], values: Sequence[int] | None = None
+) -> dict[str, str]:
+    """The header fields of a label, and the software that wrote it.
+
+    Args:
+        label: names and colours.
+        layers: its voxels.
+        values: that get a segment; None: all that are named or occur.
+    """
+    shown = {*label.values, *label.names} if values is None else {*values}
     fields = {
+        "Software": software(),
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_SourceRepresentation": "Binary labelmap",
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
-    for index, value in enumerate(sorted({*label.values, *label.names} - {0})):
+    for index, value in enumerate(sorted(shown - {0})):
         layer = next((number for number, part in enumerate(layers) if (part == value).any()), 0)
         color = " ".join(f"{channel / 255:.6f}" for channel in label.color_of(value))
         segment = {

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 NIFTI = (".nii.gz", ".nii")
+MGH = (".mgz", ".mgh")  # FreeSurfer's
 SEGMENTATION = (".seg.nrrd",)
 NRRD = (".nrrd", ".nhdr")
 META = (".mha", ".mhd")
-READABLE = (*NIFTI, *SEGMENTATION, *NRRD, *META)
+READABLE = (*NIFTI, *MGH, *SEGMENTATION, *NRRD, *META)
 WRITABLE = (*NIFTI, *SEGMENTATION, ".nrrd", ".mha")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from iris_core.errors import InputError
 from iris_core.label_values import whole_numbers
 from iris_core.volume import LabelVolume
 from iris_core.volume_io import itk, nifti, seg_nrrd
+from iris_core.volume_io.label_table import LabelTable
 from iris_core.volume_io.suffix import NIFTI, SEGMENTATION, WRITABLE, suffix_of
 
 log = logging.getLogger(__name__)
@@ -17,7 +19,9 @@ log = logging.getLogger(__name__)
 def write_label(label: LabelVolume, path: str | Path) -> None:
     """Writes a segmentation in its own grid, with the smallest of uint8, uint16 and int32 that holds it.
 
-    Names, colours and overlapping layers are kept in .seg.nrrd; the other formats hold the array alone.
+    Every format keeps names, colours and the software's name: NIfTI in a header extension
+    (`iris_core.volume_io.label_table`), NRRD and MetaImage in Slicer's segment fields. Overlapping layers are
+    kept in .seg.nrrd alone.
 
     Args:
         label: what to write.
@@ -38,6 +42,7 @@ def write_label(label: LabelVolume, path: str | Path) -> None:
         log.warning("%s: overlapping structures cover each other here; .seg.nrrd keeps them apart", path)
     array = whole_numbers(label.array, path)
     if suffix in NIFTI:
-        nifti.save(array, label.affine, path)
+        nifti.save(array, label.affine, path, table=LabelTable.of(label))
     else:
-        itk.save(array, label.affine, path)
+        flat = replace(label, layers=())
+        itk.save(array, label.affine, path, seg_nrrd.segment_fields(flat, [array], list(label.names)))

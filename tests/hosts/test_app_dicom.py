@@ -11,11 +11,11 @@ import pytest
 
 from apps.iris_app.cli.archive import Archive
 from apps.iris_app.cli.dicom_series import series_files
-from apps.iris_app.lib.dicom_seg import read_seg
 from iris_core.lattice import fit_label
 from iris_core.metrics import dice
 from iris_core.volume import Volume
 from iris_core.volume_io import read_label
+from iris_core.volume_io.dicom_label.seg import read_seg
 from tests import tiny
 from tests.hosts.app_server import AppServer, require_programs
 

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
 from apps.iris_app.lib.state import stamp
 from apps.iris_app.lib.study import FinalLabel, Study, names_from_info
+from iris_core.volume_io.label_header import why_no_image
 from iris_core.volume_io.suffix import suffix_of
+
+log = logging.getLogger(__name__)
 
 FINAL = DefaultLabelTag.FINAL.value
 ORIGINAL = DefaultLabelTag.ORIGINAL.value
 
 
 def studies_of(datastore: Datastore) -> Iterator[Study]:
-    """The 3D images of a datastore with their final labels, as they are when they are asked for."""
+    """The 3D images of a datastore with their final labels, as they are when they are asked for.
+
+    Hidden files (macOS leaves ._NAME beside NAME) and segmentations among the images are no studies.
+    """
     if hasattr(datastore, "studies"):  # our own DICOM datastore
         yield from datastore.studies()
         return
     for name in datastore.list_images():
         image = Path(datastore.get_image_uri(name))
-        if suffix_of(image) and image.is_file():
-            yield Study(name, image, stamp(image), _final(datastore, name))
+        if suffix_of(image) and image.is_file() and not image.name.startswith("."):
+            now = stamp(image)
+            if _why_no_image(image, now) is None:
+                yield Study(name, image, now, _final(datastore, name))
+
+
+@lru_cache(maxsize=65536)
+def _why_no_image(image: Path, stamp: str) -> str | None:
+    """Why a file of the datastore is no image; looked at again only when its stamp changes."""
+    why = why_no_image(image)
+    if why:
+        log.warning("%s %s; it is left out", image, why)
+    return why
 
 
 def _final(datastore: Datastore, name: str) -> FinalLabel | None:

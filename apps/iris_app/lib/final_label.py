@@ -11,20 +11,19 @@ import numpy as np
 from apps.iris_app.lib.class_register import ClassRegister
 from apps.iris_app.lib.study import FinalLabel
 from iris_core.errors import InputError
-from iris_core.label_names import read_label_names
+from iris_core.label_names import is_placeholder, read_label_names
 from iris_core.label_values import label_dtype
 from iris_core.volume import LabelVolume
-from iris_core.volume_io import read_label, seg_nrrd
-from iris_core.volume_io.suffix import NRRD, suffix_of
+from iris_core.volume_io import read_label
 
 NAME_FILES = ("labels.json", "dataset.json")  # of a whole studies folder
 
 
 def read_final(final: FinalLabel, studies: Path | None = None) -> LabelVolume:
-    """Reads a final label.
+    """Reads a final label by the reader of the command line.
 
-    Names are taken from the segments of a DICOM SEG or a segmentation NRRD, else from the datastore, else
-    from labels.json or dataset.json in the studies folder. A value that nobody names is called label_<value>.
+    A value's name is taken from the file, else from the datastore, else from labels.json or dataset.json in
+    the studies folder. A value that nobody names is called label_<value>.
 
     Args:
         final: the label.
@@ -33,17 +32,13 @@ def read_final(final: FinalLabel, studies: Path | None = None) -> LabelVolume:
     Raises:
         InputError: the file cannot be read, or nothing is drawn in it.
     """
-    if final.path.suffix == ".dcm" or final.path.is_dir():
-        from apps.iris_app.lib.dicom_seg import read_seg
-
-        label = read_seg(final.path)
-    elif suffix_of(final.path) in NRRD and _has_segments(final.path):
-        label = seg_nrrd.load(final.path, {})
-    else:
-        label = read_label(final.path, labels=final.names or folder_names(studies) or None)
+    label = read_label(final.path)
     if not label.values:
         raise InputError("the label is empty", where=final.path, remedy="draw something in it")
-    return label
+    own = {value: name for value, name in label.names.items() if not is_placeholder(name, value)}
+    if set(label.values) <= set(own):
+        return label
+    return replace(label, names={**label.names, **(final.names or folder_names(studies)), **own})
 
 
 def folder_names(studies: Path | None) -> dict[int, str]:
@@ -76,10 +71,3 @@ def _renumbered(array: np.ndarray, moved: Mapping[int, int]) -> np.ndarray:
     for value, number in moved.items():
         result[array == value] = number
     return result
-
-
-def _has_segments(path: Path) -> bool:
-    """Whether an NRRD's header describes segments."""
-    with open(path, "rb") as file:
-        head = file.read(1 << 16)
-    return b"Segment0_" in head.split(b"\n\n", 1)[0]

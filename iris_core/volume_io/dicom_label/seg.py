@@ -1,7 +1,8 @@
 """Reading DICOM SEG: segments with their names and colours, on the slices that were painted.
 
 A SEG holds frames, each one segment on one slice, in any order and only where something is drawn. Binary,
-fractional and label-map SEGs are read.
+fractional and label-map SEGs are read. pydicom parses the file; it comes with highdicom, the extra `dicom`,
+whose own reader differs between the releases that go with pydicom 2 and 3 (docs/decisions/0070).
 """
 
 from __future__ import annotations
@@ -16,24 +17,33 @@ from iris_core.volume import Color, LabelVolume, label_from_masks
 from iris_core.volume_io.itk import LPS_TO_RAS
 
 SAME_SLICE_MM = 0.01
+DAMAGE = (OSError, AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError)
 
 
-def read_seg(path: Path) -> LabelVolume:
-    """Reads a SEG file, or a folder that holds one.
+def read_seg(file: Path) -> LabelVolume:
+    """Reads a SEG file.
 
     Raises:
-        InputError: it is no SEG, or is damaged.
+        InputError: it is no SEG, is damaged, or pydicom is missing.
     """
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    file = next(path.glob("*.dcm"), path) if path.is_dir() else path
+    try:
+        import pydicom
+        from pydicom.errors import InvalidDicomError
+    except ImportError:
+        raise InputError(
+            "a DICOM SEG needs a package that is not installed",
+            where=file,
+            expected="pydicom",
+            remedy='pip install "iris-incontext[dicom]", or convert the file to .seg.nrrd in Slicer',
+        ) from None
     try:
         dataset = pydicom.dcmread(file)
         if str(dataset.get("Modality")) != "SEG":
             raise InputError("is no DICOM SEG", where=file, found=dataset.get("Modality"))
         return _label(dataset, file)
-    except (InvalidDicomError, OSError, AttributeError, KeyError, IndexError, ValueError) as error:
+    except DAMAGE as error:
+        raise InputError("cannot be read as a DICOM SEG", where=file, found=error) from error
+    except InvalidDicomError as error:
         raise InputError("cannot be read as a DICOM SEG", where=file, found=error) from error
 
 

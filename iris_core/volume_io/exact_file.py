@@ -1,0 +1,30 @@
+"""Opening exactly the file that is asked for: nibabel alone reads d.nii where D.Nii is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+from nibabel.filebasedimages import ImageFileError
+
+from iris_core.volume_io.suffix import MGH, suffix_of
+
+HEADER_BYTES = 540  # of NIfTI-2, the longer one
+
+
+def open_exactly(path: Path) -> nib.spatialimages.SpatialImage:
+    """Opens a file by nibabel, whatever the case of its suffix; the voxels are not read yet.
+
+    Raises:
+        ImageFileError, OSError and others of nibabel's: the file cannot be read.
+    """
+    suffix = suffix_of(path)
+    if path.name.endswith(suffix) or not path.is_file():
+        return nib.load(path)
+    with nib.openers.ImageOpener(path, "rb") as file:
+        start = file.read(HEADER_BYTES)
+    for kind in (nib.MGHImage,) if suffix in MGH else (nib.Nifti1Image, nib.Nifti2Image):
+        if suffix in MGH or kind.header_class.may_contain_header(start):
+            holder = nib.FileHolder(filename=str(path))
+            return kind.from_file_map({"image": holder, "header": holder})
+    raise ImageFileError("is of no kind that is known")
