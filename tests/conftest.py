@@ -1,7 +1,7 @@
 """Kinds of tests: which run here, how many ran, and which must not have run zero times.
 
-Kinds are the markers `real_data` (needs IRIS_REAL_DATA) and `hosts` with the host that it needs (`nnunet`,
-`monailabel`, `dicomweb`, `browser`); a test without any of them is `core`.
+Kinds are the markers `real_data` (needs IRIS_REAL_DATA), `dicom` (needs the extra of that name) and `hosts`
+with the host that it needs (`nnunet`, `monailabel`, `dicomweb`, `browser`); a test without any is `core`.
 IRIS_REQUIRED_KINDS="core real_data" makes a run fail in which one of them ran no test.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-KINDS = ("core", "real_data", "hosts", "nnunet", "monailabel", "dicomweb", "browser")
+KINDS = ("core", "real_data", "dicom", "hosts", "nnunet", "monailabel", "dicomweb", "browser")
 _ran: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
 

@@ -63,7 +63,7 @@ def _label(dataset, file: Path) -> LabelVolume:
     if np.abs(slices * step + depth.min() - depth).max() > 0.1 * step:
         raise InputError("has slices that are not evenly spaced", where=file)
     segments = {int(s.SegmentNumber): s for s in dataset.SegmentSequence}
-    numbers = sorted(segments)
+    numbers = sorted(number for number in segments if number > 0)  # a label map may list its background as 0
     masks = np.zeros((len(numbers), dataset.Columns, dataset.Rows, slices.max() + 1), bool)
     for frame, group, k in zip(frames, groups, slices, strict=True):
         for index, drawn in _drawn(dataset, frame, group, numbers):
