@@ -1,26 +1,44 @@
-"""The ASGI application of `iris serve`: our own routes stand before those of the host, which stays as it is.
+"""The ASGI application of `iris serve`: the door, behind it our own routes, and then those of the host.
 
-The host computes and saves labels inside the event loop, so one request stops all others. Our routes do the
-same in a thread, and the computing itself happens in the worker process.
+The host's application stays as it is. It computes and saves labels inside the event loop, so one request
+stops all others. Our routes do the same in a thread, and the computing itself happens in the worker process.
 """
 
 from __future__ import annotations
 
+import os
+
 from fastapi import FastAPI
 from monailabel.app import app as host
+from monailabel.config import settings
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
+from apps.iris_app.door.entrance import behind_door
+from apps.iris_app.door.settings import DoorSettings
 from apps.iris_app.routes import infer, labels, prelabels
 
-own = FastAPI(title="Iris", middleware=host.user_middleware, openapi_url=None)
+own = FastAPI(title="Iris", openapi_url=None, redirect_slashes=False)
 for module in (infer, labels, prelabels):
     own.include_router(module.router)
 
 
-async def app(scope, receive, send) -> None:
+async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
     """Sends a request to our own route where there is one for its path and method, else to the host."""
     await (own if _is_ours(scope) else host)(scope, receive, send)
 
 
-def _is_ours(scope) -> bool:
+def _is_ours(scope: Scope) -> bool:
     return scope["type"] == "http" and any(r.matches(scope)[0] is Match.FULL for r in own.routes)
+
+
+app = behind_door(
+    dispatch,
+    DoorSettings.from_environment(),
+    [
+        settings.MONAI_LABEL_STUDIES,
+        settings.MONAI_LABEL_APP_DIR,
+        os.environ.get("IRIS_STATE", ""),
+        settings.MONAI_LABEL_DICOMWEB_CACHE_PATH,
+    ],
+)
