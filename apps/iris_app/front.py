@@ -16,10 +16,13 @@ from starlette.types import Receive, Scope, Send
 
 from apps.iris_app.door.entrance import behind_door
 from apps.iris_app.door.settings import DoorSettings
-from apps.iris_app.routes import infer, labels, prelabels
+from apps.iris_app.lib.serving_lock import ServingLock
+from apps.iris_app.lib.state import State
+from apps.iris_app.routes import archive, datastore, home, infer, labels, logs, prelabels, tasks, upload
+from iris_core.errors import InputError
 
 own = FastAPI(title="Iris", openapi_url=None, redirect_slashes=False)
-for module in (infer, labels, prelabels):
+for module in (archive, datastore, home, infer, labels, logs, prelabels, tasks, upload):
     own.include_router(module.router)
 
 
@@ -32,7 +35,7 @@ def _is_ours(scope: Scope) -> bool:
     return scope["type"] == "http" and any(r.matches(scope)[0] is Match.FULL for r in own.routes)
 
 
-app = behind_door(
+behind = behind_door(
     dispatch,
     DoorSettings.from_environment(),
     [
@@ -42,3 +45,20 @@ app = behind_door(
         settings.MONAI_LABEL_DICOMWEB_CACHE_PATH,
     ],
 )
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers as long as no other process serves the same studies."""
+    if scope["type"] != "lifespan":
+        await behind(scope, receive, send)
+        return
+    lock = ServingLock(State.of_datastore(settings.MONAI_LABEL_STUDIES))
+    try:
+        lock.acquire()
+    except InputError as error:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": f"iris serve: {error}"})
+        return
+    try:
+        await host(scope, receive, send)
+    finally:
+        lock.release()

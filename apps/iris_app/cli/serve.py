@@ -12,6 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from apps.iris_app.cli.announcement import announce, keep_made_token
+from apps.iris_app.cli.archive_check import require_archive
+from apps.iris_app.cli.door_options import add_door_arguments, door_settings
 from iris_core.errors import InputError
 
 DEMO, DEMO_DICOM = Path("iris-serve-demo"), Path("iris-serve-demo-dicom")
@@ -34,18 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-originals", action="store_true", help="do not save pre-labels as original labels"
     )
+    add_door_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Starts the server; unless an archive has to be watched beside it, this process becomes it.
 
     Raises:
-        InputError: MONAI Label is missing, the port is taken, or there are no studies.
+        InputError: MONAI Label is missing, the port is taken, there are no studies, they are being served
+            already, or others could come in unasked.
     """
     if importlib.util.find_spec("monailabel") is None:
         raise InputError(
             "MONAI Label is not installed", remedy="pip install 'iris-incontext[app]' (Python 3.10 to 3.12)"
         )
+    arguments.door = door_settings(arguments)
     _refuse_taken_port(arguments.host, arguments.port)
     if arguments.demo_dicom:
         return _serve_demo_archive(arguments)
@@ -56,25 +62,21 @@ def run(arguments: argparse.Namespace) -> int:
 def _prepared(arguments: argparse.Namespace, studies: str) -> tuple[list[str], dict[str, str]]:
     """The host's command line and environment, with everything in place that it needs."""
     from apps.iris_app.lib.index_copy import datastore_folder, repair_datastore
+    from apps.iris_app.lib.serving_lock import ServingLock
     from apps.iris_app.lib.state import State
     from apps.iris_app.lib.weights import weights_fingerprint
 
     weights_fingerprint(arguments.checkpoint)
+    if _is_url(studies):
+        require_archive(studies)
     state = State.of_datastore(studies)
-    environment = _environment(arguments)
+    ServingLock(state).require_free()
+    environment = _environment(arguments) | arguments.door.to_environment()
     repair_datastore(datastore_folder(studies, environment), state)
     command = _command(arguments, studies, _app_folder(state))
-    url = f"http://{arguments.host}:{arguments.port}"
+    token_file = keep_made_token(arguments, state)
     if not arguments.quiet:
-        print(f"iris serve: {studies}", file=sys.stderr)
-        print(f"  Slicer: module MONAI Label, server {url}", file=sys.stderr)
-        if _is_url(studies):
-            print(f"  OHIF:   {url}/ohif/", file=sys.stderr)
-        print(
-            "  ready in about ten seconds; Ctrl+C ends it. --verbose shows the log",
-            file=sys.stderr,
-            flush=True,
-        )
+        announce(arguments, studies, token_file)
     return command, environment
 
 
@@ -128,7 +130,8 @@ def _environment(arguments: argparse.Namespace) -> dict[str, str]:
     }
     here = os.path.dirname(sys.executable)  # of itkimage2segimage, which the host would download
     path = os.pathsep.join([here, os.environ.get("PATH", "")])
-    return wanted | dict(os.environ) | {"PATH": path}
+    inherited = {name: value for name, value in os.environ.items() if name != "IRIS_TOKEN"}
+    return wanted | inherited | {"PATH": path}
 
 
 def _command(arguments: argparse.Namespace, studies: str, app: Path) -> list[str]:
@@ -136,6 +139,8 @@ def _command(arguments: argparse.Namespace, studies: str, app: Path) -> list[str
     command += ["--app", str(app), "--studies", studies]
     command += ["--host", arguments.host, "--port", str(arguments.port)]
     command += ["--uvicorn_app", "apps.iris_app.front:app"]
+    if arguments.certificate:
+        command += ["--ssl_certfile", str(arguments.certificate), "--ssl_keyfile", str(arguments.key)]
     if arguments.checkpoint:
         command += ["--conf", "checkpoint", str(arguments.checkpoint.resolve())]
     if arguments.no_originals:

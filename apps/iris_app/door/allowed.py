@@ -49,6 +49,8 @@ ALLOWED: tuple[Allowed, ...] = (
     _line("GET", r"/favicon\.ico", "browsers"),
     _line("GET", "/logs/", "our own page, Slicer", "lines html text refresh"),
     _line("GET", r"/ohif/(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*)?", "OHIF", "*"),
+    _line("GET", "/auth/(?:token/valid)?", "Slicer, where the host's own login is on"),
+    _line("POST", "/auth/token", "Slicer, where the host's own login is on"),
     _line("GET", "/info/", "Slicer, OHIF"),
     _line("POST", f"/activelearning/{WORD}", "Slicer, OHIF", json=True),
     _line("POST", f"/infer/{MODEL}", "Slicer, OHIF", "image output", body=LARGE),

@@ -15,7 +15,7 @@ from apps.iris_app.door.plain_json import plain_json
 
 IDS, TAGS = {"image", "label", "id", "study"}, {"tag", "label_tag"}
 LONGEST_VALUE = 2000  # characters of a value in a query
-PRIVATE = {b"authorization", b"cookie", b"origin", b"referer"}  # of no use within, and better not passed on
+OUTER = {b"cookie", b"origin", b"referer"}  # of no use within
 
 
 class Gate:
@@ -128,4 +128,4 @@ def _body_fault(kind: str, body: bytes) -> tuple[int, str] | None:
 
 
 def _public(scope: Scope) -> list[tuple[bytes, bytes]]:
-    return [(name, value) for name, value in scope["headers"] if name.lower() not in PRIVATE]
+    return [(name, value) for name, value in scope["headers"] if name.lower() not in OUTER]

@@ -39,4 +39,4 @@ def tag_fault(text: str) -> str | None:
     """Why a text cannot be the tag of a label, or None."""
     if TAG.fullmatch(text):
         return None
-    return "a tag is a word such as final, of at most 64 letters, digits, `_`, `-` and single `.`"
+    return "a tag must be a word such as final: at most 64 letters, digits, `_`, `-` and single `.`"

@@ -54,7 +54,8 @@ class Login:
         if name is None:
             await _refusal(headers)(scope, receive, send)
             return
-        await self._app({**scope, USER_KEY: name}, receive, send)
+        rest = [(n, value) for n, value in scope["headers"] if n.lower() not in (b"authorization", b"cookie")]
+        await self._app({**scope, USER_KEY: name, "headers": rest}, receive, send)
 
     def _name_of(self, token: str) -> str | None:
         """The user of a token; every token is compared to its end, so the time taken tells nothing."""

@@ -16,7 +16,6 @@ router = APIRouter()
 def infer(
     background_tasks: BackgroundTasks,
     image: str = "",
-    session_id: str = "",
     params: str = Form("{}"),
     file: UploadFile = NO_FILE,
     label: UploadFile = NO_FILE,
@@ -26,9 +25,14 @@ def infer(
     """Segments a study.
 
     Raises:
-        HTTPException: 422, `params` is no JSON object, or no image is named.
+        HTTPException: 422, `params` is no JSON object, no image is named, a file is sent, or the result is
+            to be DICOM SEG.
     """
     json_object(params)
-    if not image and file is None and not session_id:
+    if file is not None or label is not None:
+        raise HTTPException(422, "Files are not taken here: add the image to the datastore and name its id")
+    if not image:
         raise HTTPException(422, "No image is named: image must be the id of a study of the datastore")
-    return run_inference(background_tasks, MODEL, image, session_id, params, file, label, output)
+    if output == ResultType.dicom_seg:
+        raise HTTPException(422, "The result is not offered as DICOM SEG; save_as = final stores it as one")
+    return run_inference(background_tasks, MODEL, image, "", params, None, None, output)

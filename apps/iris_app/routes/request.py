@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from fastapi import Depends, File, HTTPException
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC
+
+from apps.iris_app.door.plain_json import plain_json
 
 PREFIX = settings.MONAI_LABEL_API_STR
 USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
@@ -21,7 +21,7 @@ def json_object(params: str) -> dict:
         HTTPException: 422, they are no JSON object; the host itself would fail.
     """
     try:
-        given = json.loads(params or "{}")
+        given = plain_json(params or "{}")
     except ValueError as error:
         raise HTTPException(422, f"params must be a JSON object: {error}") from error
     if not isinstance(given, dict):
