@@ -179,7 +179,7 @@ def test_an_uploaded_file_is_no_study(labelled, folder):
         response = requests.post(
             f"{labelled.url}/infer/in_context", files={"file": ("x.nii.gz", file), "params": (None, "{}")}
         )
-    assert response.status_code == 404
+    assert response.status_code == 422 and "Files are not taken here" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(
