@@ -50,7 +50,16 @@ def copy_prompt(label: LabelVolume, query: Volume, values: Sequence[int]) -> Cop
     for mapping in (_stretched, _centred):
         indices = [mapping(*axis) for axis in zip(shape, kept.shape, steps, strict=True)]
         copy = np.ascontiguousarray(from_canonical(_take(kept, indices), query.affine))
-        copies.append(replace(label, array=copy, affine=query.affine, source=query.source, layers=()))
+        copies.append(
+            replace(
+                label,
+                array=copy,
+                affine=query.affine,
+                source=query.source,
+                layers=(),
+                placement=query.placement,
+            )
+        )
     return CopiedPrompt(rescaled=copies[0], centred=copies[1])
 
 

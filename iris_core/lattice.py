@@ -2,31 +2,36 @@
 
 A label may list its axes in another order, carry rounding noise in its affine, or hold just the painted part
 of the image. All of that is a matter of reordering whole voxels. Anything else is another grid, and refused.
+A NIfTI header can state two places for its voxels; a label that lies at either of them belongs to the image.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from iris_core.errors import InputError
+from iris_core.placement import ITK, corner_voxels, voxels_apart
 from iris_core.volume import LabelVolume, Volume
 
 TOLERANCE_VOXELS = 0.1  # how far a corner of the label may lie from a voxel centre of the image
 
+log = logging.getLogger(__name__)
+
 
 def same_grid(a: Volume | LabelVolume, b: Volume | LabelVolume) -> bool:
     """Whether both have the same shape, and the same affine up to a tenth of a voxel at the corners."""
-    if a.shape != b.shape:
-        return False
-    corners = _corners(a.shape)
-    offset = corners @ (np.linalg.inv(b.affine) @ a.affine).T - corners
-    return bool(np.abs(offset).max() <= TOLERANCE_VOXELS)
+    return a.shape == b.shape and voxels_apart(a.affine, b.affine, a.shape) <= TOLERANCE_VOXELS
 
 
 def fit_label(label: LabelVolume, image: Volume) -> LabelVolume:
     """Brings a label onto its image's grid, voxel by voxel, never by interpolation.
+
+    Where the header of the image or of the label states more than one place, each of them is tried. A label
+    that fits elsewhere than where Iris places the image is taken, with a warning.
 
     Args:
         label: the segmentation as read.
@@ -39,24 +44,57 @@ def fit_label(label: LabelVolume, image: Volume) -> LabelVolume:
         InputError: the label lies on another grid, has another size (unless its format may hold a part of the
             image, `LabelVolume.partial`), or has foreground outside the image.
     """
-    if same_grid(label, image):
-        return replace(label, affine=image.affine)
     if label.partial and not label.values:  # Slicer stores a segmentation without voxels as a single one
         empty = np.zeros(image.shape, dtype=np.uint8)
-        return replace(label, array=empty, layers=(), affine=image.affine, partial=False)
-    move = np.linalg.inv(image.affine) @ label.affine  # label voxel -> image voxel
+        return _on(image, replace(label, array=empty, layers=()))
+    places = list(_places(label, image))
+    for part in (False, True) if label.partial else (False,):  # the whole grid at any place goes first
+        for from_label, from_image, name in places:
+            fitted = _fitted(label, np.linalg.inv(from_image) @ from_label, image, part)
+            if fitted is not None:
+                if name:
+                    log.warning("%s: lies on the image as %s places it; taken so", label.source, name)
+                return _on(image, fitted)
+    raise _other_grid(label, image)
+
+
+def _places(label: LabelVolume, image: Volume) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
+    """Affines of label and image that may belong together, and whose reading the image's is; "" where Iris'.
+
+    Formats that hold a part of the grid are ITK's own: there ITK's reading of the image comes first, since a
+    part can also fit at a wrong place by chance.
+    """
+    stated = {} if label.placement is None else label.placement.others
+    of_label = [label.affine, *stated.values()]
+    of_image = {"": image.affine, **({} if image.placement is None else image.placement.others)}
+    if label.partial and ITK in of_image:
+        of_image = {ITK: of_image[ITK], **of_image}
+    for name, from_image in of_image.items():
+        for from_label in of_label:
+            yield from_label, from_image, name
+
+
+def _fitted(label: LabelVolume, move: np.ndarray, image: Volume, part: bool) -> LabelVolume | None:
+    """The label's arrays on the image's grid; None where they do not lie on it.
+
+    Args:
+        label: the segmentation.
+        move: (4, 4), label voxel -> image voxel.
+        image: gives the shape.
+        part: the label may hold a part of the grid; else it must hold all of it.
+    """
     exact = np.rint(move)
     turn = exact[:3, :3]
     whole = all(np.array_equal(np.abs(turn).sum(axis=axis), [1, 1, 1]) for axis in (0, 1))
-    corners = _corners(label.shape)
+    corners = corner_voxels(label.shape)
     if not whole or np.abs(corners @ (move - exact).T).max() > TOLERANCE_VOXELS:
-        raise _other_grid(label, image)
+        return None
     order = tuple(int(axis) for axis in np.argmax(np.abs(turn), axis=1))  # label axis of every image axis
     flips = [axis for axis in range(3) if turn[axis, order[axis]] < 0]
     first = np.rint((corners @ exact.T)[:, :3].min(axis=0)).astype(int)
     turned_shape = tuple(label.shape[axis] for axis in order)
-    if not label.partial and (turned_shape != image.shape or first.any()):
-        raise _other_grid(label, image)
+    if not part and (turned_shape != image.shape or first.any()):
+        return None
 
     def moved(array: np.ndarray) -> np.ndarray:
         turned = np.flip(array.transpose(order), flips)
@@ -65,23 +103,17 @@ def fit_label(label: LabelVolume, image: Volume) -> LabelVolume:
         if (low < high).all():
             source = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
             full[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = turned[source]
-        if np.count_nonzero(full) != np.count_nonzero(array):
-            raise _other_grid(label, image)
         return full
 
-    return replace(
-        label,
-        array=moved(label.array),
-        layers=tuple(moved(layer) for layer in label.layers),
-        affine=image.affine,
-        partial=False,
-    )
+    array, layers = moved(label.array), tuple(moved(layer) for layer in label.layers)
+    pairs = zip((array, *layers), (label.array, *label.layers), strict=True)
+    if part and any(np.count_nonzero(new) != np.count_nonzero(old) for new, old in pairs):
+        return None
+    return replace(label, array=array, layers=layers)
 
 
-def _corners(shape: tuple[int, int, int]) -> np.ndarray:
-    """(8, 4): the homogeneous voxel coordinates of the corner voxels."""
-    ends = [(0, length - 1) for length in shape]
-    return np.array([(i, j, k, 1) for i in ends[0] for j in ends[1] for k in ends[2]], dtype=np.float64)
+def _on(image: Volume, label: LabelVolume) -> LabelVolume:
+    return replace(label, affine=image.affine, placement=image.placement, partial=False)
 
 
 def _other_grid(label: LabelVolume, image: Volume) -> InputError:

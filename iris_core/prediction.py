@@ -39,6 +39,12 @@ class Prediction:
     def overlapping_label(self) -> LabelVolume:
         """The label with masks that overlap kept in layers, for formats that can hold them."""
         values = sorted(self.label.names)
+        label = self.label
         return label_from_masks(
-            self.masks, values, self.label.affine, names=self.label.names, colors=self.label.colors
+            self.masks,
+            values,
+            label.affine,
+            names=label.names,
+            colors=label.colors,
+            placement=label.placement,
         )

@@ -59,7 +59,14 @@ def registration(
         holders[held] += 1
     share = carried / holders.clamp_min(1)[:, None, None, None]
     array = restore_label_map(share - 0.5, target.grid, values)
-    return replace(references[0][1], array=array, affine=query.affine, source=query.source, layers=())
+    return replace(
+        references[0][1],
+        array=array,
+        affine=query.affine,
+        source=query.source,
+        layers=(),
+        placement=query.placement,
+    )
 
 
 def _carried(moving: Prepared, masks: torch.Tensor, target: Prepared, seed: int) -> torch.Tensor:

@@ -46,7 +46,7 @@ def apply_task(
         found = {name: maps[name] for name in look.task.names}
         maps |= _closer(segmenter, look, image, modality, found, used)
     names, colors = {c.value: c.name for c in task.classes}, {c.value: c.color for c in task.classes}
-    label = LabelVolume(compete(list(maps.values())), image.affine, names, colors)
+    label = LabelVolume(compete(list(maps.values())), image.affine, names, colors, placement=image.placement)
     quality = {name: one.expected for name, one in maps.items()}
     warnings += [f"{info.name}: nothing found" for info in task.classes if info.value not in label.values]
     seconds = time.perf_counter() - started

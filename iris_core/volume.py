@@ -15,6 +15,7 @@ import numpy as np
 from iris_core.errors import InputError
 from iris_core.label_values import label_dtype, values_in
 from iris_core.orientation import canonical_affine, from_canonical, to_canonical
+from iris_core.placement import Placement
 
 Color = tuple[int, int, int]
 
@@ -35,6 +36,7 @@ class Volume:
         array: (I, J, K) float32, in the file's own voxel order.
         affine: (4, 4) float64, voxel -> RAS+ mm.
         source: the file or folder that it was read from.
+        placement: how its NIfTI header states its place; None for other files. Results copy it.
 
     Raises:
         InputError: the array is not 3D, or the affine has no inverse.
@@ -43,6 +45,7 @@ class Volume:
     array: np.ndarray
     affine: np.ndarray
     source: Path | None = None
+    placement: Placement | None = None
 
     def __post_init__(self) -> None:
         _check(self.array, self.affine, self.source)
@@ -70,6 +73,7 @@ class LabelVolume:
         source: the file that it was read from.
         layers: every layer, (I, J, K) integer, values unique over all layers; empty for a plain label map.
         partial: the format may hold just the painted part of the image's grid (.nrrd, DICOM SEG).
+        placement: how the NIfTI header of its file, or of the image it belongs to, states its place.
 
     Raises:
         InputError: the array is not 3D, or the affine has no inverse.
@@ -82,6 +86,7 @@ class LabelVolume:
     source: Path | None = None
     layers: tuple[np.ndarray, ...] = ()
     partial: bool = False
+    placement: Placement | None = None
 
     def __post_init__(self) -> None:
         _check(self.array, self.affine, self.source)
@@ -95,6 +100,15 @@ class LabelVolume:
     def spacing(self) -> tuple[float, float, float]:
         """Voxel size along (i, j, k) in mm."""
         return voxel_sizes(self.affine)
+
+    @property
+    def itk_affine(self) -> np.ndarray:
+        """The affine for a file that only ITK's viewers read: where ITK itself puts the voxels of the query.
+
+        It is `affine`, unless the query's NIfTI header is one that ITK reads differently.
+        """
+        stated = self.placement is not None and self.placement.places(self.shape, self.affine)
+        return self.placement.itk if stated else self.affine
 
     @cached_property
     def values(self) -> tuple[int, ...]:
@@ -131,6 +145,7 @@ def label_from_masks(
     *,
     names: Mapping[int, str] | None = None,
     colors: Mapping[int, Color] | None = None,
+    placement: Placement | None = None,
 ) -> LabelVolume:
     """A label that keeps overlapping masks, in as few layers as the masks need when taken in order.
 
@@ -140,6 +155,7 @@ def label_from_masks(
         affine: (4, 4), voxel -> RAS+ mm.
         names: value -> name.
         colors: value -> (R, G, B).
+        placement: of the image that the masks belong to.
     """
     dtype = label_dtype(max(values, default=0))
     layers: list[np.ndarray] = []
@@ -152,7 +168,9 @@ def label_from_masks(
             layers.append(home)
         home[mask] = value
     overlapping = tuple(layers) if len(layers) > 1 else ()
-    return LabelVolume(array, affine, dict(names or {}), dict(colors or {}), layers=overlapping)
+    return LabelVolume(
+        array, affine, dict(names or {}), dict(colors or {}), layers=overlapping, placement=placement
+    )
 
 
 def voxel_sizes(affine: np.ndarray) -> tuple[float, float, float]:
@@ -164,7 +182,7 @@ def voxel_sizes(affine: np.ndarray) -> tuple[float, float, float]:
 def canonical(volume: Volume) -> Volume:
     """The volume reordered to the closest RAS+ arrangement; only flips and permutations."""
     array = np.ascontiguousarray(to_canonical(volume.array, volume.affine))
-    return replace(volume, array=array, affine=canonical_affine(volume.affine, volume.shape))
+    return replace(volume, array=array, affine=canonical_affine(volume.affine, volume.shape), placement=None)
 
 
 def uncanonical(array: np.ndarray, affine: np.ndarray) -> np.ndarray:

@@ -12,18 +12,24 @@ from iris_core.volume_io.suffix import NIFTI, suffix_of
 
 
 def readable_by_nnunet(path: Path) -> bool:
-    """Whether nnU-Net's reader, which reorients, takes the file: NIfTI with three axes."""
+    """Whether nnU-Net's reader, which reorients, takes the file: NIfTI with three axes, sizes in mm."""
     import nibabel as nib
 
-    return suffix_of(path) in NIFTI and nib.load(path).ndim == 3
+    if suffix_of(path) not in NIFTI:
+        return False
+    image = nib.load(path)
+    return image.ndim == 3 and image.header.get_xyzt_units()[0] in ("mm", "unknown")
 
 
 def header_of(path: Path) -> Volume:
     """A NIfTI file's grid in its own order; the array is a stand-in that takes no memory."""
     import nibabel as nib
 
+    from iris_core.volume_io.nifti_header import placement_of
+
     image = nib.load(path)
-    return Volume(np.broadcast_to(np.float32(0), image.shape[:3]), image.affine, path)
+    placement = placement_of(image, path)
+    return Volume(np.broadcast_to(np.float32(0), image.shape[:3]), placement.affine, path, placement)
 
 
 def write_image(image: Volume, path: Path) -> None:

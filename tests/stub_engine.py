@@ -82,9 +82,10 @@ class StubEngine:
             result[np.abs(image.array - mean) < CLOSE] = value
         names = {value: name for name, (value, _) in task.means.items()}
         masks = np.stack([np.abs(image.array - mean) < 5 * CLOSE for _, mean in task.means.values()])
-        layered = label_from_masks(masks, list(names), image.affine, names=names)
+        layered = label_from_masks(masks, list(names), image.affine, names=names, placement=image.placement)
         return SimpleNamespace(
-            label=LabelVolume(result, image.affine, names), quality={name: 1.0 for name in task.means},
+            label=LabelVolume(result, image.affine, names, placement=image.placement),
+            quality={name: 1.0 for name in task.means},
             overlapping_label=lambda: layered,
             references_used={name: ["reference"] for name in task.means}, seconds=0.01, warnings=[],
         )  # fmt: skip

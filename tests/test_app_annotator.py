@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from apps.iris_app.lib.options import Options, config
+from apps.iris_app.lib.reply import write_reply
 from apps.iris_app.lib.weights import weights_fingerprint
 from iris_core.errors import CheckpointError, InputError
 from iris_core.reference import Reference
@@ -257,3 +260,29 @@ def test_missing_or_broken_weights_are_told(tmp_path):
 
 def test_the_server_knows_the_fingerprint_without_loading_the_network(folder):
     assert weights_fingerprint(folder.weights) == folder.annotator().fingerprint
+
+
+@pytest.mark.parametrize("extension", [".nii.gz", ".nrrd"])
+def test_a_result_keeps_the_forms_codes_and_unit_of_its_study_down_to_the_reply(folder, extension):
+    path = folder.root / "case_2.nii.gz"
+    image = nib.load(path)
+    other = np.diag([2.0, 2.0, 2.0, 1.0])
+    other[:3, 3] = 30, -20, 10
+    in_metres = np.diag([1e-3, 1e-3, 1e-3, 1.0])
+    image.set_sform(in_metres @ image.affine, 4)
+    image.set_qform(in_metres @ other, 2)
+    image.header.set_xyzt_units("meter")
+    nib.save(image, path)
+    folder.label("case_1")
+    folder.refresh()
+    reply = Path(write_reply(annotate(folder, "case_2"), {"result_extension": extension}))
+    try:
+        seen, query = (sitk.ReadImage(str(file)) for file in (reply, path))
+        assert np.allclose(seen.GetOrigin(), query.GetOrigin(), atol=1e-3)
+        assert np.allclose(seen.GetSpacing(), query.GetSpacing(), atol=1e-3)
+        assert np.allclose(seen.GetDirection(), query.GetDirection(), atol=1e-3)
+        if extension == ".nii.gz":
+            assert (nib.load(reply).header["sform_code"], nib.load(reply).header["qform_code"]) == (4, 2)
+            assert np.array_equal(nib.load(reply).affine, nib.load(path).affine)
+    finally:
+        reply.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 
@@ -20,6 +21,7 @@ class Console:
         self.quiet = quiet
         self.warnings: list[str] = []
         self._said: set[str] = set()
+        _keep_warnings_in(self.warnings)
 
     def note(self, message: str) -> None:
         """Says something on stderr, unless quiet; a bar that is shown moves down."""
@@ -71,3 +73,25 @@ class Console:
                 bar = None
 
         return step
+
+
+class _Keeper(logging.Handler):
+    """Adds what the readers of files warn of to a list; the log shows it by itself."""
+
+    def __init__(self, warnings: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.warnings = warnings
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+
+def _keep_warnings_in(warnings: list[str]) -> None:
+    """Lets a list, in place of that of an earlier run, receive what is logged about files."""
+    for name in ("iris_core.volume_io", "iris_core.lattice"):
+        log = logging.getLogger(name)
+        for handler in [handler for handler in log.handlers if isinstance(handler, _Keeper)]:
+            log.removeHandler(handler)
+        log.addHandler(_Keeper(warnings))

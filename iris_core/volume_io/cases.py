@@ -8,7 +8,7 @@ from pathlib import Path
 
 from iris_core.errors import InputError
 from iris_core.volume_io.dicom import holds_dicom
-from iris_core.volume_io.suffix import READABLE, SEGMENTATION, suffix_of
+from iris_core.volume_io.suffix import PAIR, READABLE, SEGMENTATION, suffix_of
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,12 @@ def list_cases(folder: str | Path, *, channel: int | None = None) -> list[Case]:
 def _is_image(path: Path) -> bool:
     if path.name.startswith("."):
         return False
+    if path.is_dir():
+        return holds_dicom(path)
     suffix = suffix_of(path)
-    return holds_dicom(path) if path.is_dir() else suffix in READABLE and suffix not in SEGMENTATION
+    if suffix == PAIR[1] and path.with_suffix(PAIR[0]).is_file():
+        return False  # the voxels of a pair, which its header stands for
+    return suffix in READABLE and suffix not in SEGMENTATION
 
 
 def _choose(name: str, files: dict[int, list[Path]], folder: Path, channel: int | None) -> Path:

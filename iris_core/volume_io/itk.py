@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,16 @@ import numpy as np
 
 from iris_core.errors import InputError
 from iris_core.volume_io.atomic import atomic_path
-from iris_core.volume_io.suffix import META, suffix_of
+from iris_core.volume_io.suffix import META, NRRD, suffix_of
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
+#: The spaces of an NRRD header that ITK turns to its own.
+KNOWN_SPACES = ("left-posterior-superior", "right-anterior-superior", "left-anterior-superior")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+log = logging.getLogger(__name__)
 
 
 def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -28,7 +33,11 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         InputError: the file cannot be read, or is 2D.
     """
-    return to_array(read(path), path)
+    image = read(path)
+    space = image.GetMetaData("NRRD_space") if image.HasMetaDataKey("NRRD_space") else ""
+    if suffix_of(path) in NRRD and space not in KNOWN_SPACES:
+        log.warning("%s: states no anatomical space; left and right are a guess (ITK's: x to the left)", path)
+    return to_array(image, path)
 
 
 def read(path: Path) -> sitk.Image:
@@ -55,6 +64,23 @@ def read(path: Path) -> sitk.Image:
         ) from error
 
 
+def place_of(path: Path) -> np.ndarray | None:
+    """Where ITK puts the voxels of a file: (4, 4), voxel -> RAS+ mm; None where it cannot read the header."""
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        with quiet():
+            reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    dimension = reader.GetDimension()
+    if dimension < 3:
+        return None
+    return _ras(reader.GetDirection(), reader.GetSpacing(), reader.GetOrigin(), dimension)
+
+
 def to_array(image: sitk.Image, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """A SimpleITK image as array (I, J, K) or (I, J, K, channels), and affine (4, 4), voxel -> RAS+ mm."""
     import SimpleITK as sitk
@@ -64,11 +90,15 @@ def to_array(image: sitk.Image, path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise InputError("is a 2D image", where=path, expected="a volume", found=f"size {image.GetSize()}")
     array = sitk.GetArrayFromImage(image)  # (..., k, j, i) or (..., k, j, i, channels)
     array = array.transpose(*reversed(range(dimension)), *range(dimension, array.ndim))
+    return array, _ras(image.GetDirection(), image.GetSpacing(), image.GetOrigin(), dimension)
+
+
+def _ras(direction: tuple, spacing: tuple, origin: tuple, dimension: int) -> np.ndarray:
+    """The affine (4, 4), voxel -> RAS+ mm, of the first three of ITK's axes."""
     affine = np.eye(4)
-    direction = np.reshape(image.GetDirection(), (dimension, dimension))[:3, :3]
-    affine[:3, :3] = direction * np.asarray(image.GetSpacing()[:3])
-    affine[:3, 3] = image.GetOrigin()[:3]
-    return array, LPS_TO_RAS @ affine
+    affine[:3, :3] = np.reshape(direction, (dimension, dimension))[:3, :3] * np.asarray(spacing[:3])
+    affine[:3, 3] = origin[:3]
+    return LPS_TO_RAS @ affine
 
 
 def from_array(array: np.ndarray, affine: np.ndarray) -> sitk.Image:

@@ -10,42 +10,46 @@ import numpy as np
 
 from iris_core.errors import InputError
 from iris_core.label_values import refuse_image, whole_numbers
+from iris_core.placement import Placement
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import dicom, dicom_label, itk, mgh, nifti, seg_nrrd
+from iris_core.volume_io.body_size import refuse_wrong_unit
 from iris_core.volume_io.label_header import label_table, why_no_image
 from iris_core.volume_io.label_table import LabelTable
 from iris_core.volume_io.not_an_image import NotAnImage
 from iris_core.volume_io.one_label import one_label
-from iris_core.volume_io.suffix import META, MGH, NIFTI, NRRD, READABLE, SEGMENTATION, suffix_of
+from iris_core.volume_io.suffix import META, MGH, NIFTI, NRRD, PAIR, READABLE, SEGMENTATION, suffix_of
 
 
 def read_image(path: str | Path, *, channel: int | None = None) -> Volume:
     """Reads a scalar 3D image.
 
     Args:
-        path: .nii, .nii.gz, .mgz, .nrrd, .mha, .mhd, or a folder that holds one DICOM series.
+        path: .nii, .nii.gz, .hdr with .img, .mgz, .nrrd, .mha, .mhd, or a folder that holds one DICOM series.
         channel: which channel of a multi-channel file to take, from 0; a file of one channel that no number
             in its name contradicts is taken as it is.
 
     Raises:
         NotAnImage: the file's header says that it is a segmentation, one of Iris' own for instance.
         InputError: no such file, unreadable, not 3D, several channels and none chosen, a value that is NaN or
-            infinite, the same value everywhere, or an affine without an inverse.
+            infinite, the same value everywhere, an affine without an inverse, or voxel sizes that no scan of
+            a body has.
     """
     path = _existing(path)
     if why := why_no_image(path):
         raise NotAnImage(why, where=path, remedy="give the image that it was made of")
-    array, affine = dicom.load(path) if path.is_dir() else _load(path)
+    array, affine, placement = (*dicom.load(path), None) if path.is_dir() else _load(path)
     array = _one_channel(array, path, channel)
     if np.iscomplexobj(array):
         raise InputError("holds complex numbers", where=path, remedy="save the magnitude as its own file")
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(array, dtype=np.float32)
-    volume = Volume(array, affine, path)
+    volume = Volume(array, affine, path, placement)
     if min(volume.shape) < 2:
         raise InputError(
             "is a 2D image", where=path, expected="at least 2 slices", found=f"shape {array.shape}"
         )
+    refuse_wrong_unit(volume)
     broken = array.size - int(np.isfinite(array).sum())
     if broken:
         raise InputError(
@@ -83,11 +87,12 @@ def read_label(path: str | Path, *, labels: Mapping[int, str] | None = None) -> 
     table = label_table(path) or LabelTable()
     if suffix in SEGMENTATION or (suffix in (*NRRD, *META) and table.names):
         return seg_nrrd.load(path, names)
-    array, affine = _load(path)
+    array, affine, placement = _load(path)
     array = whole_numbers(one_label(array, path), path)
     refuse_image(array, path)
     names = {**table.names, **names}
-    return LabelVolume(array, affine, names, dict(table.colors), source=path, partial=suffix in NRRD)
+    colors, partial = dict(table.colors), suffix in NRRD
+    return LabelVolume(array, affine, names, colors, source=path, partial=partial, placement=placement)
 
 
 def _existing(path: str | Path) -> Path:
@@ -97,7 +102,8 @@ def _existing(path: str | Path) -> Path:
     return path
 
 
-def _load(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _load(path: Path) -> tuple[np.ndarray, np.ndarray, Placement | None]:
+    """Array, affine in mm, and what a NIfTI header says of the place."""
     suffix = suffix_of(path)
     if not suffix:
         remedy = "give the folder of the series" if path.suffix.lower() in (".dcm", ".ima", "") else None
@@ -107,9 +113,10 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray]:
             expected=f"{', '.join(READABLE)} or a folder with one DICOM series",
             remedy=remedy,
         )
-    if suffix in MGH:
-        return mgh.load(path)
-    return nifti.load(path) if suffix in NIFTI else itk.load(path)
+    if suffix in (*NIFTI, *PAIR):
+        array, placement = nifti.load(path)
+        return array, placement.affine, placement
+    return (*(mgh.load(path) if suffix in MGH else itk.load(path)), None)
 
 
 def _one_channel(array: np.ndarray, path: Path, channel: int | None) -> np.ndarray:

@@ -95,7 +95,7 @@ def save(label: LabelVolume, path: Path) -> None:
     """
     layers = [whole_numbers(layer, path) for layer in label.layers or (label.array,)]
     array = np.stack(layers, axis=-1) if len(layers) > 1 else layers[0]
-    image = itk.from_array(array, label.affine)
+    image = itk.from_array(array, label.itk_affine)
     for key, text in segment_fields(label, layers).items():
         image.SetMetaData(key, " ".join(text.split()))
     with atomic_path(path) as hidden:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 NIFTI = (".nii.gz", ".nii")
+PAIR = (".hdr", ".img")  # NIfTI in two files: header and voxels
 MGH = (".mgz", ".mgh")  # FreeSurfer's
 SEGMENTATION = (".seg.nrrd",)
 NRRD = (".nrrd", ".nhdr")
 META = (".mha", ".mhd")
-READABLE = (*NIFTI, *MGH, *SEGMENTATION, *NRRD, *META)
+READABLE = (*NIFTI, *PAIR, *MGH, *SEGMENTATION, *NRRD, *META)
 WRITABLE = (*NIFTI, *SEGMENTATION, ".nrrd", ".mha")
 
 

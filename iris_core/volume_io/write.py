@@ -23,6 +23,9 @@ def write_label(label: LabelVolume, path: str | Path) -> None:
     (`iris_core.volume_io.label_table`), NRRD and MetaImage in Slicer's segment fields. Overlapping layers are
     kept in .seg.nrrd alone.
 
+    NIfTI takes over the numbers of the query's own header where `label.placement` holds them. Other formats
+    place the voxels where ITK's viewers show the query.
+
     Args:
         label: what to write.
         path: .nii, .nii.gz, .nrrd, .seg.nrrd or .mha; missing folders are made.
@@ -42,7 +45,7 @@ def write_label(label: LabelVolume, path: str | Path) -> None:
         log.warning("%s: overlapping structures cover each other here; .seg.nrrd keeps them apart", path)
     array = whole_numbers(label.array, path)
     if suffix in NIFTI:
-        nifti.save(array, label.affine, path, table=LabelTable.of(label))
+        nifti.save(array, label.affine, path, placement=label.placement, table=LabelTable.of(label))
     else:
         flat = replace(label, layers=())
-        itk.save(array, label.affine, path, seg_nrrd.segment_fields(flat, [array], list(label.names)))
+        itk.save(array, label.itk_affine, path, seg_nrrd.segment_fields(flat, [array], list(label.names)))

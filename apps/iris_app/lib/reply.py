@@ -44,7 +44,7 @@ def write_reply(result: Result, request: Mapping[str, object]) -> str:
 
     array = label.array.astype(_dtype(request.get("result_dtype"), label.array))
     compress = str(request.get("result_compress", "true")).lower() != "false"
-    sitk.WriteImage(from_array(array, label.affine), str(Path(name)), useCompression=compress)
+    sitk.WriteImage(from_array(array, label.itk_affine), str(Path(name)), useCompression=compress)
     return name
 
 
