@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from iris_core.errors import InputError, IrisError
-from iris_core.volume_io import Case, case_name, list_cases
+from iris_core.volume_io import Case, LeftOut, NotAnImage, case_name, survey
+from iris_core.volume_io.cases import Listing
 from iris_core.volume_io.suffix import WRITABLE, suffix_of
 
 LOG = logging.getLogger(__name__)
@@ -37,12 +38,16 @@ class Plan:
         kept: jobs left alone because their result is there already.
         references: jobs left alone because their file is a reference's image or label.
         folder: True for a batch, False for one file.
+        left_out: what else lies in the query's folder, each with the reason why it is no image.
+        refused: cases that fail before any work, because their file is in doubt.
     """
 
     jobs: tuple[Job, ...]
     kept: tuple[Job, ...] = ()
     references: tuple[Job, ...] = ()
     folder: bool = False
+    left_out: tuple[LeftOut, ...] = ()
+    refused: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class Outcome:
         job: the job.
         seconds: wall time, reading and writing included.
         failure: why there is no result, or None.
+        left_out: why the file turned out to be no image, or None; that is no failure.
         details: what the case's own work returned, for the report.
     """
 
@@ -60,6 +66,7 @@ class Outcome:
     seconds: float
     failure: str | None = None
     details: dict = field(default_factory=dict)
+    left_out: str | None = None
 
 
 def plan_run(
@@ -87,12 +94,20 @@ def plan_run(
         suffix: of every result; None: that of its query.
 
     Raises:
-        InputError: no such query, no place to write, or an output that is one of the inputs.
+        InputError: no such query, nothing in it that could be segmented, no place to write, or an output that
+            is one of the inputs.
     """
     query, output = Path(query), Path(output)
     if not query.exists():
         raise InputError("no such file or folder", where=query, remedy="check --query")
-    cases = list_cases(query, channel=channel) if query.is_dir() else [Case(case_name(query), query)]
+    labelled = frozenset(Path(path).resolve() for path in references)
+    if query.is_dir():
+        listing = survey(query, channel=channel, apart=labelled)
+    else:
+        listing = Listing((Case(case_name(query), query),))
+    if listing.refused and not (listing.cases or listing.apart):
+        raise listing.refused[0].error
+    cases = [*listing.cases, *listing.apart]
     one = len(cases) == 1 and (cases[0].path == query)
     into_folder = not one or output.is_dir() or not suffix_of(output)
     _refuse_unfit_output(output, query, folder=not one)
@@ -104,18 +119,28 @@ def plan_run(
         for case, name in zip(cases, names, strict=True)
     ]
     _refuse_overwriting_inputs(jobs, [*inputs, *references, *(case.path for case in cases)])
-    labelled = {Path(path).resolve() for path in references} if not one else set()
-    skipped = [job for job in jobs if job.query.resolve() in labelled]
-    others = [job for job in jobs if job not in skipped]
+    others, skipped = jobs[: len(listing.cases)], jobs[len(listing.cases) :]
     kept = [job for job in others if job.output.exists() and not overwrite]
     require_writable(output if into_folder else output.parent)
-    return Plan(tuple(job for job in others if job not in kept), tuple(kept), tuple(skipped), folder=not one)
+    return Plan(
+        tuple(job for job in others if job not in kept),
+        tuple(kept),
+        tuple(skipped),
+        folder=not one,
+        left_out=tuple(_named_output(entry, output) for entry in listing.left_out),
+        refused=tuple(
+            Outcome(Job(entry.name, entry.paths[0], output), 0.0, str(entry.error))
+            for entry in listing.refused
+        ),
+    )
 
 
 def run_jobs(
     jobs: Sequence[Job], work: Callable[[Job], dict], *, done: Callable[[Outcome], None] = lambda _: None
 ) -> list[Outcome]:
     """Works through the jobs one by one; a job that raises is named in its outcome and the next one starts.
+
+    A file that turns out to be a segmentation is left out, which is no failure.
 
     Args:
         jobs: what to do.
@@ -124,15 +149,17 @@ def run_jobs(
     """
     outcomes = []
     for job in jobs:
-        started, failure, details = time.perf_counter(), None, {}
+        started, failure, left_out, details = time.perf_counter(), None, None, {}
         try:
             details = work(job)
+        except NotAnImage as error:
+            left_out = error.what
         except IrisError as error:
             failure = str(error)
         except Exception as error:
             LOG.debug("case %s failed", job.name, exc_info=error)
             failure = f"{job.query}: unexpected {type(error).__name__}: {' '.join(str(error).split())}"
-        outcomes.append(Outcome(job, time.perf_counter() - started, failure, details))
+        outcomes.append(Outcome(job, time.perf_counter() - started, failure, details, left_out))
         done(outcomes[-1])
     return outcomes
 
@@ -156,6 +183,13 @@ def require_writable(folder: str | Path) -> None:
         raise InputError(
             "cannot be written to", where=folder, found=error.strerror, remedy="choose another --output"
         ) from None
+
+
+def _named_output(entry: LeftOut, output: Path) -> LeftOut:
+    """What is left out, with a better reason where it is the folder of the results."""
+    if entry.path.is_dir() and output.resolve() == entry.path.resolve():
+        return LeftOut(entry.path, "is the folder of the results")
+    return entry
 
 
 def _refuse_unfit_output(output: Path, query: Path, *, folder: bool) -> None:

@@ -14,7 +14,6 @@ FLOAT_NOISE = 1e-4  # what slope and intercept leave behind; not worth a word
 TOLERANCE = 0.02  # how far from a whole number a value may lie; a scaled header of 8 bits errs by less
 MANY = 64  # different values above which a label is looked at as if it were an image
 SMALLEST_IMAGE = 1000  # voxels below which nothing is taken for an image
-ROUGH = 0.5  # share of neighbours with different values above which many values are an image's
 
 log = logging.getLogger(__name__)
 
@@ -49,21 +48,6 @@ def whole_numbers(array: np.ndarray, path: Path | None = None) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=label_dtype(int(high)))
 
 
-def refuse_image(array: np.ndarray, path: Path | None = None) -> None:
-    """Refuses whole numbers that are an image's: many different ones, and neighbours that seldom agree.
-
-    Args:
-        array: (I, J, K, ...) whole numbers from 0 on.
-        path: the file that the error names.
-
-    Raises:
-        InputError: it is an image.
-    """
-    count = len(values_in(array))
-    if count > MANY and array.size >= SMALLEST_IMAGE and roughness(array) > ROUGH:
-        raise _is_the_image(count, path)
-
-
 def label_dtype(largest: int) -> np.dtype:
     """The smallest type of uint8, uint16 and int32 that holds the value."""
     for dtype in (np.uint8, np.uint16):
@@ -81,24 +65,6 @@ def values_in(array: np.ndarray) -> list[int]:
         occurs[array] = True
         return np.flatnonzero(occurs).tolist()
     return np.unique(array).tolist()
-
-
-def roughness(array: np.ndarray) -> float:
-    """Share of the neighbouring voxels with different values, among those that are not both 0.
-
-    Structures are even inside, so a label map stays far below one half; an image lies far above.
-
-    Args:
-        array: (I, J, K, ...) numbers.
-    """
-    different = shown = 0
-    for axis in range(3):
-        first, second = (
-            np.take(array, range(start, array.shape[axis] - 1 + start), axis) for start in (0, 1)
-        )
-        different += int(np.count_nonzero(first != second))
-        shown += int(np.count_nonzero((first != 0) | (second != 0)))
-    return different / shown if shown else 0.0
 
 
 def _rounded(array: np.ndarray, path: Path | None) -> np.ndarray:
@@ -131,7 +97,7 @@ def _rounded(array: np.ndarray, path: Path | None) -> np.ndarray:
             remedy=f"save where it is above one half, e.g. {nibabel_command(path, '(a > 0.5)')}",
         )
     if count > MANY and array.size >= SMALLEST_IMAGE:
-        raise _is_the_image(count, path)
+        raise is_the_image(count, path)
     raise InputError(
         "is not a label map",
         where=path,
@@ -159,7 +125,8 @@ def _different(array: np.ndarray) -> int:
     return len(np.unique(array))
 
 
-def _is_the_image(count: int, path: Path | None) -> InputError:
+def is_the_image(count: int, path: Path | None) -> InputError:
+    """The refusal of an image in the place of a label. Args: count: of its different values; path."""
     return InputError(
         "is not a label map",
         where=path,

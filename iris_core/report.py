@@ -11,7 +11,7 @@ from pathlib import Path
 
 from iris_core.errors import InputError
 from iris_core.folder_run import Job, Outcome, Plan
-from iris_core.volume_io import atomic_path
+from iris_core.volume_io import LeftOut, atomic_path
 
 NOTICE = "Research use, not a medical device."
 DISTRIBUTIONS = (
@@ -54,11 +54,25 @@ class RunReport:
     @property
     def failures(self) -> list[Outcome]:
         """The cases without a result."""
-        return [outcome for outcome in self.outcomes if outcome.failure]
+        return [outcome for outcome in (*self.plan.refused, *self.outcomes) if outcome.failure]
+
+    @property
+    def tried(self) -> int:
+        """How many cases were to be segmented."""
+        return len(self.plan.refused) + len(self.outcomes)
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        """What was not segmented though it lay among the queries, with the reason."""
+        plan = self.plan
+        known = [LeftOut(job.query, "is a reference") for job in plan.references]
+        known += [LeftOut(job.query, "has a result already, which is kept") for job in plan.kept]
+        found = [LeftOut(one.job.query, one.left_out) for one in self.outcomes if one.left_out]
+        return sorted([*plan.left_out, *known, *found], key=lambda entry: entry.path)
 
     def as_dict(self) -> dict:
         """Gives the manifest; plain JSON types only."""
-        cases = [_outcome_entry(outcome) for outcome in self.outcomes]
+        cases = [_outcome_entry(outcome) for outcome in (*self.plan.refused, *self.outcomes)]
         cases += [_left_entry(job, "kept: the result was there already") for job in self.plan.kept]
         cases += [_left_entry(job, "skipped: the file is a reference") for job in self.plan.references]
         return {
@@ -70,6 +84,7 @@ class RunReport:
             "task": self.task,
             "seconds": round(self.seconds, 3),
             "cases": sorted(cases, key=lambda case: case["name"]),
+            "left_out": [{"path": str(entry.path), "reason": entry.reason} for entry in self.left_out],
             "failures": [outcome.job.name for outcome in self.failures],
             "warnings": self.warnings,
         }
@@ -114,6 +129,8 @@ def refuse_as_record(path: Path, inputs: Sequence[Path]) -> None:
 
 
 def _outcome_entry(outcome: Outcome) -> dict:
+    if outcome.left_out:
+        return _left_entry(outcome.job, f"skipped: {outcome.left_out}")
     status = "failed" if outcome.failure else "done"
     entry = {
         "name": outcome.job.name,

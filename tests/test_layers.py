@@ -22,7 +22,7 @@ NEVER = {
 # Rooms of iris_core, bottom to top. A room imports its own layer and those before it.
 LAYERS = (
     # facts, arrays and files
-    {"errors", "config", "label_names", "label_values", "memory_reuse", "progress"},
+    {"errors", "config", "even_values", "label_names", "label_values", "memory_reuse", "progress"},
     {"orientation", "placement", "lattice", "volume", "volume_io", "raw_dataset"},
     # the network
     {"embedding", "model", "windows"},

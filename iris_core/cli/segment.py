@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         IrisError: wrong use or bad input.
     """
     from iris_core.cli.console import Console
+    from iris_core.cli.left_out import announce
     from iris_core.folder_run import Outcome, Plan, plan_run, run_jobs
     from iris_core.report import RunReport
 
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         channel=arguments.channel,
         suffix=".seg.nrrd" if arguments.overlaps else None,
     )
-    _announce(plan, console)
+    announce(plan, console)
     report = RunReport(command=arguments.words, plan=plan, warnings=console.warnings)
     outcomes: list[Outcome] = []
     if plan.jobs:
@@ -114,6 +115,7 @@ def _refuse_what_does_not_fit(arguments: argparse.Namespace) -> None:
 def _prepare(arguments: argparse.Namespace, report, console):
     """Reads the references, loads the weights, makes the task; gives the function that does one job."""
     from iris_core.cli.engine import Engine, describe_task, task_line
+    from iris_core.cli.left_out import doubt_labels
     from iris_core.cli.references import check_classes, read_references
     from iris_core.volume_io import read_image, write_label
 
@@ -140,6 +142,7 @@ def _prepare(arguments: argparse.Namespace, report, console):
 
     def work(job) -> dict:
         image = read_image(job.query, channel=arguments.channel)
+        doubt_labels(image, console, folder=report.plan.folder)
         console.once(task_line(task))
         prediction = engine.apply(task, image, job.name)
         label = prediction.overlapping_label() if arguments.overlaps else prediction.label
@@ -165,18 +168,14 @@ def _picture(image, label, job) -> Path:
     return path
 
 
-def _announce(plan, console) -> None:
-    if plan.kept:
-        console.warn(f"{len(plan.kept)} results exist and are kept; --overwrite replaces them")
-    for job in plan.references:
-        console.warn(f"{job.query}: is a reference and is not segmented")
-
-
 def _tell(outcome, bar, console) -> None:
     if bar is not None:
         bar.update()
     if outcome.failure:
         console.note(f"{outcome.job.name}: failed: {outcome.failure}")
+        return
+    if outcome.left_out:
+        console.warn(f"{outcome.job.query} {outcome.left_out}; it is left out")
         return
     console.note(f"{outcome.job.output}  {outcome.seconds:.1f} s")
     for warning in outcome.details["warnings"]:
@@ -196,7 +195,7 @@ def _finish(report, arguments: argparse.Namespace, console) -> int:
         return 0
     names = ", ".join(outcome.job.name for outcome in report.failures)
     print(
-        f"iris segment: {len(report.failures)} of {len(report.outcomes)} cases failed: {names}",
+        f"iris segment: {len(report.failures)} of {report.tried} cases failed: {names}",
         file=sys.stderr,
     )
     return 1

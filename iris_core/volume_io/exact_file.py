@@ -7,7 +7,7 @@ from pathlib import Path
 import nibabel as nib
 from nibabel.filebasedimages import ImageFileError
 
-from iris_core.volume_io.suffix import MGH, suffix_of
+from iris_core.volume_io.suffix import MGH, PAIR, suffix_of
 
 HEADER_BYTES = 540  # of NIfTI-2, the longer one
 
@@ -21,6 +21,8 @@ def open_exactly(path: Path) -> nib.spatialimages.SpatialImage:
     suffix = suffix_of(path)
     if path.name.endswith(suffix) or not path.is_file():
         return nib.load(path)
+    if suffix in PAIR:
+        return _pair(path, suffix)
     with nib.openers.ImageOpener(path, "rb") as file:
         start = file.read(HEADER_BYTES)
     for kind in (nib.MGHImage,) if suffix in MGH else (nib.Nifti1Image, nib.Nifti2Image):
@@ -28,3 +30,16 @@ def open_exactly(path: Path) -> nib.spatialimages.SpatialImage:
             holder = nib.FileHolder(filename=str(path))
             return kind.from_file_map({"image": holder, "header": holder})
     raise ImageFileError("is of no kind that is known")
+
+
+def _pair(path: Path, suffix: str) -> nib.Nifti1Pair:
+    """A pair of which one file is named; the other one has the same name but for the suffix in any letters."""
+    wanted = PAIR[1 - PAIR.index(suffix)]
+    others = [one for one in path.parent.iterdir() if one.stem == path.stem and one.suffix.lower() == wanted]
+    if not others:
+        raise ImageFileError(f"the other file of the pair ({wanted}) is missing")
+    files = {suffix: path, wanted: others[0]}
+    holders = {
+        kind: nib.FileHolder(filename=str(files[part])) for kind, part in zip(("header", "image"), PAIR, strict=True)
+    }
+    return nib.Nifti1Pair.from_file_map(holders)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from iris_core.volume_io.exact_file import open_exactly
 from iris_core.volume_io.label_table import CODES, LabelTable, from_xml
 from iris_core.volume_io.nifti import UNREADABLE
-from iris_core.volume_io.suffix import NIFTI, suffix_of
+from iris_core.volume_io.suffix import NIFTI, PAIR, suffix_of
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Extension
@@ -28,7 +28,7 @@ def label_table(path: Path) -> LabelTable | None:
         None where the header holds no such table, or cannot be read (whoever reads the voxels will say so).
     """
     suffix = suffix_of(path)
-    if suffix in NIFTI:
+    if suffix in (*NIFTI, *PAIR):
         return _nifti_table(path)
     return _text_table(path) if suffix else None
 

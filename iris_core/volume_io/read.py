@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.label_values import refuse_image, whole_numbers
+from iris_core.even_values import refuse_image
+from iris_core.label_values import whole_numbers
 from iris_core.placement import Placement
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import dicom, dicom_label, itk, mgh, nifti, seg_nrrd

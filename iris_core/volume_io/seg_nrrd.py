@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.label_values import label_dtype, refuse_image, whole_numbers
+from iris_core.even_values import refuse_image
+from iris_core.label_values import label_dtype, whole_numbers
 from iris_core.volume import Color, LabelVolume
 from iris_core.volume_io import itk
 from iris_core.volume_io.atomic import atomic_path

@@ -1,0 +1,89 @@
+"""Why one entry of a folder is no image: the sentence that a run says of everything that it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from iris_core.volume_io.dicom import holds_dicom
+from iris_core.volume_io.dicom_label.kind import is_image, storage_class
+from iris_core.volume_io.label_header import why_no_image
+from iris_core.volume_io.suffix import READABLE, SEGMENTATION, suffix_of
+
+SLICE_SUFFIXES = ("", ".dcm", ".ima")  # of the files of a series; with another suffix DICOM's mark decides
+#: a series of its own: so many slices lie in a folder that image files beside them are something else
+SERIES = 2
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An entry of a folder that is not segmented. Args: path; reason: goes on after the path."""
+
+    path: Path
+    reason: str
+
+
+def why_left_out(path: Path) -> str | None:
+    """Why an entry of a folder of images is none; None for an image file and for a folder with a series."""
+    if path.name.startswith("."):
+        return "is hidden"
+    if not path.exists():
+        return "is a link that leads nowhere"
+    if path.is_dir():
+        return _why_no_series(path)
+    if not path.is_file():
+        return "is no file"
+    suffix = suffix_of(path)
+    if suffix in SEGMENTATION:
+        return why_no_image(path) or "is a segmentation, not an image"
+    if suffix in READABLE:
+        return why_no_image(path)
+    if storage_class(path) is not None:
+        return "is a DICOM file beside other images; a series needs a folder of its own"
+    return "is of no kind that is read as an image"
+
+
+def image_slices(entries: Sequence[Path]) -> int:
+    """How many of the files hold pixels of a DICOM image; counting ends where they make a series."""
+    count = 0
+    for path in entries:
+        if suffix_of(path) or path.name.startswith(".") or not path.is_file():
+            continue
+        uid = storage_class(path)
+        count += uid is not None and is_image(uid)
+        if count >= SERIES:
+            break
+    return count
+
+
+def beside_series(entries: Sequence[Path]) -> list[LeftOut]:
+    """The entries of a series' folder that are no part of it."""
+    found = [(path, _why_no_slice(path)) for path in entries]
+    return [LeftOut(path, reason) for path, reason in found if reason]
+
+
+def _why_no_slice(path: Path) -> str | None:
+    if path.name.startswith("."):
+        return "is hidden"
+    if path.is_dir():
+        return "is a folder beside a DICOM series, and the series is the image of its folder"
+    if suffix_of(path):
+        beside = "lies beside a DICOM series, and the series is the image of its folder"
+        return why_no_image(path) or beside
+    uid = storage_class(path)
+    if uid is None:
+        return None if path.suffix.lower() in SLICE_SUFFIXES else "is no DICOM file"
+    return None if is_image(uid) else "is a DICOM file without an image"
+
+
+def _why_no_series(path: Path) -> str | None:
+    try:
+        if holds_dicom(path):
+            return None
+        inside = sorted(path.iterdir())
+    except OSError as error:
+        return f"is a folder that cannot be opened ({error.strerror})"
+    if any(one.is_dir() or suffix_of(one) for one in inside if not one.name.startswith(".")):
+        return "is a folder without a DICOM series; what lies in it needs a run of its own"
+    return "is a folder without an image"
