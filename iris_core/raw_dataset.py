@@ -98,7 +98,8 @@ class RawDataset:
 
 
 def _in_folders(folder: Path, ending: str, channel: int) -> tuple[LabelledCase, ...]:
-    labels = sorted((folder / "labelsTr").glob(f"*{ending}"))
+    # a glob finds hidden files too: macOS leaves ._CASE.nii.gz beside CASE.nii.gz
+    labels = sorted(p for p in (folder / "labelsTr").glob(f"*{ending}") if p.name[:1] != ".")
     if not labels:
         raise InputError("no labels", where=folder / "labelsTr", expected=f"CASE{ending} files")
     cases = []

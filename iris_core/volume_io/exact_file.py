@@ -33,13 +33,11 @@ def open_exactly(path: Path) -> nib.spatialimages.SpatialImage:
 
 
 def _pair(path: Path, suffix: str) -> nib.Nifti1Pair:
-    """A pair of which one file is named; the other one has the same name but for the suffix in any letters."""
+    """A pair of which one file is named; the other has the same name, with the suffix in any letters."""
     wanted = PAIR[1 - PAIR.index(suffix)]
     others = [one for one in path.parent.iterdir() if one.stem == path.stem and one.suffix.lower() == wanted]
     if not others:
         raise ImageFileError(f"the other file of the pair ({wanted}) is missing")
     files = {suffix: path, wanted: others[0]}
-    holders = {
-        kind: nib.FileHolder(filename=str(files[part])) for kind, part in zip(("header", "image"), PAIR, strict=True)
-    }
-    return nib.Nifti1Pair.from_file_map(holders)
+    holders = {part: nib.FileHolder(filename=str(file)) for part, file in files.items()}
+    return nib.Nifti1Pair.from_file_map({"header": holders[PAIR[0]], "image": holders[PAIR[1]]})
