@@ -63,7 +63,7 @@ def test_slices_are_stacked_by_position_whatever_their_names_and_numbers(tmp_pat
 def test_several_series_in_a_folder_are_named_and_refused(tmp_path):
     save_series(tmp_path / "study", numbers())
     save_series(tmp_path / "study", numbers(5), series=2, name="T2 axial")
-    with pytest.raises(InputError, match=r"several DICOM series.*T1 \(10 files\).*T2 axial \(5 files\)"):
+    with pytest.raises(InputError, match=r"several DICOM series.*T1 \(10 files.*T2 axial \(5 files"):
         read_image(tmp_path / "study")
 
 

@@ -15,6 +15,7 @@ from iris_core.placement import Placement
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import dicom, dicom_label, itk, mgh, nifti, seg_nrrd
 from iris_core.volume_io.body_size import refuse_wrong_unit
+from iris_core.volume_io.dicom_label.kind import storage_class
 from iris_core.volume_io.label_header import label_table, why_no_image
 from iris_core.volume_io.label_table import LabelTable
 from iris_core.volume_io.not_an_image import NotAnImage
@@ -26,7 +27,8 @@ def read_image(path: str | Path, *, channel: int | None = None) -> Volume:
     """Reads a scalar 3D image.
 
     Args:
-        path: .nii, .nii.gz, .hdr with .img, .mgz, .nrrd, .mha, .mhd, or a folder that holds one DICOM series.
+        path: .nii, .nii.gz, .hdr with .img, .mgz, .nrrd, .mha, .mhd, a
+            DICOM file of several frames, or a folder that holds one DICOM series.
         channel: which channel of a multi-channel file to take, from 0; a file of one channel that no number
             in its name contradicts is taken as it is.
 
@@ -39,7 +41,7 @@ def read_image(path: str | Path, *, channel: int | None = None) -> Volume:
     path = _existing(path)
     if why := why_no_image(path):
         raise NotAnImage(why, where=path, remedy="give the image that it was made of")
-    array, affine, placement = (*dicom.load(path), None) if path.is_dir() else _load(path)
+    array, affine, placement = (*dicom.load(path), None) if _is_dicom(path) else _load(path)
     array = _one_channel(array, path, channel)
     if np.iscomplexobj(array):
         raise InputError("holds complex numbers", where=path, remedy="save the magnitude as its own file")
@@ -94,6 +96,10 @@ def read_label(path: str | Path, *, labels: Mapping[int, str] | None = None) -> 
     names = {**table.names, **names}
     colors, partial = dict(table.colors), suffix in NRRD
     return LabelVolume(array, affine, names, colors, source=path, partial=partial, placement=placement)
+
+
+def _is_dicom(path: Path) -> bool:
+    return path.is_dir() or (not suffix_of(path) and storage_class(path) is not None)
 
 
 def _existing(path: str | Path) -> Path:

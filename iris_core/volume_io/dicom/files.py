@@ -1,0 +1,126 @@
+"""The files of one DICOM series: found by what they hold, with or without DICOM's preamble."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iris_core.errors import InputError
+from iris_core.volume_io.dicom.kinds import describe_kind, holds_pixels
+from iris_core.volume_io.dicom_label.kind import storage_class
+from iris_core.volume_io.suffix import suffix_of
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+#: What pydicom raises on a damaged file.
+UNREADABLE = (
+    OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, NotImplementedError, struct.error,
+)  # fmt: skip
+LISTED = 3  # files that a message names
+
+log = logging.getLogger(__name__)
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Whether a DICOM file lies directly in a folder."""
+    return any(storage_class(path) is not None for path in _candidates(folder))
+
+
+def one_series(path: Path) -> dict[Path, Dataset]:
+    """The headers of the one image series in a folder or a file, without pixels, in the order of file names.
+
+    A file that is there twice (one SOP instance UID) counts once.
+
+    Raises:
+        InputError: there is no image, or images of several series; a file cannot be read.
+    """
+    files = _candidates(path) if path.is_dir() else [path]
+    headers = {file: header(file) for file in files if storage_class(file) is not None}
+    images = {file: one for file, one in headers.items() if holds_pixels(one)}
+    if not images:
+        raise _no_image(path, headers)
+    series: dict[str, dict[Path, Dataset]] = {}
+    for file, one in images.items():
+        series.setdefault(str(one.get("SeriesInstanceUID", "")), {})[file] = one
+    if len(series) > 1:
+        raise InputError(
+            "holds several DICOM series",
+            where=path,
+            expected="one series a folder",
+            found=", ".join(_describe(files) for files in series.values()),
+            remedy="put each series into a folder of its own, or give the file of a multi-frame one",
+        )
+    return _without_copies(images, path)
+
+
+def header(file: Path) -> Dataset:
+    """A file's elements up to its pixels.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    import pydicom
+
+    try:
+        return pydicom.dcmread(file, stop_before_pixels=True, force=True)
+    except UNREADABLE as error:
+        raise InputError(
+            "cannot be read as DICOM",
+            where=file,
+            found=str(error) or type(error).__name__,
+            remedy="the file is damaged or cut short; copy it again",
+        ) from error
+
+
+def named(files: list[Path] | tuple[Path, ...]) -> str:
+    """The names of the first files, and how many more there are."""
+    shown = ", ".join(file.name for file in files[:LISTED])
+    return shown if len(files) <= LISTED else f"{shown} and {len(files) - LISTED} more"
+
+
+def _candidates(folder: Path) -> list[Path]:
+    """Files that may be DICOM: not hidden, and of no other format's suffix."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith(".") and not suffix_of(path) and path.is_file()
+    ]
+
+
+def _without_copies(images: Mapping[Path, Dataset], path: Path) -> dict[Path, Dataset]:
+    kept: dict[str, Path] = {}
+    copies = []
+    for file, one in images.items():
+        uid = str(one.get("SOPInstanceUID", "")) or str(file)
+        if uid in kept:
+            copies.append(file)
+        else:
+            kept[uid] = file
+    if copies:
+        log.warning("%s: the same DICOM image is there more than once; left out: %s", path, named(copies))
+    return {file: images[file] for file in kept.values()}
+
+
+def _describe(files: Mapping[Path, Dataset]) -> str:
+    """A series in a message: its description, number of files and a file to know it by."""
+    first = next(iter(files))
+    name = str(files[first].get("SeriesDescription", "")).strip() or "without a name"
+    many = f"{len(files)} files, the first {first.name}" if len(files) > 1 else f"1 file, {first.name}"
+    return f"{name} ({many})"
+
+
+def _no_image(path: Path, headers: Mapping[Path, Dataset]) -> InputError:
+    kinds = {describe_kind(one): file for file, one in headers.items()}
+    if not kinds:
+        return InputError("holds no DICOM image series", where=path, expected="the files of one series")
+    what = " and ".join(kinds)
+    return InputError(
+        f"holds {what}, no image" if path.is_dir() else f"is {what}, not an image",
+        where=path,
+        expected="the files of one DICOM image series",
+        remedy="give the series that it belongs to; a segmentation can be given as the reference's label",
+    )

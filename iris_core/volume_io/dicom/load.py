@@ -1,0 +1,64 @@
+"""Reading one DICOM series as one volume in its place, its values rescaled slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from iris_core.errors import InputError
+from iris_core.volume_io.dicom.files import one_series
+from iris_core.volume_io.dicom.frame import Frame, frames_of
+from iris_core.volume_io.dicom.pixels import stored_values
+from iris_core.volume_io.dicom.stack import stack
+from iris_core.volume_io.itk import LPS_TO_RAS
+
+
+def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Reads the one image series of a folder, or of one file; frames in the order of their positions.
+
+    Every frame's stored values are rescaled by its own slope and intercept. How a viewer should show them
+    (window, MONOCHROME1) does not matter. Segmentations, structure sets, reports and other objects without an
+    image of their own are passed over where an image lies beside them.
+
+    Args:
+        path: a folder, or a DICOM file; of a folder the files directly in it count.
+
+    Returns:
+        (I, J, K) float32; affine (4, 4) float64, voxel -> RAS+ mm; k runs along the normal of the slices.
+
+    Raises:
+        InputError: no image series, several of them, a single slice, colour, or frames that do not make one
+            even, upright volume; or files that cannot be read.
+    """
+    headers = one_series(path)
+    frames = [frame for file, header in headers.items() for frame in frames_of(header, file)]
+    ordered, affine = stack(frames, path)
+    return _values(ordered, path), LPS_TO_RAS @ affine
+
+
+def _values(frames: Sequence[Frame], path: Path) -> np.ndarray:
+    """(I, J, K) float32: each frame's stored values by its own slope and intercept."""
+    rows, columns = frames[0].size
+    array = np.empty((columns, rows, len(frames)), dtype=np.float32)
+    places: dict[Path, list[int]] = {}
+    for k, frame in enumerate(frames):
+        places.setdefault(frame.file, []).append(k)
+    for file, planes in places.items():
+        stored = stored_values(file)
+        for k in planes:
+            frame = frames[k]
+            if frame.index >= len(stored) or stored.shape[1:] != frame.size:
+                raise InputError(
+                    "has fewer pixels than its header states",
+                    where=file,
+                    expected=f"frame {frame.index + 1} of {rows} x {columns}",
+                    found=f"shape {stored.shape}",
+                    remedy="the file is damaged or cut short; copy it again",
+                )
+            plane = stored[frame.index].T
+            if (frame.slope, frame.intercept) != (1.0, 0.0):
+                plane = plane * frame.slope + frame.intercept
+            array[:, :, k] = plane
+    return array

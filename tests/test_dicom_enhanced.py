@@ -1,0 +1,207 @@
+"""Laws of an enhanced multi-frame file: each frame has the place and the values of its functional groups."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dicom_files import ENHANCED_CT, numbers, plane, rescaled, write_enhanced
+from test_dicom_series import AXIAL, OBLIQUE
+
+from iris_core.errors import InputError
+from iris_core.volume_io import case_name, list_cases, read_image
+
+pytestmark = pytest.mark.dicom
+
+SHUFFLED = (3, 0, 9, 1, 7, 5, 2, 8, 6, 4)
+
+
+@pytest.mark.parametrize("affine", [AXIAL, OBLIQUE], ids=["axial", "oblique"])
+@pytest.mark.parametrize(
+    "order", [None, SHUFFLED, range(9, -1, -1)], ids=["in order", "shuffled", "backwards"]
+)
+def test_frames_are_put_in_the_order_of_their_places(tmp_path, affine, order):
+    volume = read_image(write_enhanced(tmp_path / "mr.dcm", numbers(), affine, order=order))
+    assert np.array_equal(volume.array, numbers())
+    assert np.allclose(volume.affine, affine, atol=1e-4)
+
+
+def test_an_enhanced_file_is_read_by_name_in_its_folder_and_without_a_suffix(tmp_path):
+    (tmp_path / "study").mkdir()
+    file = write_enhanced(tmp_path / "study" / "mr.dcm", numbers(), AXIAL)
+    assert np.array_equal(read_image(tmp_path / "study").array, numbers())
+    assert [case.path for case in list_cases(tmp_path / "study")] == [tmp_path / "study"]
+    assert case_name(file) == "mr"
+    plain = file.rename(tmp_path / "IM0001")
+    assert np.array_equal(read_image(plain).array, numbers())
+
+
+def test_positions_rounded_by_the_scanner_are_even_enough(tmp_path):
+    def rounded(group, number):
+        position = group.PlanePositionSequence[0]
+        noise = np.random.default_rng(number).uniform(-0.005, 0.005, 3)
+        position.ImagePositionPatient = [
+            float(f"{p:.4f}") for p in np.array(position.ImagePositionPatient) + noise
+        ]
+
+    volume = read_image(
+        write_enhanced(tmp_path / "ct.dcm", numbers(), AXIAL, sop_class=ENHANCED_CT, frame=rounded)
+    )
+    assert np.array_equal(volume.array, numbers()) and np.allclose(volume.affine, AXIAL, atol=0.01)
+
+
+def test_every_frame_has_its_own_rescaling(tmp_path):
+    slopes, intercepts = np.linspace(0.5, 2, 10), np.linspace(-100, 100, 10)
+
+    def own(group, number):
+        rescaled(group, slopes[SHUFFLED[number]], intercepts[SHUFFLED[number]])
+
+    volume = read_image(write_enhanced(tmp_path / "mr.dcm", numbers(), AXIAL, order=SHUFFLED, frame=own))
+    assert np.allclose(volume.array, numbers() * slopes + intercepts, rtol=1e-5)
+
+
+def test_a_shared_rescaling_counts_for_all_frames(tmp_path):
+    file = write_enhanced(tmp_path / "ct.dcm", numbers(), AXIAL, shared=lambda g, _: rescaled(g, 2.0, -1024))
+    assert np.array_equal(read_image(file).array, 2 * numbers().astype(np.float32) - 1024)
+
+
+def test_orientation_and_pixel_sizes_may_stand_in_each_frame(tmp_path):
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    def own(group, _):
+        measures, orientation = Dataset(), Dataset()
+        (_, orientation.ImageOrientationPatient), spacing = plane(OBLIQUE, 0)
+        measures.PixelSpacing = spacing[:2]
+        group.PixelMeasuresSequence, group.PlaneOrientationSequence = (
+            Sequence([measures]),
+            Sequence([orientation]),
+        )
+
+    def emptied(group, _):
+        del group.PixelMeasuresSequence, group.PlaneOrientationSequence
+
+    file = write_enhanced(tmp_path / "mr.dcm", numbers(), OBLIQUE, shared=emptied, frame=own)
+    assert np.allclose(read_image(file).affine, OBLIQUE, atol=1e-4)
+
+
+def test_monochrome1_is_a_matter_of_display(tmp_path):
+    file = write_enhanced(
+        tmp_path / "mr.dcm", numbers(), AXIAL,
+        change=lambda d, _: setattr(d, "PhotometricInterpretation", "MONOCHROME1"),
+    )  # fmt: skip
+    assert np.array_equal(read_image(file).array, numbers())
+
+
+def test_compressed_frames_give_their_values(tmp_path):
+    import pydicom
+    import SimpleITK as sitk
+    from pydicom.encaps import encapsulate
+    from seg_files import save
+
+    try:
+        from pydicom.encaps import generate_frames
+    except ImportError:
+        from pydicom.encaps import generate_pixel_data_frame as generate_frames
+    values = np.abs(numbers((32, 24, 10)))
+    file = write_enhanced(tmp_path / "mr.dcm", values, AXIAL, shared=lambda g, _: rescaled(g, 0.5, 10))
+    streams = []
+    for k in range(10):
+        image = sitk.GetImageFromArray(np.ascontiguousarray(values[:, :, k].T).astype(np.uint16))
+        writer = sitk.ImageFileWriter()
+        writer.SetFileName(str(tmp_path / "one.dcm"))
+        writer.UseCompressionOn()
+        writer.SetCompressor("JPEGLS")
+        writer.Execute(image)
+        packed = pydicom.dcmread(tmp_path / "one.dcm")
+        streams.append(b"".join(generate_frames(packed.PixelData)))
+    dataset = pydicom.dcmread(file)
+    dataset.file_meta.TransferSyntaxUID, dataset.PixelRepresentation = packed.file_meta.TransferSyntaxUID, 0
+    dataset.BitsStored, dataset.HighBit = packed.BitsStored, packed.HighBit
+    dataset.PixelData = encapsulate(streams)
+    dataset["PixelData"].is_undefined_length = True
+    save(dataset, file)
+    assert np.array_equal(read_image(file).array, 0.5 * values + 10)
+
+
+def content(name, value):
+    """Puts an attribute into every frame's content, by its number."""
+
+    def change(group, number):
+        setattr(group.FrameContentSequence[0], name, value(number))
+
+    return change
+
+
+def b_values(group, number):
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    diffusion = Dataset()
+    diffusion.DiffusionBValue = [0.0, 500.0, 1000.0][number % 3]
+    group.MRDiffusionSequence = Sequence([diffusion])
+
+
+def second_orientation(group, number):
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    orientation = Dataset()
+    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0] if number < 5 else [0, 1, 0, 0, 0, -1]
+    group.PlaneOrientationSequence = Sequence([orientation])
+
+
+def nowhere(group, _):
+    del group.PlanePositionSequence
+
+
+REFUSED = {
+    "a missing frame": (dict(order=(0, 1, 2, 3, 5, 6, 7, 8, 9)),
+        "slices are missing.*1 missing, the first between"),
+    "two time points": (
+        dict(
+            order=[k for k in range(10) for _ in range(2)],
+            frame=content("TemporalPositionIndex", lambda n: n % 2 + 1),
+        ),
+        "several volumes.*2 slices at each of 10 places.*time point 1, 2",
+    ),
+    "three b-values": (
+        dict(order=[k for k in range(10) for _ in range(3)], frame=b_values),
+        "several volumes.*3 slices at each of 10 places.*b-value 0.0, 500.0, 1000.0",
+    ),
+    "two stacks at one place": (
+        dict(order=[*range(10), *range(10)], frame=content("StackID", lambda n: str(n // 10 + 1))),
+        "several volumes.*stack 1, 2",
+    ),
+    "two stacks of two orientations": (
+        dict(frame=second_orientation),
+        "changes its orientation.*5 slices.*5 slices",
+    ),
+    "two stacks apart": (
+        dict(order=(0, 1, 2, 3, 7, 8, 9), frame=content("StackID", lambda n: "1" if n < 4 else "2")),
+        "slices are missing",
+    ),
+    "one time point cut short": (
+        dict(order=[*range(10), *range(6)], frame=content("TemporalPositionIndex", lambda n: n // 10 + 1)),
+        "several slices at one place.*6 of 10 places.*time point 1, 2",
+    ),
+    "frames without a position": (dict(frame=nowhere), "without a position"),
+    "one frame": (dict(order=(4,)), "2D image"),
+    "all frames at one place": (dict(order=[4] * 10), "all its slices at one place"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "said"), REFUSED.values(), ids=REFUSED)
+def test_frames_that_make_no_single_volume_are_refused_with_the_reason(tmp_path, options, said):
+    file = write_enhanced(tmp_path / "mr.dcm", numbers(), AXIAL, **options)
+    with pytest.raises(InputError, match=said) as caught:
+        read_image(file)
+    assert "mr.dcm" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_two_enhanced_files_in_a_folder_are_two_series(tmp_path):
+    write_enhanced(tmp_path / "a.dcm", numbers(), AXIAL)
+    write_enhanced(tmp_path / "b.dcm", numbers(), AXIAL, series="1.2.3.10")
+    with pytest.raises(
+        InputError, match=r"several DICOM series.*a.dcm.*b.dcm.*give the file of a multi-frame one"
+    ):
+        read_image(tmp_path)
