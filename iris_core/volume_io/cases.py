@@ -10,7 +10,7 @@ from pathlib import Path
 from iris_core.errors import InputError
 from iris_core.volume_io.dicom import holds_dicom
 from iris_core.volume_io.folder_entry import SERIES, LeftOut, beside_series, image_slices, why_left_out
-from iris_core.volume_io.suffix import PAIR, READABLE, suffix_of
+from iris_core.volume_io.suffix import DICOM, PAIR, READABLE, suffix_of
 
 SUMMARISED = 5  # entries that an error lists
 
@@ -197,6 +197,8 @@ def _choose(name: str, files: Mapping[int, Sequence[Path]], folder: Path, channe
 
 def _split(path: Path) -> tuple[str, int | None]:
     """Case name and channel number: (CASE, 0) of CASE_0000.nii.gz, (CASE, None) of CASE.nii.gz."""
+    if path.suffix.lower() in DICOM:
+        return path.stem, None
     suffix = suffix_of(path)
     stem = path.name[: -len(suffix)] if suffix else path.name
     numbered = re.fullmatch(r"(.+)_(\d{4})", stem)

@@ -11,6 +11,7 @@ SEGMENTATION = (".seg.nrrd",)
 NRRD = (".nrrd", ".nhdr")
 META = (".mha", ".mhd")
 READABLE = (*NIFTI, *PAIR, *MGH, *SEGMENTATION, *NRRD, *META)
+DICOM = (".dcm", ".ima")  # usual, but not needed: what a file holds decides
 WRITABLE = (*NIFTI, *SEGMENTATION, ".nrrd", ".mha")
 
 
