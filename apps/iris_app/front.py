@@ -1,12 +1,11 @@
 """The ASGI application of `iris serve`: the door, behind it our own routes, and then those of the host.
 
-The host's application stays as it is. It computes and saves labels inside the event loop, so one request
-stops all others. Our routes do the same in a thread, and the computing itself happens in the worker process.
+The host's application stays as it is. Its routes compute, save labels and ask archives inside the event loop,
+where one request stops all others: here each of them has a thread. A request that waits for the worker process
+waits in our own route, without one.
 """
 
 from __future__ import annotations
-
-import os
 
 from fastapi import FastAPI
 from monailabel.app import app as host
@@ -14,37 +13,32 @@ from monailabel.config import settings
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from apps.iris_app.answers.folders import served_folders
+from apps.iris_app.beside import Beside
 from apps.iris_app.door.entrance import behind_door
 from apps.iris_app.door.settings import DoorSettings
 from apps.iris_app.lib.serving_lock import ServingLock
 from apps.iris_app.lib.state import State
-from apps.iris_app.routes import archive, datastore, home, infer, labels, logs, prelabels, tasks, upload
+from apps.iris_app.routes import archive, datastore, home, infer, labels, logs, prelabels, queue, tasks, upload
 from iris_core.errors import InputError
 
 own = FastAPI(title="Iris", openapi_url=None, redirect_slashes=False)
-for module in (archive, datastore, home, infer, labels, logs, prelabels, tasks, upload):
+for module in (archive, datastore, home, infer, labels, logs, prelabels, queue, tasks, upload):
     own.include_router(module.router)
+beside = Beside(host)
 
 
 async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
     """Sends a request to our own route where there is one for its path and method, else to the host."""
-    await (own if _is_ours(scope) else host)(scope, receive, send)
+    await (own if _is_ours(scope) else beside)(scope, receive, send)
 
 
 def _is_ours(scope: Scope) -> bool:
     return scope["type"] == "http" and any(r.matches(scope)[0] is Match.FULL for r in own.routes)
 
 
-behind = behind_door(
-    dispatch,
-    DoorSettings.from_environment(),
-    [
-        settings.MONAI_LABEL_STUDIES,
-        settings.MONAI_LABEL_APP_DIR,
-        os.environ.get("IRIS_STATE", ""),
-        settings.MONAI_LABEL_DICOMWEB_CACHE_PATH,
-    ],
-)
+behind = behind_door(dispatch, DoorSettings.from_environment(), served_folders())
+
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers as long as no other process serves the same studies."""

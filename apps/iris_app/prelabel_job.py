@@ -14,7 +14,7 @@ CALM = 5  # how much the job gives way to everything else on the machine
 
 
 def main() -> int:
-    """Works until the process that started it is gone."""
+    """Works until the process that started it is gone, or until nothing was left to do for a while."""
     parser = argparse.ArgumentParser(description="Keep the pre-labels of a datastore fresh.")
     parser.add_argument("state", type=Path, help="the app's state folder")
     parser.add_argument("--checkpoint", type=Path, help="other weights than the shipped ones")
@@ -27,7 +27,7 @@ def main() -> int:
     parent = arguments.parent or os.getppid()  # read before the imports, in whose seconds a starter may end
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     from apps.iris_app.lib.annotator import Annotator
-    from apps.iris_app.lib.prelabelling import Prelabelling
+    from apps.iris_app.lib.prelabelling import REST, Prelabelling
     from apps.iris_app.lib.state import State
     from iris_core.memory_reuse import reuse_memory
 
@@ -37,7 +37,7 @@ def main() -> int:
     annotator = Annotator(State(arguments.state), arguments.checkpoint, arguments.device)
     try:
         job = Prelabelling(annotator, lambda: os.getppid() == parent, annotator.threads)
-        job.run(until_done=arguments.until_done)
+        job.run(until_done=arguments.until_done, rest=REST)
     except IrisError as error:
         logging.getLogger(__name__).error("%s", error)
         return 2

@@ -1,7 +1,9 @@
 """The worker, a process that computes what a person waits for: python -m apps.iris_app.worker STATE
 
-It reads one request a line from stdin, {"study": ..., "options": {...}}, and answers each with one line on
-stdout: {"key": ...} when the result is kept, or {"problem": a sentence}.
+It reads one message a line from stdin: a request, {"request": n, "study": ..., "options": {...}}, or {"stop":
+n}, which stops that request between two windows. For each request it writes lines {"request": n, "windows":
+[done, in all]} while it computes, and at the end one of {"request": n, "key": ...} when the result is kept,
+{..., "problem": a sentence}, {..., "fault": ...} and {..., "stopped": true}. It ends when stdin does.
 """
 
 from __future__ import annotations
@@ -11,12 +13,57 @@ import contextlib
 import json
 import logging
 import os
+import queue
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from iris_core.errors import IrisError
 
 log = logging.getLogger(__name__)
+
+TRIES = 3  # of a study whose files change while it is computed
+PAUSE = 1.5  # seconds between two tries, in which the server looks at the datastore again
+
+
+class Stopped(Exception):
+    """Nobody waits for this request any more."""
+
+
+class Inbox:
+    """Reads messages in a thread, so that a stop is seen while a request is being computed.
+
+    Args:
+        lines: one message each.
+    """
+
+    def __init__(self, lines: TextIO) -> None:
+        self._requests: queue.SimpleQueue[dict | None] = queue.SimpleQueue()
+        self._stopped: set[int] = set()
+        self._ended = threading.Event()
+        threading.Thread(target=self._read, args=(lines,), name="inbox", daemon=True).start()
+
+    def requests(self) -> Iterator[dict]:
+        """Requests one after the other, until the sender is gone."""
+        while (request := self._requests.get()) is not None:
+            yield request
+
+    def stopped(self, request: int) -> bool:
+        """Whether a request need not be answered: it was stopped, or the sender is gone."""
+        return request in self._stopped or self._ended.is_set()
+
+    def _read(self, lines: TextIO) -> None:
+        for line in lines:
+            message = json.loads(line)
+            if "stop" in message:
+                self._stopped.add(message["stop"])
+            else:
+                self._requests.put(message)
+        self._ended.set()
+        self._requests.put(None)
 
 
 def main() -> int:
@@ -26,6 +73,7 @@ def main() -> int:
     parser.add_argument("--checkpoint", type=Path, help="other weights than the shipped ones")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    inbox = Inbox(sys.stdin)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
 
@@ -33,37 +81,55 @@ def main() -> int:
     from apps.iris_app.lib.state import State
     from iris_core.memory_reuse import reuse_memory
 
+    def write(answer: dict) -> None:
+        with contextlib.suppress(BrokenPipeError):  # nobody is left to read it; the inbox ends the loop
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+
     reuse_memory()
     annotators = {"auto": Annotator(State(arguments.state), arguments.checkpoint)}
-    with contextlib.suppress(IrisError):  # told to whoever asks first
-        annotators["auto"].segmenter  # noqa: B018 - loaded before anybody waits
-    for line in sys.stdin:
-        request = json.loads(line)
-        device = request["options"]["device"]
+    for request in inbox.requests():
+        device, number = request["options"]["device"], request["request"]
         annotator = annotators.setdefault(
             device, Annotator(annotators["auto"].state, arguments.checkpoint, device)
         )
-        answers.write(json.dumps(_answer(annotator, request)) + "\n")
-        answers.flush()
+
+        def progress(done: int, total: int, number: int = number) -> None:
+            if inbox.stopped(number):
+                raise Stopped
+            write({"request": number, "windows": [done, total]})
+
+        write({"request": number} | _answer(annotator, request, progress))
     return 0
 
 
-def _answer(annotator, request: dict) -> dict:
+def _answer(annotator, request: dict, progress: Callable[[int, int], None]) -> dict:
     from filelock import FileLock
 
-    from apps.iris_app.lib.catalogue import Catalogue
+    from apps.iris_app.lib.catalogue import Catalogue, Outdated
     from apps.iris_app.lib.options import Options
 
     options = Options(**{k: tuple(v) if isinstance(v, list) else v for k, v in request["options"].items()})
     try:
-        with FileLock(annotator.state.interactive_lock):  # the pre-label job waits meanwhile
-            result = annotator.annotate(Catalogue(annotator.state), request["study"], options)
+        progress(0, 0)
+        for left in reversed(range(TRIES)):
+            try:
+                with FileLock(annotator.state.interactive_lock):  # the pre-label job waits meanwhile
+                    catalogue = Catalogue(annotator.state)
+                    return {"key": annotator.annotate(catalogue, request["study"], options, progress).key}
+            except Outdated:
+                if not left:
+                    raise
+                time.sleep(PAUSE)
+                progress(0, 0)
+    except Stopped:
+        return {"stopped": True}
     except IrisError as error:
         return {"problem": str(error)}
     except Exception as error:
         log.exception("a fault of the program")
         return {"fault": f"{type(error).__name__}: {error}"}
-    return {"key": result.key}
+    raise AssertionError("every try returns or raises")
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ def service():
     }
     results["empty"].record["label_info"] = []
     return SimpleNamespace(
-        refresh=lambda: None,
-        catalogue=SimpleNamespace(unlabelled=[SimpleNamespace(id=name) for name in results]),
+        unlabelled=lambda: list(results),
+        given={},
         results=SimpleNamespace(
             likeness=lambda study, key: LIKENESS.get(study), latest_likeness=lambda study: LIKENESS.get(study)
         ),
@@ -43,6 +43,7 @@ def service():
 
 
 def chosen(strategy, datastore=None) -> str | None:
+    strategy._service.given.clear()  # what this server has handed out itself
     found = strategy({}, datastore or Datastore())
     return found and found["id"]
 
@@ -78,5 +79,26 @@ def test_random_reaches_every_study(service):
 def test_when_all_are_labelled_there_is_no_next(service):
     from apps.iris_app.lib.strategies import RandomStudy
 
-    service.catalogue.unlabelled = []
+    service.unlabelled = list
     assert chosen(RandomStudy(service)) is None
+
+
+def test_what_anybody_may_have_written_about_a_study_breaks_nothing():
+    from apps.iris_app.lib.strategies import handed_out
+
+    for junk in (None, 3, [], {"strategy": 3}, {"strategy": {"next": 3}}):
+        assert handed_out(junk) == 0.0
+    for time_ in ("x", None, float("nan"), [1]):
+        assert handed_out({"strategy": {"next": {"ts": time_}}}) == 0.0
+    assert handed_out({"strategy": {"a": {"ts": 4}, "b": {"ts": 7.5}, "c": []}}) == 7.5
+
+
+def test_people_who_ask_at_the_same_moment_get_different_studies(service):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from apps.iris_app.lib.strategies import NextStudy
+
+    strategy, datastore = NextStudy(service), Datastore()
+    with ThreadPoolExecutor(4) as people:
+        given = list(people.map(lambda _: strategy({}, datastore)["id"], range(4)))
+    assert sorted(given) == ["a", "b", "c", "empty"]

@@ -55,6 +55,8 @@ ALLOWED: tuple[Allowed, ...] = (
     _line("POST", f"/activelearning/{WORD}", "Slicer, OHIF", json=True),
     _line("POST", f"/infer/{MODEL}", "Slicer, OHIF", "image output", body=LARGE),
     _line("GET POST DELETE", "/prelabels/", "scripts"),
+    _line("GET", "/queue/", "OHIF, scripts"),
+    _line("GET DELETE", f"/queue/{WORD}", "OHIF, scripts"),
     _line("GET", "/datastore/", "Slicer", "output"),
     _line("PUT", "/datastore/(?:image)?", "Slicer", "image", body=LARGE),
     _line("GET", "/datastore/image", "Slicer", "image"),

@@ -286,6 +286,8 @@ def _record(
         "label_info": [entry for entry in classes if entry["idx"] in present],
         "strategy": task.strategy,
         "modality": task.modality,
+        "study_modality": choice.study_modality,
+        "other_modality": dict(choice.other_modality),
         "spacing_mm": list(task.spacing),
         "references_used": prediction.references_used,
         "expected_dice": prediction.quality,

@@ -55,7 +55,8 @@ class IrisApp(MONAILabelApp):
 
     def init_infers(self):
         """One model, which both viewers list under automatic segmentation."""
-        return {MODEL: InContextTask(self.service)}
+        self.in_context = InContextTask(self.service)
+        return {MODEL: self.in_context}
 
     def init_trainers(self):
         """The training button tunes the embeddings; the network stays as it is."""
@@ -94,12 +95,7 @@ class IrisApp(MONAILabelApp):
             raise HTTPException(404, f"There is no model {request.get('model')}; use {MODEL}")
         if request.get("session"):
             raise HTTPException(422, "Sessions are not served: add the image to the datastore")
-        study = request.get("image")
-        if not isinstance(study, str) or not self.service.has(study):
-            raise HTTPException(
-                404, f"The datastore has no study {study or '(none named)'}; name one by its id"
-            )
-        file, params = task({**request, "image": study})
+        file, params = task(request)
         return {"label": file, "tag": "original", "file": file, "params": params}
 
     def next_sample(self, request: dict) -> dict:
@@ -120,4 +116,6 @@ class IrisApp(MONAILabelApp):
         """Takes a label that a viewer has just submitted."""
         info = self.datastore().get_label_info(image_id, "final") or {}
         self.service.catalogue.name_classes(names_from_info(info.get("label_info")).values())
+        if self.datastore().get_label_by_image_id(image_id, "final"):
+            self.service.submitted(image_id)
         self.service.look()

@@ -1,21 +1,46 @@
-"""InContextTask: the host's infer task. It reads options, finds or orders a result, and writes the answer."""
+"""InContextTask: the host's infer task. It reads options, finds or orders a result, and writes the answer.
+
+A request has three parts: `asked` reads it, then a result is found or waited for, and `answer` writes it. The
+host calls all three at once; our own route calls them one by one, since many may wait at the same time.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from apps.iris_app.lib.options import Options, config
+from apps.iris_app.answers.withholding import shown
+from apps.iris_app.lib.options import WITHHOLD_BELOW, Options, config
 from apps.iris_app.lib.reply import write_reply
+from apps.iris_app.lib.result_store import Result
 from apps.iris_app.lib.service import Service
 from apps.iris_app.lib.worker_client import WorkerLost
+from apps.iris_app.waiting.order import LeftQueue
 from iris_core.errors import IrisError
 
 log = logging.getLogger(__name__)
 
 MODEL = "in_context"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that can be answered.
+
+    Args:
+        study: id of the study.
+        options: what is asked of it.
+        tag: under which the result is saved, "no" for not at all.
+    """
+
+    study: str
+    options: Options
+    tag: str
 
 
 class InContextTask(InferTask):
@@ -28,7 +53,9 @@ class InContextTask(InferTask):
             dimension=3,
             description="In-context segmentation from labelled studies. A finished pre-label is answered at "
             "once. Otherwise the study is computed first; under `monailabel start_server` the server "
-            "serves nobody else meanwhile, under `iris serve` it does.",
+            "serves nobody else meanwhile, under `iris serve` it does. A class whose expected Dice is under "
+            f"withhold_below ({WITHHOLD_BELOW:g}), or whose references are of another modality than the "
+            "study, is left out of the answer; where nothing is left the answer is an error that says why.",
             config=config(),
         )
         self._service = service
@@ -48,28 +75,78 @@ class InContextTask(InferTask):
             A temporary file in the study's own grid, and what is to be known about it.
 
         Raises:
-            HTTPException: 404, the study is gone; 422, it cannot be answered; 503, the worker was lost.
+            HTTPException: 404, there is no such study; 409, the request was taken out of the queue; 422, it
+                cannot be answered; 503, the worker was lost.
         """
-        try:
+        with told_in_http():
+            self.require(request)
             self._service.refresh()
-            if request["image"] not in self._service.catalogue.studies:
-                raise HTTPException(404, f"The datastore has no study {request['image']} any more")
-            options = Options.read(request, self._service.catalogue)
-            result = self._service.result(request["image"], options)
-            saved = self._service.save(result, _tag(request, options))
-            problems = self._service.catalogue.problems.items()
-            warnings = [f"{name} is left out: {why}" for name, why in problems]
-            warnings += [*result.record["warnings"], *([saved] if saved else [])]
-            return write_reply(result, request), {**result.record, "warnings": warnings}
-        except IrisError as error:
-            raise HTTPException(422, str(error)) from error
-        except WorkerLost as error:
-            log.error("%s", error)
-            raise HTTPException(503, f"The study could not be computed: {error}; try again") from error
+            asked = self.asked(request)
+            return self.answer(request, asked, self._service.result(asked.study, asked.options))
+
+    def require(self, request: Mapping[str, object]) -> None:
+        """Makes sure that the datastore has the study, and that an archive has sent it here.
+
+        Raises:
+            HTTPException: 404, there is no such study.
+        """
+        study = request.get("image")
+        if not isinstance(study, str) or not self._service.has(study):
+            raise HTTPException(404, f"The datastore has no study {_name(study)}; name one by its id")
+
+    def asked(self, request: Mapping[str, object]) -> Asked:
+        """What a request asks for.
+
+        Raises:
+            HTTPException: 404, the study is gone.
+            InputError: an option that cannot be used.
+        """
+        study = str(request["image"])
+        if study not in self._service.catalogue.studies:
+            raise HTTPException(404, f"The datastore has no study {_name(study)} any more")
+        options = Options.read(request, self._service.catalogue)
+        return Asked(study, options, _tag(request, options))
+
+    def answer(self, request: Mapping[str, object], asked: Asked, result: Result) -> tuple[str, dict]:
+        """Writes the answer from the result, without the classes that are withheld, and saves it where asked
+        to.
+
+        Raises:
+            InputError: nothing is left to show, or the format cannot hold it.
+        """
+        result = shown(result, asked.options.withhold_below, self._service.results)
+        saved = self._service.save(result, asked.tag)
+        problems = self._service.catalogue.problems.items()
+        warnings = [f"{name} is left out: {why}" for name, why in problems]
+        warnings += [*result.record["warnings"], *([saved] if saved else [])]
+        return write_reply(result, request), {**result.record, "warnings": warnings}
 
 
-def _tag(request: dict, options: Options) -> str:
+@contextlib.contextmanager
+def told_in_http() -> Iterator[None]:
+    """Turns our errors into the host's.
+
+    Raises:
+        HTTPException: 409, the request was taken out of the queue; 422, it cannot be answered; 503, the
+            worker was lost.
+    """
+    try:
+        yield
+    except LeftQueue as error:
+        raise HTTPException(409, str(error)) from error
+    except IrisError as error:
+        raise HTTPException(422, str(error)) from error
+    except WorkerLost as error:
+        log.error("%s", error)
+        raise HTTPException(503, f"The study could not be computed: {error}; try again") from error
+
+
+def _tag(request: Mapping[str, object], options: Options) -> str:
     """Where the result is saved: what our option says, else the host's own save_label and label_tag."""
     if options.save_as != "no" or not str(request.get("save_label", "")).lower() == "true":
         return options.save_as
     return "final" if request.get("label_tag") == "final" else "original"
+
+
+def _name(study: object) -> str:
+    return str(study)[:80] if study else "(none named)"

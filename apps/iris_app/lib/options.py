@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ STRATEGIES = ("auto", "one-shot", "ensemble", "retrieval", "image-retrieval", "t
 SPACINGS = ("auto", "preview", "paper")  # or millimetres
 SAVE_AS = ("no", "original", "final")
 DEVICES = ("auto", "cpu", "cuda")
+WITHHOLD_BELOW = 0.3  # expected Dice; see docs/decisions/0086
+LONGEST = 86400.0  # seconds that a request may wait
 EVERY = "all"
 
 
@@ -27,6 +30,8 @@ class Options:
         spacing: one of SPACINGS, or millimetres as text.
         save_as: one of SAVE_AS.
         device: one of DEVICES.
+        withhold_below: a class whose expected Dice is less is left out of the answer; 0 for none.
+        time_limit: seconds after which nobody waits for the answer any more; None for no limit.
     """
 
     strategy: str = "auto"
@@ -36,6 +41,8 @@ class Options:
     spacing: str = "auto"
     save_as: str = "no"
     device: str = "auto"
+    withhold_below: float = WITHHOLD_BELOW
+    time_limit: float | None = None
 
     @classmethod
     def read(cls, request: Mapping[str, object], catalogue: Catalogue) -> Options:
@@ -52,6 +59,8 @@ class Options:
             spacing=_spacing(_text(request, "spacing") or "auto"),
             save_as=_choice(request, "save_as", SAVE_AS),
             device=_device(_text(request, "device") or "auto"),
+            withhold_below=_bar(_text(request, "withhold_below")),
+            time_limit=read_time_limit(request),
         )
         both = sorted({*options.pinned} & {*options.banned})
         if both:
@@ -60,7 +69,7 @@ class Options:
 
     @property
     def decisive(self) -> tuple[object, ...]:
-        """What a result depends on: all but the device and where it is saved."""
+        """What a result depends on: all but the device, and what is done with the result afterwards."""
         return (
             self.strategy, sorted(self.classes), sorted(self.pinned), sorted(self.banned), self.spacing
         )  # fmt: skip
@@ -76,7 +85,27 @@ def config() -> dict[str, object]:
         "spacing": list(SPACINGS),
         "save_as": list(SAVE_AS),
         "device": list(DEVICES),
+        "withhold_below": f"{WITHHOLD_BELOW:g}",
+        "time_limit": "",
     }
+
+
+def read_time_limit(request: Mapping[str, object]) -> float | None:
+    """Seconds after which nobody waits for the answer any more; None for no limit.
+
+    Raises:
+        InputError: no number of seconds that anybody could wait.
+    """
+    value = _text(request, "time_limit")
+    if not value:
+        return None
+    seconds = _number(value)
+    if seconds is None or not 0 < seconds <= LONGEST:
+        raise InputError(
+            "Unusable time_limit", where=value[:40],
+            expected=f"seconds, more than 0 and at most {LONGEST:.0f}, or nothing for no limit",
+        )  # fmt: skip
+    return seconds
 
 
 def _text(request: Mapping[str, object], name: str) -> str:
@@ -139,3 +168,22 @@ def _device(value: str) -> str:
     if value not in DEVICES:
         raise InputError("Unknown device", where=value, expected=f"one of {', '.join(DEVICES)}")
     return value
+
+
+def _bar(value: str) -> float:
+    bar = _number(value or str(WITHHOLD_BELOW))
+    if bar is None or not 0 <= bar <= 1:
+        raise InputError(
+            "Unusable withhold_below", where=value[:40],
+            expected="an expected Dice, 0 to 1; 0 withholds nothing",
+        )  # fmt: skip
+    return bar
+
+
+def _number(value: str) -> float | None:
+    """A number; None for any other text, and for one that is not finite."""
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

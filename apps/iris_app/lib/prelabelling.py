@@ -23,12 +23,14 @@ from apps.iris_app.lib.reference_choice import chosen_references
 from apps.iris_app.lib.result_store import ResultStore, result_key
 from apps.iris_app.lib.state import State, read_json, stamp, write_json
 from apps.iris_app.lib.study import Study
+from apps.iris_app.lib.tuned_store import TunedStore
 from iris_core.errors import InputError, IrisError
 
 log = logging.getLogger(__name__)
 
 POLL = 0.3  # seconds between two looks at the catalogue
 TURN = 1.0  # seconds after which a job at work looks at the catalogue again
+REST = 10.0  # seconds with nothing to do after which the job ends, to give its memory back
 RECHECK = 5.0  # seconds after which a job that has nothing to do looks at all results again
 LANES = 2  # small studies that are computed at once
 SMALL = 4 << 20  # bytes of an image file; two larger ones at once would want much memory
@@ -62,8 +64,13 @@ class Prelabelling:
         self._likeness: tuple[str, dict[str, float]] = ("", {})  # as of this catalogue
         self._settled: tuple[float, tuple[str, ...]] = NEVER  # when and as of what nothing was left to do
 
-    def run(self, *, until_done: bool = False) -> None:
-        """Works until `alive` says no, or until nothing is left to do.
+    def run(self, *, until_done: bool = False, rest: float | None = None) -> None:
+        """Works until `alive` says no.
+
+        Args:
+            until_done: ends when nothing is left to do.
+            rest: ends when nothing was left to do for so many seconds; None goes on for ever. The state then
+                holds what was seen last, so that whoever starts the job knows whether there is anything new.
 
         Raises:
             InputError: another process works on this datastore already.
@@ -71,10 +78,18 @@ class Prelabelling:
         try:
             with FileLock(self.state.job_lock, timeout=0), self._pool:
                 self.state.sweep()
+                self.state.rested.unlink(missing_ok=True)
+                busy = time.monotonic()
                 while self.alive():
-                    if not self.step():
-                        if until_done:
-                            return
+                    seen = seen_by_job(self.state)
+                    if self.step():
+                        busy = time.monotonic()
+                    elif until_done:
+                        return
+                    elif rest is not None and time.monotonic() - busy > rest:
+                        write_json(seen, self.state.rested)
+                        return
+                    else:
                         time.sleep(POLL)
         except Timeout:
             raise InputError("another pre-label job is at work", where=self.state.root) from None
@@ -109,7 +124,7 @@ class Prelabelling:
 
     def _seen(self) -> tuple[str, ...]:
         """Changes whenever there may be something new to do."""
-        return stamp(self.state.catalogue), stamp(self.annotator.tuned.folder)
+        return tuple(seen_by_job(self.state)[:2])
 
     def _room(self, study: Study) -> bool:
         """Whether a study may be computed beside those that are being computed."""
@@ -255,6 +270,11 @@ def prelabels(catalogue: Catalogue, results: ResultStore, weights: str) -> dict[
         for study in catalogue.unlabelled
     }
     return {study: result for study, result in found.items() if result and "problem" not in result.record}
+
+
+def seen_by_job(state: State) -> list[str]:
+    """Changes whenever there may be something new to do: the catalogue, what was tuned, a cancellation."""
+    return [stamp(state.catalogue), stamp(TunedStore(state).folder), stamp(state.cancelled)]
 
 
 def cancel(state: State) -> None:

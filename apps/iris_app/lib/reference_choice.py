@@ -6,8 +6,8 @@ See docs/decisions/0052.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
 from apps.iris_app.lib.embedding_store import EmbeddingStore, Facts
@@ -26,12 +26,17 @@ class Choice:
         names: of the classes, in the order of their numbers.
         modality: of the references.
         warnings: what a person should know; grows while references turn out to be unusable.
+        study_modality: of the study that is asked about; "" where none is.
+        other_modality: class -> modality of its references, for classes that no reference of the study's own
+            modality shows.
     """
 
     references: tuple[tuple[ReferenceEntry, Facts], ...]
     names: tuple[str, ...]
     modality: str
     warnings: list[str]
+    study_modality: str = ""
+    other_modality: Mapping[str, str] = field(default_factory=dict)
 
 
 def chosen_references(catalogue: Catalogue, study: str, options: Options) -> list[ReferenceEntry]:
@@ -102,7 +107,13 @@ def choose(
         warnings.append(f"the references are {found}, this study looks like {modality}: check the result")
     numbers = catalogue.register.numbers
     names = sorted(options.classes or _shown(used), key=numbers.__getitem__)
-    return Choice(tuple(used), tuple(names), used[0][1].modality, warnings)
+    own = _shown([(entry, fact) for entry, fact in used if fact.modality == modality])
+    other = {
+        name: next(fact.modality for entry, fact in used if name in entry.classes)
+        for name in names
+        if name not in own
+    }
+    return Choice(tuple(used), tuple(names), used[0][1].modality, warnings, modality, other)
 
 
 def _shown(references: Sequence[tuple[ReferenceEntry, Facts]]) -> set[str]:

@@ -76,6 +76,11 @@ class ResultStore:
         """Keeps how much a study looks like the references."""
         write_json(likeness, self._path(study, key, ".likeness"))
 
+    def usual_seconds(self) -> float | None:
+        """Mean seconds that the results took which were read so far; None where none was."""
+        seconds = [record["seconds"] for _, record in list(self._read.values()) if "seconds" in record]
+        return sum(seconds) / len(seconds) if seconds else None
+
     def _record(self, path: Path) -> dict | None:
         """The content of a JSON file; None where there is none."""
         now = stamp(path)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
+from types import FrameType
 
 from monailabel.interfaces.datastore import Datastore
 
@@ -22,18 +25,22 @@ from apps.iris_app.lib.datastore_view import studies_of
 from apps.iris_app.lib.index_copy import keep_copy
 from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.originals import Originals
-from apps.iris_app.lib.prelabelling import prelabels
+from apps.iris_app.lib.prelabelling import prelabels, seen_by_job
 from apps.iris_app.lib.reference_choice import chosen_references
 from apps.iris_app.lib.result_store import Result, ResultStore, result_key
-from apps.iris_app.lib.state import State, stamp
+from apps.iris_app.lib.state import State, read_json, stamp
 from apps.iris_app.lib.tuned_store import TunedStore
 from apps.iris_app.lib.weights import weights_fingerprint
 from apps.iris_app.lib.worker_client import WorkerClient
+from apps.iris_app.waiting.line import Line
+from apps.iris_app.waiting.lookout import Lookout
+from apps.iris_app.waiting.order import Waiter
 from iris_core.errors import InputError
 
 log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds between two looks at the datastore
+ENDING = "The server is about to end; ask again when it is back"
 RESTART = 3.0  # seconds before a job that died is started again
 
 
@@ -61,7 +68,10 @@ class Service:
         self.catalogue = Catalogue(state, folder)
         self.results, self.tuned = ResultStore(state), TunedStore(state)
         self._originals, self._publishes = Originals(state, datastore), originals
-        self._worker: WorkerClient | None = None
+        self.lookout: Lookout | None = None
+        self.line: Line | None = None  # requests that wait for the worker; None in a subprocess of the host
+        self._submitted: set[str] = set()  # studies whose final label came after the last look
+        self.given: dict[str, float] = {}  # study -> when it was handed out; the datastore says so later
         self._job: subprocess.Popen | None = None
         self._job_started = 0.0
         self._published = ("", "")
@@ -78,8 +88,10 @@ class Service:
 
     def start(self) -> None:
         """Begins to follow the datastore; the caller is the server, not one of its subprocesses."""
-        self._worker = WorkerClient(self.state, self.checkpoint)
-        self._worker.warm()
+        worker = WorkerClient(self.state, self.checkpoint)
+        self.line = Line(worker, self._known_key, self.results.usual_seconds)
+        self.lookout = Lookout(self.refresh)
+        self._close_before_the_end()
         threading.Thread(target=self._follow, name="iris", daemon=True).start()
 
     def look(self) -> None:
@@ -91,10 +103,24 @@ class Service:
 
         A subprocess of the host takes over what the server wrote: two that number classes would differ.
         """
-        if self._worker is None:
+        if self.line is None:
             self.catalogue = Catalogue(self.state, self._folder)
             return
+        submitted = set(self._submitted)
         self.catalogue.refresh(studies_of(self.datastore))
+        self._submitted -= submitted
+
+    def submitted(self, study: str) -> None:
+        """Takes note of a final label that has just been saved, long before it is read."""
+        self._submitted.add(study)
+        self.look()
+
+    def unlabelled(self) -> list[str]:
+        """Ids of the studies without a final label; answers at once, also while labels are being read."""
+        labelled = set(self._submitted)
+        if self._folder is not None:  # an archive would have to be asked
+            labelled.update(self.datastore.get_labeled_images())
+        return [study.id for study in self.catalogue.snapshot().unlabelled if study.id not in labelled]
 
     def has(self, study: str) -> bool:
         """Whether the datastore knows a study."""
@@ -105,26 +131,48 @@ class Service:
             self.refresh()
         return study in self.catalogue.studies
 
-    def result(self, study: str, options: Options) -> Result:
-        """The segmentation of a study: kept, or computed by the worker, or here where there is no worker.
+    def find(self, study: str, options: Options) -> tuple[str, Result | None]:
+        """The key of a study's segmentation, and the segmentation itself where it is kept.
 
         Raises:
-            InputError: it cannot be computed; the message says why.
-            WorkerLost: the worker died twice.
+            InputError: there cannot be one; the message says why.
         """
         catalogue = self.catalogue.snapshot()
         references = chosen_references(catalogue, study, options)
         key = result_key(catalogue, study, options, references, self.weights)
-        kept = self.results.find(study, key)
-        if kept is not None and "problem" not in kept.record:
-            return kept
-        if self._worker is None:
-            annotator = Annotator(self.state, self.checkpoint, options.device)
-            return annotator.annotate(catalogue, study, options)
-        found = self.results.find(study, self._worker.annotate(study, options))
-        if found is None or "problem" in found.record:
+        return key, self._kept(study, key)
+
+    def computed(self, study: str, key: str) -> Result:
+        """A result that the worker has just kept.
+
+        Raises:
+            InputError: it is gone already.
+        """
+        found = self._kept(study, key)
+        if found is None:
             raise InputError("The result has just become outdated", where=study, remedy="ask again")
         return found
+
+    def result(self, study: str, options: Options) -> Result:
+        """The segmentation of a study: kept, or waited for; computed here where there is no worker.
+
+        Raises:
+            InputError: it cannot be computed; the message says why.
+            LeftQueue: the request was taken out of the queue.
+            WorkerLost: the worker died twice.
+        """
+        key, kept = self.find(study, options)
+        if kept is not None:
+            return kept
+        if self.line is None:
+            annotator = Annotator(self.state, self.checkpoint, options.device)
+            return annotator.annotate(self.catalogue.snapshot(), study, options)
+        waiter = self.line.join(study, options, key, Waiter())
+        try:
+            return self.computed(study, waiter.key.result(options.time_limit))
+        except FutureTimeout:
+            self.line.leave(waiter.id, "")
+            raise InputError("The time limit has passed", where=study, remedy="ask again") from None
 
     def save(self, result: Result, tag: str) -> str:
         """Saves a result under a tag, "no" for not at all; gives what a person should know of it, or "".
@@ -146,6 +194,28 @@ class Service:
     def prelabels(self) -> dict[str, Result]:
         """The finished pre-labels of unlabelled studies that are up to date."""
         return prelabels(self.catalogue.snapshot(), self.results, self.weights)
+
+    def _kept(self, study: str, key: str) -> Result | None:
+        kept = self.results.find(study, key)
+        return None if kept is None or "problem" in kept.record else kept
+
+    def _known_key(self, study: str, options: Options) -> str | None:
+        key, kept = self.find(study, options)
+        return key if kept is not None else None
+
+    def _close_before_the_end(self) -> None:
+        """Sends waiting requests away when the server is asked to end, which would else wait for them."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for kind in (signal.SIGTERM, signal.SIGINT):
+            before = signal.getsignal(kind)
+
+            def close(number: int, frame: FrameType | None, before=before) -> None:
+                threading.Thread(target=self.line.close, args=(ENDING,), daemon=True).start()
+                if callable(before):
+                    before(number, frame)
+
+            signal.signal(kind, close)
 
     def _follow(self) -> None:
         while True:
@@ -175,7 +245,10 @@ class Service:
         running = self._job is not None and self._job.poll() is None
         if running or time.monotonic() - self._job_started < RESTART:
             return
-        if self._job is not None:
+        if self._job is not None and self._job.returncode == 0:
+            if read_json(self.state.rested, None) == seen_by_job(self.state):
+                return
+        elif self._job is not None:
             log.warning("the pre-label job ended with %s; it is started again", self._job.returncode)
         command = [sys.executable, "-m", "apps.iris_app.prelabel_job", str(self.state.root)]
         command += ["--parent", str(os.getpid())]

@@ -17,7 +17,7 @@ from iris_core.volume_io import atomic_path
 
 LEFTOVER = 3600.0  # seconds after which nobody writes to a hidden file any more
 FOLDER = ".iris"  # inside a studies folder
-METHOD = 5  # raised whenever the same weights and references come to give another result
+METHOD = 6  # raised whenever the same weights and references come to give another result
 
 
 class State:
@@ -33,6 +33,7 @@ class State:
         self.catalogue = self.root / "catalogue.json"
         self.originals = self.root / "originals.json"
         self.progress = self.root / "prelabels.json"
+        self.rested = self.root / "prelabels.rested"
         self.cancelled = self.root / "prelabels.cancelled"
         self.wanted = self.root / "wanted.json"
         self.job_lock = self.root / "job.lock"

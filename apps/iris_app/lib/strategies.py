@@ -1,8 +1,13 @@
-"""Which study to label next. Studies handed out a short while ago come last."""
+"""Which study to label next. Studies handed out a short while ago come last.
+
+Whoever asks is answered from what is known already: a label that is being read keeps nobody waiting.
+"""
 
 from __future__ import annotations
 
+import math
 import random
+import threading
 import time
 from abc import abstractmethod
 
@@ -11,6 +16,8 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from apps.iris_app.lib.service import Service
 
+_TURN = threading.Lock()  # held while a study is chosen, so that two people never get the same one
+GOOD_FOR = 3.0  # seconds
 AT_WORK = 1800  # seconds that a study which was handed out counts as somebody's
 
 
@@ -29,15 +36,20 @@ class StudyStrategy(Strategy):
 
     def __call__(self, request: dict, datastore: Datastore) -> dict | None:
         """{"id": ..., "weight": ...} of the chosen study; None where all are labelled."""
-        self._service.refresh()
-        waiting = [study.id for study in self._service.catalogue.unlabelled]
-        free = [name for name in waiting if time.time() - _handed_out(datastore, name) > AT_WORK]
-        candidates = free or waiting
-        if not candidates:
-            return None
-        weights = self.weigh(candidates)
-        chosen = max(candidates, key=weights.__getitem__)
+        with _TURN:
+            waiting = self._service.unlabelled()
+            free = [name for name in waiting if time.time() - self._handed_out(datastore, name) > AT_WORK]
+            candidates = free or waiting
+            if not candidates:
+                return None
+            weights = self.weigh(candidates)
+            chosen = max(candidates, key=weights.__getitem__)
+            self._service.given[chosen] = time.time()
         return {"id": chosen, "weight": round(weights[chosen], 4)}
+
+    def _handed_out(self, datastore: Datastore, study: str) -> float:
+        """When any strategy last gave this study to somebody; seconds since the epoch, 0 for never."""
+        return max(self._service.given.get(study, 0.0), handed_out(datastore.get_image_info(study)))
 
     @abstractmethod
     def weigh(self, candidates: list[str]) -> dict[str, float]:
@@ -69,8 +81,22 @@ class NextStudy(StudyStrategy):
 
     summary = "The study that looks least like the labelled ones, class by class"
 
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
+        self._weighed: tuple[float, dict[str, float]] = (-GOOD_FOR, {})
+
     def weigh(self, candidates: list[str]) -> dict[str, float]:
-        """1 minus the cosine of the least alike class; studies without any foreground in view come last."""
+        """1 minus the cosine of the least alike class; studies without any foreground in view come last.
+
+        Many people may ask at once, and hundreds of studies take a moment: weights are good for some seconds.
+        """
+        when, weights = self._weighed
+        if time.monotonic() - when > GOOD_FOR or not weights.keys() >= set(candidates):
+            weights = self._weights(candidates)
+            self._weighed = (time.monotonic(), weights)
+        return weights
+
+    def _weights(self, candidates: list[str]) -> dict[str, float]:
         results = self._service.results
         try:
             prelabels = self._service.prelabels()
@@ -92,7 +118,13 @@ class NextStudy(StudyStrategy):
         return weights
 
 
-def _handed_out(datastore: Datastore, study: str) -> float:
-    """When any strategy last gave this study to somebody; seconds since the epoch, 0 for never."""
-    given = (datastore.get_image_info(study) or {}).get("strategy", {})
-    return max((float(entry.get("ts", 0)) for entry in given.values()), default=0.0)
+def handed_out(info: object) -> float:
+    """When a study was last handed out, as the datastore says; seconds since the epoch, 0 for never.
+
+    Args:
+        info: of the image, which anybody may have written.
+    """
+    given = info.get("strategy") if isinstance(info, dict) else None
+    entries = list(given.values()) if isinstance(given, dict) else []
+    times = [entry.get("ts") for entry in entries if isinstance(entry, dict)]
+    return max((float(t) for t in times if isinstance(t, (int, float)) and math.isfinite(t)), default=0.0)

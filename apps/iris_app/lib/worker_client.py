@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,13 +17,19 @@ from iris_core.errors import InputError
 
 log = logging.getLogger(__name__)
 
+Windows = Callable[[int, int], None]  # windows done, windows in all
+
 
 class WorkerLost(Exception):
     """The worker ended before it had answered."""
 
 
+class WorkerStopped(Exception):
+    """The request was stopped, since nobody waited for it any more."""
+
+
 class WorkerClient:
-    """A handle on the worker process; threads may share it.
+    """A handle on the worker process, which is started when it is first needed.
 
     Args:
         state: where the worker finds the catalogue and keeps results.
@@ -33,49 +40,96 @@ class WorkerClient:
         self._command = [sys.executable, "-m", "apps.iris_app.worker", str(state.root)]
         self._command += ["--checkpoint", str(checkpoint)] if checkpoint else []
         self._process: subprocess.Popen[str] | None = None
-        self._lock = threading.Lock()
+        self._turn = threading.Lock()  # held while a request is computed
+        self._write = threading.Lock()  # held for moments
+        self._number = 0  # of the last request
+        self._current: int | None = None  # the request that is being computed
 
-    def annotate(self, study: str, options: Options) -> str:
+    def annotate(
+        self,
+        study: str,
+        options: Options,
+        progress: Windows | None = None,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> str:
         """The key of the finished result.
+
+        Args:
+            study: its id.
+            options: of the request.
+            progress: called with (windows done, windows in all).
+            wanted: says whether anybody waits; asked before the worker gets the request.
 
         Raises:
             InputError: the request cannot be answered; the message says why.
+            WorkerStopped: `stop` was called meanwhile, or nobody waits.
             WorkerLost: the worker ended on the way, twice.
         """
-        request = json.dumps({"study": study, "options": asdict(options)}) + "\n"
-        with self._lock:
-            answer = json.loads(self._exchange(request) or self._exchange(request) or "{}")
+        request = {"study": study, "options": asdict(options)}
+        with self._turn:
+            try:
+                answer = self._exchange(request, progress, wanted)
+                answer = answer or self._exchange(request, progress, wanted)
+            finally:
+                self._current = None
+        if "stopped" in answer:
+            raise WorkerStopped
         if "problem" in answer:
             raise InputError(answer["problem"])
         if "key" not in answer:
             raise WorkerLost(answer.get("fault", "the worker ended before it had answered"))
         return answer["key"]
 
-    def warm(self) -> None:
-        """Starts the worker, so that the first request need not wait for its imports."""
-        with self._lock:
-            self._start()
+    def stop(self) -> None:
+        """Stops the request that is being computed, between two windows; may be called from any thread."""
+        with self._write:
+            if self._current is not None:
+                self._tell({"stop": self._current})
 
     def close(self) -> None:
-        """Ends the worker."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        """Ends the worker; the next request starts another one."""
+        with self._write:
+            process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                try:
+                    pipe.close()
+                except OSError:  # what was never read has nobody to read it
+                    pass
 
-    def _exchange(self, request: str) -> str:
-        """The answer's line; "" where the worker has ended."""
-        self._start()
+    def _exchange(self, request: dict, progress: Windows | None, wanted: Callable[[], bool]) -> dict:
+        """The answer; {} where the worker has ended."""
+        with self._write:
+            self._number += 1
+            self._current = self._number  # from here on `stop` reaches it
+            if not wanted():
+                return {"stopped": True}
+            self._start()
+            process = self._process
+            self._tell({"request": self._number} | request)
         try:
-            self._process.stdin.write(request)
-            self._process.stdin.flush()
-            answer = self._process.stdout.readline()
-        except OSError as error:
+            for line in process.stdout:
+                answer = json.loads(line)
+                if answer.pop("request") != self._current:
+                    continue
+                if "windows" not in answer:
+                    return answer
+                if progress is not None:
+                    progress(*answer["windows"])
+        except (OSError, ValueError) as error:  # closed, or killed in the middle of a line
             log.warning("the worker is gone: %s", error)
-            answer = ""
-        if not answer:
+        if self._process is process:
             self.close()
-        return answer
+        return {}
+
+    def _tell(self, message: dict) -> None:
+        try:
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+        except (OSError, ValueError, AttributeError) as error:  # the reader of answers will see its end
+            log.warning("the worker is gone: %s", error)
 
     def _start(self) -> None:
         if self._process is None or self._process.poll() is not None:

@@ -16,20 +16,20 @@ router = APIRouter()
 
 
 @router.get(PATH)
-def prelabels(user: User = USER) -> dict:
+async def prelabels(user: User = USER) -> dict:
     """How far the pre-label job is."""
     return read_json(_state().progress, {"state": "none"})
 
 
 @router.delete(PATH)
-def cancel_prelabels(user: User = USER) -> dict:
+async def cancel_prelabels(user: User = USER) -> dict:
     """Stops the pre-label job."""
     cancel(_state())
     return {"state": "cancelled"}
 
 
 @router.post(PATH)
-def resume_prelabels(user: User = USER) -> dict:
+async def resume_prelabels(user: User = USER) -> dict:
     """Lets the pre-label job go on."""
     resume(_state())
     return read_json(_state().progress, {"state": "none"})
