@@ -1,8 +1,8 @@
 """The ASGI application of `iris serve`: the door, behind it our own routes, and then those of the host.
 
 The host's application stays as it is. Its routes compute, save labels and ask archives inside the event loop,
-where one request stops all others: here each of them has a thread. A request that waits for the worker process
-waits in our own route, without one.
+where one request stops all others: here each of them has a thread. A request that waits for the worker
+process waits in our own route, without one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,18 @@ from apps.iris_app.door.entrance import behind_door
 from apps.iris_app.door.settings import DoorSettings
 from apps.iris_app.lib.serving_lock import ServingLock
 from apps.iris_app.lib.state import State
-from apps.iris_app.routes import archive, datastore, home, infer, labels, logs, prelabels, queue, tasks, upload
+from apps.iris_app.routes import (
+    archive,
+    datastore,
+    home,
+    infer,
+    labels,
+    logs,
+    prelabels,
+    queue,
+    tasks,
+    upload,
+)
 from iris_core.errors import InputError
 
 own = FastAPI(title="Iris", openapi_url=None, redirect_slashes=False)

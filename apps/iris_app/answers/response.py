@@ -71,7 +71,7 @@ def response(file: str, told: dict, output: ResultType | None) -> Response:
 
 
 def _header(warnings: list[str]) -> str:
-    """As many warnings as fit, without paths of the server's disk, which the door takes out of bodies alone."""
+    """As many warnings as fit, without the server's paths, which the door takes out of bodies alone."""
     paths = ServerPaths(served_folders())
     kept = [paths.without(warning.encode()).decode(errors="replace") for warning in warnings]
     while len(text := quote(json.dumps(kept), safe=" ,:;[]()")) > LONGEST:
