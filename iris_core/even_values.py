@@ -9,9 +9,10 @@ import numpy as np
 
 from iris_core.label_values import MANY, MAX_LABEL, SMALLEST_IMAGE, is_the_image, values_in
 
-ROUGH = 0.5  # share of neighbours with different values above which many values are an image's
+ROUGH = 0.7  # share of neighbours with different values above which many values are an image's
 FEW = 256  # different values up to which an image is looked at as if it were a label map
-EVEN = 0.35  # share of neighbours with different values below which few values are a label map's
+EVEN = 0.35  # share of neighbours with different values below which they are a label map's
+HANDFUL, EVEN_HANDFUL = 16, 0.7  # so few values are a label map's also where structures are thin
 LEVELS, SLOW = 8, 0.7  # more values than this that mostly change in steps of 1 are a smooth image's
 SMALL_NUMBER, STRIDE = 20, 4  # largest value of a label map of few, and by the count of its values
 
@@ -44,7 +45,8 @@ def few_even_values(array: np.ndarray) -> list[int] | None:
         if len(np.unique(part)) > FEW:
             return None
     values = [int(value) for value in np.unique(array)]
-    if roughness(array) >= EVEN or (len(values) > LEVELS and _rises_slowly(array)):
+    limit = EVEN_HANDFUL if len(values) <= HANDFUL else EVEN
+    if roughness(array) >= limit or (len(values) > LEVELS and _rises_slowly(array)):
         return None
     return values
 
@@ -57,7 +59,7 @@ def numbered_like_labels(values: list[int]) -> bool:
 def roughness(array: np.ndarray) -> float:
     """Share of the neighbouring voxels with different values, among those that are not both 0.
 
-    Structures are even inside, so a label map stays far below one half; an image lies far above.
+    Structures are even inside, so a label map stays low unless they are thin; an image lies near 1.
 
     Args:
         array: (I, J, K, ...) numbers.
@@ -72,8 +74,8 @@ def roughness(array: np.ndarray) -> float:
 def _neighbours(array: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each of the first three axes all voxels but the last, and all but the first."""
     for axis in range(3):
-        length = array.shape[axis]
-        yield np.take(array, range(length - 1), axis), np.take(array, range(1, length), axis)
+        before = (slice(None),) * axis
+        yield array[(*before, slice(None, -1))], array[(*before, slice(1, None))]
 
 
 def _rises_slowly(array: np.ndarray) -> bool:
