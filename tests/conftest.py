@@ -1,7 +1,8 @@
 """Kinds of tests: which run here, how many ran, and which must not have run zero times.
 
-Kinds are the markers `real_data` (needs IRIS_REAL_DATA), `dicom` (needs the extra of that name) and `hosts`
-with the host that it needs (`nnunet`, `monailabel`, `dicomweb`, `browser`); a test without any is `core`.
+Kinds are the markers `real_data` (needs IRIS_REAL_DATA), `dicom` (writes SEGs by the extra of that name) and
+`hosts` with the host that it needs (`nnunet`, `monailabel`, `dicomweb`, `browser`); else a test
+is `core`.
 IRIS_REQUIRED_KINDS="core real_data" makes a run fail in which one of them ran no test.
 """
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 LONGEST_FILE = 350
 # Our folders, and the extras whose packages they may import besides the core's.
 FOLDERS = {
-    "iris_core": ("dicom",),
+    "iris_core": (),
     "sample_data": (),
     "nnunet_trainers": ("nnunet",),
     "apps": ("app",),

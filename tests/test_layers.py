@@ -23,7 +23,7 @@ NEVER = {
 LAYERS = (
     # facts, arrays and files
     {"errors", "config", "even_values", "label_names", "label_values", "memory_reuse", "progress"},
-    {"orientation", "placement", "lattice", "volume", "volume_io", "raw_dataset"},
+    {"orientation", "placement", "lattice", "names_by_value", "volume", "volume_io", "raw_dataset"},
     # the network
     {"embedding", "model", "windows"},
     # what feeds it and what judges it

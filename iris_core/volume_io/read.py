@@ -13,9 +13,10 @@ from iris_core.even_values import refuse_image
 from iris_core.label_values import whole_numbers
 from iris_core.placement import Placement
 from iris_core.volume import LabelVolume, Volume
-from iris_core.volume_io import dicom, dicom_label, itk, mgh, nifti, seg_nrrd
+from iris_core.volume_io import dicom, itk, mgh, nifti, seg_nrrd
 from iris_core.volume_io.body_size import refuse_wrong_unit
 from iris_core.volume_io.dicom_label.kind import storage_class
+from iris_core.volume_io.dicom_label.load import load as load_dicom_label
 from iris_core.volume_io.label_header import label_table, why_no_image
 from iris_core.volume_io.label_table import LabelTable
 from iris_core.volume_io.not_an_image import NotAnImage
@@ -86,7 +87,7 @@ def read_label(path: str | Path, *, labels: Mapping[int, str] | None = None) -> 
     names = {int(value): str(name) for value, name in (labels or {}).items() if int(value) != 0}
     suffix = suffix_of(path)
     if path.is_dir() or not suffix:
-        return dicom_label.load(path, names)
+        return load_dicom_label(path, names)
     table = label_table(path) or LabelTable()
     if suffix in SEGMENTATION or (suffix in (*NRRD, *META) and table.names):
         return seg_nrrd.load(path, names)

@@ -1,8 +1,8 @@
 """Reading DICOM SEG: segments with their names and colours, on the slices that were painted.
 
 A SEG holds frames, each one segment on one slice, in any order and only where something is drawn. Binary,
-fractional and label-map SEGs are read. pydicom parses the file; it comes with highdicom, the extra `dicom`,
-whose own reader differs between the releases that go with pydicom 2 and 3 (docs/decisions/0070).
+fractional and label-map SEGs are read. pydicom parses the file, by calls that its releases 2 and 3 share
+(docs/decisions/0070).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from iris_core.errors import InputError
 from iris_core.volume import Color, LabelVolume, label_from_masks
+from iris_core.volume_io.dicom.pixels import stored_values
 from iris_core.volume_io.itk import LPS_TO_RAS
 
 SAME_SLICE_MM = 0.01
@@ -24,31 +25,24 @@ def read_seg(file: Path) -> LabelVolume:
     """Reads a SEG file.
 
     Raises:
-        InputError: it is no SEG, is damaged, or pydicom is missing.
+        InputError: it is no SEG, or is damaged.
     """
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
     try:
-        import pydicom
-        from pydicom.errors import InvalidDicomError
-    except ImportError:
-        raise InputError(
-            "a DICOM SEG needs a package that is not installed",
-            where=file,
-            expected="pydicom",
-            remedy='pip install "iris-incontext[dicom]", or convert the file to .seg.nrrd in Slicer',
-        ) from None
-    try:
-        dataset = pydicom.dcmread(file)
+        dataset = pydicom.dcmread(file, force=True)
         if str(dataset.get("Modality")) != "SEG":
             raise InputError("is no DICOM SEG", where=file, found=dataset.get("Modality"))
         return _label(dataset, file)
-    except DAMAGE as error:
-        raise InputError("cannot be read as a DICOM SEG", where=file, found=error) from error
-    except InvalidDicomError as error:
+    except (*DAMAGE, InvalidDicomError) as error:
         raise InputError("cannot be read as a DICOM SEG", where=file, found=error) from error
 
 
 def _label(dataset, file: Path) -> LabelVolume:
-    frames = np.atleast_3d(dataset.pixel_array) if dataset.Rows == 1 else dataset.pixel_array
+    compressed = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    compressed = compressed is not None and compressed.is_compressed
+    frames = stored_values(file) if compressed else dataset.pixel_array
     frames = frames.reshape(-1, dataset.Rows, dataset.Columns)  # (F, j, i)
     shared = dataset.SharedFunctionalGroupsSequence[0]
     groups = dataset.PerFrameFunctionalGroupsSequence
