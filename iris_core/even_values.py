@@ -51,6 +51,14 @@ def few_even_values(array: np.ndarray) -> list[int] | None:
     return values
 
 
+def label_map_doubt(array: np.ndarray) -> str | None:
+    """What makes an image look like a label map, going on after its name; None where nothing does."""
+    values = few_even_values(array)
+    if values is None:
+        return None
+    return f"looks like a label map, not an image: {len(values)} different values, even inside"
+
+
 def numbered_like_labels(values: list[int]) -> bool:
     """Whether few values are numbered as people number structures: from 0 or 1 on, with few gaps."""
     return values[-1] <= max(SMALL_NUMBER, STRIDE * len(values))

@@ -111,7 +111,8 @@ def joined_classes(references: Sequence[Reference], wanted: Sequence[str] | None
         names = [info.name for info in infos if info.value == twice[0]]
         raise InputError(
             "two classes share one label value", where=", ".join(names), found=f"value {twice[0]}",
-            remedy="give one of them another value in the first reference",
+            remedy="ask for one at a time with --classes, or give one of them another value in its label; "
+            "if they are one class, give both the same name",
         )  # fmt: skip
     return sorted(infos, key=lambda info: info.value)
 

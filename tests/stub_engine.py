@@ -71,7 +71,7 @@ class StubEngine:
         found = {}
         for image, label in references:
             for value in label.values:
-                name = label.names[value]
+                name = label.name_of(value)
                 if classes is None or name in classes:
                     found[name] = (value, float(image.array[label.array == value].mean()))
         return self._task(found, modality or "auto", strategy or "one-shot")

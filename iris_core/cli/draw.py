@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iris_core.cli import options
+from iris_core.cli.class_choice import chosen_names
 
 if TYPE_CHECKING:
     from iris_core.evaluation import ReferenceSet
@@ -24,6 +25,7 @@ class Draw:
         names: value -> name of the classes asked for.
         groups: case name -> patient.
         sets: reference sets with their queries.
+        found: case name -> values in its label, for the cases that were looked at.
     """
 
     dataset: RawDataset
@@ -31,6 +33,7 @@ class Draw:
     names: dict[int, str]
     groups: dict[str, str]
     sets: list[ReferenceSet]
+    found: dict[str, frozenset[int]] = field(default_factory=dict)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="every case as the one reference of every other patient's cases",
     )
     draw.add_argument(
-        "--classes", type=options.names, metavar="A,B", help="only these classes (default: all)"
+        "--classes", type=options.names, metavar="A,B", help=options.CLASSES_HELP
     )
     options.add_channel(parser)
 
@@ -80,7 +83,9 @@ def drawn(arguments: argparse.Namespace) -> Draw:
 
     @cache
     def holds(case) -> frozenset[int]:
-        return frozenset(read_label(case.label).values)
+        return found.setdefault(case.name, frozenset(read_label(case.label).values))
+
+    found: dict[str, frozenset[int]] = {}
 
     dataset = RawDataset.open(arguments.dataset, channel=arguments.channel)
     cases = dataset.chosen(arguments.cases)
@@ -99,12 +104,13 @@ def drawn(arguments: argparse.Namespace) -> Draw:
             values=tuple(names),
             holds=holds,
         )
-    return Draw(dataset, cases, names, groups, sets)
+    return Draw(dataset, cases, names, groups, sets, found)
 
 
 def _wanted(names: dict[int, str], classes: tuple[str, ...] | None) -> dict[int, str]:
     from iris_core.errors import InputError
 
+    classes = chosen_names(classes, names.values())
     for name in classes or ():
         if name not in names.values():
             raise InputError(

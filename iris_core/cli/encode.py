@@ -42,12 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(to_json({"card": str(arguments.output), "status": "kept"}))
         return 0
-    references = read_references(arguments.reference, labels=arguments.labels, channel=arguments.channel)
-    check_classes(references, arguments.classes)
+    references = read_references(
+        arguments.reference, labels=arguments.labels, channel=arguments.channel, warn=console.warn
+    )
+    classes = check_classes(references, arguments.classes)
     engine = Engine(arguments.checkpoint, arguments.device, console, arguments.mirroring)
     task = engine.encode(
         references,
-        classes=arguments.classes,
+        classes=classes,
         strategy=arguments.strategy,
         modality=arguments.modality,
         spacing=arguments.spacing,

@@ -81,8 +81,11 @@ class Engine:
 
     def bank(self, *, classes: Sequence[str] | None = None, modality: str | None = None) -> BankTask:
         """The classes that the weights were trained on."""
-        from iris_core.bank_task import BankTask
+        from iris_core.bank_task import KEY, BankTask
+        from iris_core.cli.class_choice import chosen_names
 
+        known = self.loaded.meta.get(KEY) or {}
+        classes = chosen_names(classes, known.get("classes", ()))
         modality = None if modality == "auto" else modality
         return BankTask(self.loaded, self.device, classes=classes, modality=modality)
 

@@ -68,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from iris_core.cli.console import Console
     from iris_core.cli.engine import Engine
+    from iris_core.cli.unnamed_values import unnamed_in
     from iris_core.evaluation import (
         Bench,
         Measurement,
@@ -92,6 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
         require_writable(arguments.picture.parent)
     chosen = draw.drawn(arguments)
     dataset, names, sets = chosen.dataset, chosen.names, chosen.sets
+    for line in unnamed_in(chosen.found, dataset.names, dataset.folder / "dataset.json"):
+        console.warn(line)
     peers = _peers(arguments, sets)
     for entry in sets:
         if entry.missing:

@@ -37,13 +37,12 @@ def doubt_labels(image: Volume, console: Console, *, folder: bool) -> None:
     Raises:
         NotAnImage: in a folder, the values are a label map's.
     """
-    from iris_core.even_values import few_even_values, numbered_like_labels
+    from iris_core.even_values import few_even_values, label_map_doubt, numbered_like_labels
     from iris_core.volume_io import NotAnImage
 
-    values = few_even_values(image.array)
-    if values is None:
+    reason = label_map_doubt(image.array)
+    if reason is None:
         return
-    reason = f"looks like a label map, not an image: {len(values)} different values, even inside"
-    if folder and numbered_like_labels(values):
+    if folder and numbered_like_labels(few_even_values(image.array) or []):
         raise NotAnImage(reason, where=image.source, remedy="give it as --query by itself if it is an image")
     console.warn(f"{image.source}: {reason}")

@@ -5,8 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from iris_core.cli.class_choice import split_names
+
 #: The names in `iris_core.strategies`, repeated so that the help needs no torch.
 STRATEGIES = ("one-shot", "ensemble", "retrieval", "image-retrieval", "tuning")
+
+
+CLASSES_HELP = "only these classes (default: all); a name with a comma may be put into double quotes"
 
 
 def add_references(parser: argparse.ArgumentParser | argparse._ArgumentGroup, **kwargs) -> None:
@@ -31,7 +36,7 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help='names of the label values: {"liver": 1}, {"1": "liver"} or a dataset.json',
     )
-    task.add_argument("--classes", type=names, metavar="A,B", help="only these classes (default: all)")
+    task.add_argument("--classes", type=names, metavar="A,B", help=CLASSES_HELP)
     task.add_argument(
         "--strategy",
         choices=STRATEGIES,
@@ -76,8 +81,8 @@ def add_channel(parser: argparse.ArgumentParser) -> None:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Reads "a,b"."""
-    found = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    """Reads "a,b"; see `iris_core.cli.class_choice` for names that hold a comma themselves."""
+    found = split_names(text)
     if not found:
         raise argparse.ArgumentTypeError("expected names separated by commas")
     return found

@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from iris_core.cli.class_choice import chosen_names
+from iris_core.cli.unnamed_values import unnamed_lines
 from iris_core.errors import InputError
 from iris_core.label_names import dataset_label_names, read_label_names
 from iris_core.lattice import fit_label
+from iris_core.names_by_value import named_by_value
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
 
+log = logging.getLogger(__name__)
+
 
 def read_references(
-    pairs: Sequence[tuple[Path, Path]], *, labels: Path | None = None, channel: int | None = None
+    pairs: Sequence[tuple[Path, Path]],
+    *,
+    labels: Path | None = None,
+    channel: int | None = None,
+    warn: Callable[[str], None] = log.warning,
 ) -> list[tuple[Volume, LabelVolume]]:
     """Reads labelled studies.
 
     Names come from the labels file, else from the label itself, else from the dataset.json of the nnU-Net
-    dataset it lies in; a value that nobody names is called by its number.
+    dataset it lies in, else from another reference that names the same value; a value that nobody names is
+    called by its number.
 
     Args:
         pairs: image and label files.
         labels: labels file.
         channel: channel to take of images with several.
+        warn: takes a line about names that were taken over, or that are missing.
 
     Returns:
         Images and labels, each label on its image's grid and with a name for each value that occurs.
 
     Raises:
-        InputError: a file cannot be read, a label is empty, or it does not fit its image.
+        InputError: a file cannot be read, a label is empty, is the image or does not fit it, or other
+            references have several names for a value that has none.
     """
     given = read_label_names(labels) if labels else None
     references = []
@@ -44,17 +59,25 @@ def read_references(
                 expected="at least one labelled voxel",
                 remedy="give a label with the structures drawn",
             )
+        _refuse_the_image(image, label, label_path)
         references.append((image, replace(label, names=_names(label, given, label_path))))
-    return references
+    return _named(references, given, labels, warn)
 
 
-def check_classes(references: Sequence[tuple[Volume, LabelVolume]], classes: Sequence[str] | None) -> None:
-    """Makes sure that every wanted class is drawn in some reference.
+def check_classes(
+    references: Sequence[tuple[Volume, LabelVolume]], words: Sequence[str] | None
+) -> tuple[str, ...] | None:
+    """The wanted classes, each of which some reference shows.
+
+    Args:
+        references: with names for all their values.
+        words: from the command line, where a name with a comma may have been cut; None: all classes.
 
     Raises:
         InputError: a class that no reference shows; the message names it and what there is.
     """
     shown = {label.names[value] for _, label in references for value in label.values}
+    classes = chosen_names(words, shown)
     for name in classes or ():
         if name not in shown:
             raise InputError(
@@ -63,6 +86,36 @@ def check_classes(references: Sequence[tuple[Volume, LabelVolume]], classes: Seq
                 expected=f"one of {', '.join(sorted(shown))}",
                 remedy="choose other --classes, or name the values with --labels",
             )
+    return classes
+
+
+def _named(
+    references: Sequence[tuple[Volume, LabelVolume]],
+    given: dict[int, str] | None,
+    file: Path | None,
+    warn: Callable[[str], None],
+) -> list[tuple[Volume, LabelVolume]]:
+    """The references with names of other references for values without one; what is missing is said."""
+    labels, lines = named_by_value([label for _, label in references])
+    for label in labels:
+        source = Path(label.source or "")
+        dataset = None if given else dataset_label_names(source)
+        where = file if given else source.absolute().parent.parent / "dataset.json"
+        lines += unnamed_lines(label, given or dataset, where)
+    for line in lines:
+        warn(line)
+    return [(image, label) for (image, _), label in zip(references, labels, strict=True)]
+
+
+def _refuse_the_image(image: Volume, label: LabelVolume, path: Path) -> None:
+    if image.array.shape == label.array.shape and np.array_equal(image.array, label.array):
+        raise InputError(
+            "the label is the image itself",
+            where=path,
+            expected="a segmentation",
+            found=f"the values of {image.source}",
+            remedy="give the label that was drawn on it",
+        )
 
 
 def _names(label: LabelVolume, given: dict[int, str] | None, path: Path) -> dict[int, str]:

@@ -120,19 +120,18 @@ def _prepare(arguments: argparse.Namespace, report, console):
     from iris_core.volume_io import read_image, write_label
 
     references = read_references(
-        arguments.reference or [], labels=arguments.labels, channel=arguments.channel
+        arguments.reference or [], labels=arguments.labels, channel=arguments.channel, warn=console.warn
     )
-    if references:
-        check_classes(references, arguments.classes)
+    classes = check_classes(references, arguments.classes) if references else arguments.classes
     engine = Engine(arguments.checkpoint, arguments.device, console, arguments.mirroring)
     if arguments.bank:
-        task = engine.bank(classes=arguments.classes, modality=arguments.modality)
+        task = engine.bank(classes=classes, modality=arguments.modality)
     elif arguments.task:
         task = engine.load(arguments.task)
     else:
         task = engine.encode(
             references,
-            classes=arguments.classes,
+            classes=classes,
             strategy=arguments.strategy,
             modality=arguments.modality,
             spacing=arguments.spacing,

@@ -13,6 +13,7 @@ from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
 from apps.iris_app.lib.embedding_store import EmbeddingStore, Facts
 from apps.iris_app.lib.options import Options
 from iris_core.errors import InputError
+from iris_core.even_values import label_map_doubt
 from iris_core.modality import detect_modality
 from iris_core.volume import Volume
 
@@ -88,6 +89,8 @@ def choose(
     modality = detect_modality(image).name
     facts: list[tuple[ReferenceEntry, Facts]] = []
     warnings: list[str] = []
+    if doubt := label_map_doubt(image.array):
+        warnings.append(f"this study {doubt}: check that it is an image")
     for entry in references:
         try:
             facts.append((entry, embeddings.facts(catalogue, entry)))
