@@ -30,11 +30,12 @@ from apps.iris_app.routes import (
     queue,
     tasks,
     upload,
+    viewer,
 )
 from iris_core.errors import InputError
 
 own = FastAPI(title="Iris", openapi_url=None, redirect_slashes=False)
-for module in (archive, datastore, home, infer, labels, logs, prelabels, queue, tasks, upload):
+for module in (archive, datastore, home, infer, labels, logs, prelabels, queue, tasks, upload, viewer):
     own.include_router(module.router)
 beside = Beside(host)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from fastapi.responses import FileResponse, JSONResponse, Response
-from monailabel.endpoints.infer import ResultType
+from monailabel.endpoints.infer import MultipartEncoder, ResultType
 from monailabel.utils.others.generic import get_mime_type
 from starlette.types import Receive, Scope, Send
 
@@ -55,8 +55,6 @@ def response(file: str, told: dict, output: ResultType | None) -> Response:
     if output == ResultType.image:
         name = os.path.basename(file)
         return PassingFile(file, media_type=get_mime_type(file), filename=name, headers=headers)
-    from requests_toolbelt import MultipartEncoder
-
     try:
         content = Path(file).read_bytes()
     finally:

@@ -14,16 +14,18 @@ import sys
 import threading
 import time
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from monailabel.interfaces.datastore import Datastore
 
+from apps.iris_app.answers.withholding import shown
 from apps.iris_app.lib.annotator import Annotator, weights_word
 from apps.iris_app.lib.catalogue import Catalogue
 from apps.iris_app.lib.datastore_view import studies_of
 from apps.iris_app.lib.index_copy import keep_copy
-from apps.iris_app.lib.options import Options
+from apps.iris_app.lib.options import WITHHOLD_BELOW, Options
 from apps.iris_app.lib.originals import Originals
 from apps.iris_app.lib.prelabelling import prelabels, seen_by_job
 from apps.iris_app.lib.reference_choice import chosen_references
@@ -238,7 +240,8 @@ class Service:
         seen = (stamp(self.state.progress), stamp(self.state.catalogue))
         if self._publishes and seen != self._published:
             for result in self.prelabels().values():
-                self._originals.publish(result)
+                with suppress(InputError):  # nothing of it can be trusted, so nothing is published
+                    self._originals.publish(shown(result, WITHHOLD_BELOW, self.results))
             self._published = seen
 
     def _keep_job(self) -> None:
