@@ -13,6 +13,20 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # names of glibc's malloc.h
 NEVER = 2**31 - 1
 
 
+def give_memory_back() -> bool:
+    """Asks the C library of this process to give the system what is free; for programs, not for libraries.
+
+    Returns:
+        Whether it did; False where the C library is another than glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    except (OSError, AttributeError):
+        return False
+
+
 def reuse_memory() -> bool:
     """Asks the C library of this process to keep what is freed; for programs, not for libraries.
 

@@ -74,22 +74,39 @@ def page(server):
         browser.close()
 
 
-def segment(page, server, study: str, save_as: str = "no") -> None:
-    """Opens a study, connects to the server, sets an option and runs the model, as a person would."""
+def opened(page, server, study: str, **options: str) -> None:
+    """Opens a study, connects to the server at the address that the field has, and sets options."""
     page.goto(f"{server.url}/ohif/monai-label?StudyInstanceUIDs={study}")
     page.wait_for_selector("#monailabelServerURL", timeout=SLOW)
-    page.fill("#monailabelServerURL", server.url)
+    assert page.input_value("#monailabelServerURL") == f"{server.url}/"
     for _ in range(20):  # the viewer takes a segmentation only once its viewports have a volume
         page.click(".settingsTable button.actionButton")
         page.wait_for_timeout(3000)
         if page.evaluate("() => Boolean(services.segmentationService.getSegmentation('1'))"):
             break
-    if save_as != "no":
+    if options:
         page.click("text=Options / Configurations")
-        page.select_option("#inferin_contextsave_as", save_as)
+        for name, value in options.items():
+            field = page.locator(f"#inferin_context{name}")
+            is_list = field.evaluate("element => element.tagName") == "SELECT"
+            field.select_option(value) if is_list else field.fill(value)
         page.get_by_role("button", name="Confirm", exact=True).click()
+
+
+def segment(page, server, study: str, **options: str) -> None:
+    """Runs the model on a study, as a person would."""
+    opened(page, server, study, **options)
     page.click('button[title="Run Segmentation"]')
     page.wait_for_function(f"() => ({COUNTS})().some(found => Object.keys(found).length)", timeout=SLOW)
+
+
+def pictured(page, name: str, folder: Path) -> None:
+    """Keeps a picture of the page where IRIS_SCREENS says, for people to look at."""
+    kept = Path(os.environ.get("IRIS_SCREENS", folder))
+    kept.mkdir(parents=True, exist_ok=True)
+    if page.locator("[data-cy=confirm-and-hide-button]").is_visible():
+        page.click("[data-cy=confirm-and-hide-button]")
+    page.screenshot(path=kept / f"ohif-{name}.png")
 
 
 def server_counts(server, series: str, folder: Path) -> Counter:
@@ -117,11 +134,32 @@ def test_the_viewer_shows_the_voxels_that_the_server_sent(server, series, page, 
     shown = frozen(page.evaluate(COUNTS))
     assert shown == server_counts(server, series[patient]["id"], tmp_path)
     assert sum(n for found in shown for _, n in found) > 100
-    kept = Path(os.environ.get("IRIS_SCREENS", tmp_path))
-    kept.mkdir(parents=True, exist_ok=True)
-    if page.locator("[data-cy=confirm-and-hide-button]").is_visible():
-        page.click("[data-cy=confirm-and-hide-button]")
-    page.screenshot(path=kept / f"ohif-{patient}.png")
+    pictured(page, patient, tmp_path)
+
+
+def test_why_a_request_failed_is_shown_in_the_servers_own_words(server, series, page, tmp_path):
+    """The plugin itself shows one fixed sentence for every failure."""
+    opened(page, server, series["phantomct_02"]["StudyInstanceUID"], withhold_below="1")
+    page.click('button[title="Run Segmentation"]')
+    page.wait_for_selector(".iris-error", timeout=SLOW)
+    said = page.inner_text(".iris-error")
+    assert "Nothing that was found can be trusted" in said and "liver is withheld" in said
+    pictured(page, "refused", tmp_path)
+    page.click(".iris-error button")
+    assert not page.locator(".iris-error").is_visible()
+
+
+def test_what_to_mind_in_a_result_is_shown_beside_it(server, series, page, tmp_path):
+    study = series["phantomct_02"]
+    told = server.post_infer(study["id"]).json()
+    expected = {entry["name"]: told["expected_dice"][entry["name"]] for entry in told["label_info"]}
+    worst, second = sorted(expected, key=expected.__getitem__)[:2]
+    bar = f"{(expected[worst] + expected[second]) / 2:.4f}"
+    segment(page, server, study["StudyInstanceUID"], withhold_below=bar)
+    page.wait_for_selector(".iris-warning", timeout=SLOW)
+    assert f"{worst} is withheld" in page.inner_text(".iris-warning")
+    assert not any(worst in found for found in page.evaluate(COUNTS))
+    pictured(page, "warned", tmp_path)
 
 
 @pytest.mark.parametrize(("kind", "organ"), [("mr", "thalamus_left"), ("ct", "liver")])

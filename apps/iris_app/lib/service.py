@@ -38,6 +38,7 @@ from apps.iris_app.waiting.line import Line
 from apps.iris_app.waiting.lookout import Lookout
 from apps.iris_app.waiting.order import Waiter
 from iris_core.errors import InputError
+from iris_core.memory_reuse import give_memory_back
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,8 @@ class Service:
             self.catalogue = Catalogue(self.state, self._folder)
             return
         submitted = set(self._submitted)
-        self.catalogue.refresh(studies_of(self.datastore))
+        if self.catalogue.refresh(studies_of(self.datastore)):
+            give_memory_back()  # of the labels that were read
         self._submitted -= submitted
 
     def submitted(self, study: str) -> None:
