@@ -56,6 +56,14 @@ def test_overlapping_segments_stay_apart(tmp_path, drawn):
     assert len(read_label(path).layers) == 2
 
 
+def test_one_segment_on_one_slice_is_read(tmp_path, drawn):
+    """What is the same in all frames may stand once for all of them."""
+    folder, slices, masks = drawn
+    one = masks[:1] & (np.arange(8) == 3)
+    path = seg_files.save(seg_files.segmentation(slices, one, NAMES[:1]), tmp_path / "seg.dcm")
+    assert np.array_equal(fit_label(read_label(path), read_image(folder)).masks([1]), one)
+
+
 def test_a_segmentation_beside_its_series_is_found_and_two_are_refused(tmp_path, drawn):
     _, slices, masks = drawn
     voxels = np.zeros((10, 12, 8), np.int16)

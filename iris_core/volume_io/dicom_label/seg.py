@@ -49,7 +49,7 @@ def _label(dataset, file: Path) -> LabelVolume:
     plane = _group(shared, groups[0], "PlaneOrientationSequence")
     along_i, along_j = np.reshape(plane.ImageOrientationPatient, (2, 3)).astype(float)
     normal = np.cross(along_i, along_j)
-    positions = np.array([_position(group) for group in groups])  # (F, 3) LPS mm
+    positions = np.array([_position(shared, group) for group in groups])  # (F, 3) LPS mm
     depth = positions @ normal
     pixel = _group(shared, groups[0], "PixelMeasuresSequence")
     step = _step(depth, pixel)
@@ -60,7 +60,7 @@ def _label(dataset, file: Path) -> LabelVolume:
     numbers = sorted(number for number in segments if number > 0)  # a label map may list its background as 0
     masks = np.zeros((len(numbers), dataset.Columns, dataset.Rows, slices.max() + 1), bool)
     for frame, group, k in zip(frames, groups, slices, strict=True):
-        for index, drawn in _drawn(dataset, frame, group, numbers):
+        for index, drawn in _drawn(dataset, frame, (shared, group), numbers):
             masks[index, :, :, k] |= drawn.T
     row_mm, column_mm = map(float, pixel.PixelSpacing)
     affine = np.eye(4)
@@ -72,24 +72,27 @@ def _label(dataset, file: Path) -> LabelVolume:
     return replace(label, source=file, partial=True)
 
 
-def _drawn(dataset, frame: np.ndarray, group, numbers: list[int]):
-    """(index of the segment, mask (j, i)) of everything that a frame shows."""
+def _drawn(dataset, frame: np.ndarray, groups: tuple, numbers: list[int]):
+    """(index of the segment, mask (j, i)) of everything that a frame shows. Args: groups: shared, its own."""
     kind = str(dataset.SegmentationType)
     if kind == "LABELMAP":
         yield from ((index, frame == number) for index, number in enumerate(numbers))
         return
-    number = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+    number = int(_group(*groups, "SegmentIdentificationSequence").ReferencedSegmentNumber)
     least = 0.5 * float(dataset.MaximumFractionalValue) if kind == "FRACTIONAL" else 0
     yield numbers.index(number), frame > least
 
 
 def _group(shared, frame, name: str):
     """A functional group that may stand once for all frames or in each of them."""
-    return (shared.get(name) or frame.get(name))[0]
+    found = shared.get(name) or frame.get(name)
+    if not found:
+        raise KeyError(f"no {name}")
+    return found[0]
 
 
-def _position(group) -> list[float]:
-    return [float(part) for part in group.PlanePositionSequence[0].ImagePositionPatient]
+def _position(shared, group) -> list[float]:
+    return [float(part) for part in _group(shared, group, "PlanePositionSequence").ImagePositionPatient]
 
 
 def _step(depth: np.ndarray, pixel) -> float:

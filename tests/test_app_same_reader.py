@@ -1,0 +1,72 @@
+"""The app reads final labels as the command line does: one reader, the same values, names and refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from apps.iris_app.lib.final_label import read_final
+from apps.iris_app.lib.study import FinalLabel
+from iris_core.errors import InputError
+from iris_core.volume import LabelVolume
+from iris_core.volume_io import read_label, write_label
+from tests.test_names_in_files import AFFINE, array, as_total
+
+NAMES = {1: "spleen", 3: "kidney"}
+
+
+def of_total(folder: Path) -> Path:
+    return as_total(folder / "a.nii.gz", [(1, "spleen"), (3, "kidney")])
+
+
+def of_iris(folder: Path, suffix: str = ".nii.gz") -> Path:
+    write_label(LabelVolume(array(), AFFINE, NAMES), folder / f"a{suffix}")
+    return folder / f"a{suffix}"
+
+
+def of_slicer(folder: Path) -> Path:
+    return of_iris(folder, ".seg.nrrd").rename(folder / "a.nrrd")
+
+
+@pytest.mark.parametrize("store", [of_total, of_iris, of_slicer])
+def test_names_in_the_file_go_before_those_of_the_datastore(tmp_path, store):
+    path = store(tmp_path)
+    label = read_final(FinalLabel(path, "", {1: "liver", 3: "liver too"}))
+    assert label.names == read_label(path).names == NAMES
+    assert np.array_equal(label.array, read_label(path).array)
+
+
+def test_values_that_the_file_does_not_name_are_named_by_the_datastore(tmp_path):
+    path = as_total(tmp_path / "a.nii.gz", [(1, "spleen"), (3, "3")])
+    assert read_final(FinalLabel(path, "", {1: "liver", 3: "kidney"})).names == {1: "spleen", 3: "kidney"}
+
+
+@pytest.mark.parametrize("noise", [0.0001, 0.3])
+def test_numbers_near_whole_ones_and_others_are_treated_alike(tmp_path, noise):
+    nib.save(nib.Nifti1Image(array() * np.float32(1 - noise), AFFINE), tmp_path / "a.nii.gz")
+    if noise < 0.01:
+        assert np.array_equal(read_final(FinalLabel(tmp_path / "a.nii.gz", "")).array, array())
+        return
+    said = []
+    for read in (lambda path: read_final(FinalLabel(path, "")), read_label):
+        with pytest.raises(InputError) as caught:
+            read(tmp_path / "a.nii.gz")
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
+@pytest.mark.dicom
+def test_a_dicom_segmentation_is_read_alike_and_contours_are_refused_alike(tmp_path):
+    seg_files = pytest.importorskip("tests.seg_files")
+    pytest.importorskip("highdicom")
+    slices = seg_files.ct_series(tmp_path / "ct", np.zeros((10, 12, 8), np.int16))
+    masks = np.zeros((1, 10, 12, 8), bool)
+    masks[0, 2:6, 3:9, 2:5] = True
+    path = seg_files.save(seg_files.segmentation(slices, masks, ["liver"]), tmp_path / "seg.dcm")
+    final, plain = read_final(FinalLabel(path, "", {1: "spleen"})), read_label(path)
+    assert final.names == plain.names == {1: "liver"} and np.array_equal(final.array, plain.array)
+    with pytest.raises(InputError, match="RTSTRUCT.*plastimatch"):
+        read_final(FinalLabel(seg_files.contours(tmp_path / "rt.dcm"), ""))
