@@ -80,7 +80,8 @@ class AppServer:
         self.scratch = scratch
         scratch.mkdir(parents=True, exist_ok=True)
         self.port = _free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
+        self._is_tls = "--certificate" in serve
+        self.address = f"{'https' if self._is_tls else 'http'}://127.0.0.1:{self.port}"
         self.url = f"{self.address}/t/{token}" if token else self.address
         env |= {"IRIS_TOKEN": token} if token else {}
         if plain:
@@ -163,7 +164,7 @@ class AppServer:
             if self.process.poll() is not None:
                 break
             try:
-                if requests.get(self.url + "/info/", timeout=5).status_code == 200:
+                if requests.get(self.url + "/info/", timeout=5, verify=not self._is_tls).status_code == 200:
                     return
             except (requests.ConnectionError, requests.Timeout):  # not there yet, or busy with its start
                 time.sleep(0.2)
