@@ -17,6 +17,7 @@ OPEN = {
     ("GET", "/"), ("GET", "/favicon.ico"), ("GET", "/logs/"), ("GET", "/info/"), ("GET", "/ohif/{path:path}"),
     ("POST", "/activelearning/{strategy}"), ("POST", "/infer/in_context"),
     ("GET", "/prelabels/"), ("POST", "/prelabels/"), ("DELETE", "/prelabels/"),
+    ("GET", "/queue/"), ("GET", "/queue/{name}"), ("DELETE", "/queue/{name}"),
     ("GET", "/datastore/"), ("PUT", "/datastore/"), ("GET", "/datastore/image"), ("PUT", "/datastore/image"),
     ("GET", "/datastore/image/info"), ("GET", "/datastore/label"), ("PUT", "/datastore/label"),
     ("GET", "/datastore/label/info"), ("GET", "/train/"), ("POST", "/train/"), ("DELETE", "/train/"),
