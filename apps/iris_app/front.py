@@ -19,7 +19,6 @@ from apps.iris_app.door.entrance import behind_door
 from apps.iris_app.door.settings import DoorSettings
 from apps.iris_app.lib.serving_lock import ServingLock
 from apps.iris_app.lib.state import State
-from apps.iris_app.ohif.server_address import ServerAddress
 from apps.iris_app.routes import (
     archive,
     datastore,
@@ -50,7 +49,7 @@ def _is_ours(scope: Scope) -> bool:
     return scope["type"] == "http" and any(r.matches(scope)[0] is Match.FULL for r in own.routes)
 
 
-behind = behind_door(ServerAddress(dispatch), DoorSettings.from_environment(), served_folders())
+behind = behind_door(dispatch, DoorSettings.from_environment(), served_folders())
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

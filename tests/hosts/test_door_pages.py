@@ -177,7 +177,7 @@ def test_the_page_says_where_slicer_finds_the_server_and_opens_the_log(page, ser
 
 
 def test_the_field_of_ohif_has_the_servers_address(page, server):
-    """Its plugin takes the address from a cookie that our front sends along."""
+    """Its plugin takes the address from a cookie, which our script sets before it looks."""
     page.route(re.compile(r"^(?!http://127\.0\.0\.1|blob:|data:)"), lambda route: route.abort())
     page.goto(f"{server.address}/ohif/?token={TOKEN}")
     assert page.url.startswith(f"{server.address}/ohif/") and TOKEN not in page.url
