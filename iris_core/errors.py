@@ -40,9 +40,35 @@ class InputError(IrisError):
     """A file, folder or argument that cannot be used as given."""
 
 
+class PassingError(InputError):
+    """Something beside the input failed that may pass: a full disk, a locked file, a lack of memory.
+
+    The same attempt may succeed later, so nobody remembers it as a fault of the input.
+    """
+
+
 class CheckpointError(IrisError):
     """A file that is no checkpoint of this model, or one of another version."""
 
 
 class CardError(IrisError):
     """A task card that cannot be read, or that another model wrote."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same attempt may succeed later: the disk, the memory or a lock failed, and not the input.
+
+    The causes of an error are looked at too. A missing file counts: it may be on a share that is away.
+    """
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, (PassingError, MemoryError, TimeoutError)):
+            return True
+        if isinstance(cause, OSError) and cause.errno is not None:  # a damaged packed file has no number
+            return True
+        if type(cause).__name__ == "OutOfMemoryError":  # of torch, which is not imported for this
+            return True
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return False

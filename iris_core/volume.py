@@ -12,18 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from iris_core.colors import PALETTE, Color
 from iris_core.errors import InputError
 from iris_core.label_values import label_dtype, values_in
 from iris_core.orientation import canonical_affine, from_canonical, to_canonical
 from iris_core.placement import Placement
-
-Color = tuple[int, int, int]
-
-#: Colours of values that come without one: distinct, readable over grey. (R, G, B), 0-255.
-PALETTE: tuple[Color, ...] = (
-    (230, 75, 53), (77, 187, 213), (0, 160, 135), (244, 205, 64), (132, 94, 194), (243, 155, 127),
-    (84, 130, 53), (63, 101, 204), (214, 92, 160), (145, 209, 194), (190, 140, 90), (120, 200, 80),
-)  # fmt: skip
 
 MIN_DETERMINANT = 1e-3  # of the affine's axes scaled to length 1; below it the axes lie in one plane
 

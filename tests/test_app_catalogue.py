@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -12,7 +13,8 @@ from apps.iris_app.lib.catalogue import Catalogue, Outdated
 from apps.iris_app.lib.class_register import ClassRegister
 from apps.iris_app.lib.final_label import in_register, read_final
 from apps.iris_app.lib.study import FinalLabel, Study, names_from_info
-from iris_core.errors import InputError
+from apps.iris_app.retries.pauses import LONGEST, Pauses
+from iris_core.errors import InputError, PassingError
 from iris_core.volume import LabelVolume
 from iris_core.volume_io import write_label
 from tests.app_folder import AppFolder
@@ -44,12 +46,12 @@ def test_numbers_stay_when_labels_come_and_go_and_have_no_gap(folder):
 
 def test_the_newest_classes_are_forgotten_when_no_label_has_them(folder):
     folder.label("case_1", names={1: "a", 4: "b"})
-    folder.label("case_2", names={})
-    assert list(folder.catalogue.register.numbers) == ["a", "b", "label_1", "label_4"]
+    folder.label("case_2", names={1: "d", 4: "e"})
+    assert list(folder.catalogue.register.numbers) == ["a", "b", "d", "e"]
     folder.label("case_2", names={1: "a", 4: "c"})
     (folder.root / "labels/final/case_1.nii.gz").unlink()
     folder.refresh()
-    assert folder.catalogue.register.numbers == {"a": 1, "b": 2, "label_1": 3, "label_4": 4, "c": 5}
+    assert folder.catalogue.register.numbers == {"a": 1, "b": 2, "d": 3, "e": 4, "c": 5}
 
     (folder.root / "labels/final/case_2.nii.gz").unlink()
     folder.refresh()
@@ -77,6 +79,63 @@ def test_a_label_without_names_takes_those_of_the_folder_and_else_its_values(fol
     (folder.root / "labels.json").write_text('{"bright": 1, "dark": 4}')
     label = read_final(folder.studies()[0].final, folder.root)
     assert label.names == {1: "bright", 4: "dark"}
+
+
+def test_a_label_without_names_takes_those_on_which_all_others_agree_and_says_so(folder):
+    folder.label("case_1", names={})
+    assert folder.catalogue.references["case_1"].classes == ("label_1", "label_4")
+
+    folder.label("case_2", names={1: "liver", 4: "spleen"})
+
+    assert folder.catalogue.references["case_1"].classes == ("liver", "spleen")
+    assert folder.catalogue.label_of("case_1").names == folder.catalogue.label_of("case_2").names
+    assert "1, 4" in folder.catalogue.notes["case_1"] and "case_2" not in folder.catalogue.notes
+    assert set(folder.catalogue.register.numbers) == {"liver", "spleen"}
+    assert Catalogue(folder.state).references == folder.catalogue.references
+
+
+def test_a_value_that_the_others_call_by_two_names_or_none_is_no_class_beside_theirs(folder):
+    folder.label("case_1", names={1: "liver", 4: "spleen"})
+    folder.label("case_2", names={1: "spleen", 4: "liver"})
+    folder.label("case_3", names={})
+    assert "1, 4" in folder.catalogue.problems["case_3"] and "names" in folder.catalogue.problems["case_3"]
+    assert set(folder.catalogue.register.numbers) == {"liver", "spleen"}
+
+    folder.label("case_2", names={1: "liver", 4: "spleen"})
+    assert folder.catalogue.problems == {} and len(folder.catalogue.usable) == 3
+    folder.label("case_3", values={1: 1, 4: 7}, names={})
+    assert "7" in folder.catalogue.problems["case_3"]
+
+
+def test_a_label_that_is_meant_to_be_empty_is_no_reference_and_no_problem(folder):
+    folder.label("case_1")
+    folder.label("case_2", values={1: 0, 4: 0})
+    studies = folder.studies()
+    studies[1] = replace(studies[1], final=replace(studies[1].final, empty=True))
+    folder.catalogue.refresh(studies)
+    assert folder.catalogue.problems == {} and [r.study for r in folder.catalogue.usable] == ["case_1"]
+    assert [s.id for s in folder.catalogue.unlabelled] == ["case_3"]
+    assert Study.from_json(studies[1].to_json()) == studies[1]
+
+
+def test_a_label_that_cannot_be_read_just_now_is_read_again_after_a_growing_pause(folder, monkeypatch):
+    def locked(*_):
+        tried.append(1)
+        raise PassingError("cannot be opened", found="Permission denied")
+
+    tried: list[int] = []
+    clock = [0.0]
+    folder.catalogue._pauses = Pauses(lambda: clock[0])
+    with monkeypatch.context() as patched:
+        patched.setattr("apps.iris_app.lib.drawn.read_final", locked)
+        folder.label("case_1")
+        for _ in range(60):
+            clock[0] += 1.0
+            folder.refresh()
+    assert len(tried) == 5 and "Permission denied" in folder.catalogue.problems["case_1"]
+    clock[0] += LONGEST
+    folder.refresh()
+    assert folder.catalogue.problems == {} and folder.catalogue.references["case_1"].classes
 
 
 def test_names_in_a_segmentation_nrrd_go_before_those_of_the_datastore(tmp_path):
@@ -118,7 +177,7 @@ def test_a_label_is_read_again_only_when_it_or_its_names_change(folder, monkeypa
     path = folder.label("case_1")
     read = []
     monkeypatch.setattr(
-        "apps.iris_app.lib.catalogue.read_final", lambda *a: read.append(a[0].path) or read_final(*a)
+        "apps.iris_app.lib.drawn.read_final", lambda *a: read.append(a[0].path) or read_final(*a)
     )
     assert not folder.refresh() and read == []
 

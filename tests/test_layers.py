@@ -22,7 +22,8 @@ NEVER = {
 # Rooms of iris_core, bottom to top. A room imports its own layer and those before it.
 LAYERS = (
     # facts, arrays and files
-    {"errors", "config", "even_values", "label_names", "label_values", "memory_reuse", "progress"},
+    {"errors", "colors", "config", "even_values", "label_names", "label_values", "memory_reuse", "name_list"}
+    | {"progress"},
     {"orientation", "placement", "lattice", "names_by_value", "volume", "volume_io", "raw_dataset"},
     # the network
     {"embedding", "model", "windows"},

@@ -22,6 +22,7 @@ from apps.iris_app.lib.state import State
 from apps.iris_app.routes import (
     archive,
     datastore,
+    history,
     home,
     infer,
     labels,
@@ -35,7 +36,8 @@ from apps.iris_app.routes import (
 from iris_core.errors import InputError
 
 own = FastAPI(title="Iris", openapi_url=None, redirect_slashes=False)
-for module in (archive, datastore, home, infer, labels, logs, prelabels, queue, tasks, upload, viewer):
+ROUTES = (archive, datastore, history, home, infer, labels, logs, prelabels, queue, tasks, upload, viewer)
+for module in ROUTES:
     own.include_router(module.router)
 beside = Beside(host)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from iris_core.errors import InputError
+from iris_core.errors import PassingError
 from iris_core.volume_io.suffix import suffix_of
 
 
@@ -21,7 +21,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     stays as it was.
 
     Raises:
-        InputError: the folder cannot be written to.
+        PassingError: the folder cannot be written to, or the disk is full.
     """
     path = Path(path)
     suffix = suffix_of(path)
@@ -36,7 +36,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.replace(hidden, path)
     except OSError as error:
-        raise InputError(
+        raise PassingError(
             "cannot be written",
             where=path,
             found=error.strerror or str(error),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from iris_core.errors import InputError
+from iris_core.errors import InputError, PassingError
 from iris_core.even_values import refuse_image
 from iris_core.label_values import whole_numbers
 from iris_core.placement import Placement
@@ -107,6 +107,12 @@ def _existing(path: str | Path) -> Path:
     path = Path(path)
     if not path.exists():
         raise InputError("no such file or folder", where=path)
+    if path.is_file():
+        try:
+            with open(path, "rb") as file:
+                file.read(1)
+        except OSError as error:  # the formats' readers do not tell the file's fault from the disk's
+            raise PassingError("cannot be opened", where=path, found=error.strerror) from error
     return path
 
 

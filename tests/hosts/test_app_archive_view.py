@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from apps.iris_app.lib.state import State
+
 pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 
 IMAGE, SEG, BAD = "1.1", "1.2", "1.3"
@@ -70,7 +72,7 @@ def datastore(tmp_path, monkeypatch, client, brought):
     monkeypatch.setattr(dicom_datastore, "dicom_web_download_series", download)
     monkeypatch.setattr(DICOMWebDatastore, "get_image_uri", convert)
     store = dicom_datastore.NamedDicomDatastore(
-        client=client, search_filter={"Modality": "CT"}, cache_path=str(tmp_path)
+        State(tmp_path / "state"), client=client, search_filter={"Modality": "CT"}, cache_path=str(tmp_path)
     )
     yield store
     store._observer.stop()

@@ -18,11 +18,11 @@ GRID = (8, 8, 8)
 @pytest.fixture
 def datastore(tmp_path):
     """A folder with one study, that the host does not watch."""
-    from monailabel.datastore.local import LocalDatastore
+    from apps.iris_app.datastores.whole_folder import WholeFolder
 
     image = nib.Nifti1Image(np.arange(512, dtype=np.float32).reshape(GRID), np.eye(4))
     nib.save(image, tmp_path / "case_1.nii.gz")
-    return LocalDatastore(str(tmp_path), auto_reload=False)
+    return WholeFolder(str(tmp_path), auto_reload=False)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_subprocess_reads_the_catalogue_of_the_server_and_numbers_no_class(dat
     subprocess.refresh()
     assert not state.catalogue.exists()
     server = Catalogue(state, tmp_path)
-    server.name_classes(["spleen"])
+    server.name_classes({1: "spleen"})
     server.refresh(studies_of(datastore))
     subprocess.refresh()
     assert subprocess.catalogue.studies == server.studies

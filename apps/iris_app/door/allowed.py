@@ -30,6 +30,7 @@ class Allowed:
         query: names that may stand in the query, each at most once; ANY leaves the query to the route.
         body: bytes that a request may bring.
         json: the body is JSON, which the gate reads first.
+        id_in_path: the path ends in the id of a study, which may be %-encoded.
     """
 
     methods: tuple[str, ...]
@@ -38,6 +39,7 @@ class Allowed:
     query: frozenset[str] = field(default=frozenset())
     body: int = SMALL
     json: bool = False
+    id_in_path: bool = False
 
 
 def _line(methods: str, path: str, used_by: str, query: str = "", **more: object) -> Allowed:
@@ -61,8 +63,11 @@ ALLOWED: tuple[Allowed, ...] = (
     _line("PUT", "/datastore/(?:image)?", "Slicer", "image", body=LARGE),
     _line("GET", "/datastore/image", "Slicer", "image"),
     _line("GET", "/datastore/image/info", "scripts", "image"),
-    _line("PUT", "/datastore/label", "Slicer, OHIF", "image tag", body=LARGE),
-    _line("GET", "/datastore/label", "Slicer", "label tag"),
+    _line("PUT", "/datastore/label", "Slicer, OHIF", "image tag allow_empty seen client_id", body=LARGE),
+    _line("GET", "/datastore/label", "Slicer", "label image tag client_id"),
+    _line("DELETE", "/datastore/label", "scripts", "id tag"),
+    _line("DELETE", "/datastore/", "scripts; of a label alone, never of an image", "id type tag"),
+    _line("GET POST", r"/history/[^/]+", "scripts", "version client_id", id_in_path=True),
     _line("GET", "/datastore/label/info", "scripts", "label tag"),
     _line("GET", "/train/", "Slicer, OHIF", "all check_if_running"),
     _line("DELETE", "/train/", "Slicer, OHIF"),

@@ -40,7 +40,8 @@ class Gate:
             headers = {"Allow": ", ".join(methods)} if methods else None
             await JSONResponse({"detail": detail}, status, headers)(scope, receive, send)
             return
-        fault = _query_fault(scope.get("query_string", b""), line)
+        fault = id_fault(path.rsplit("/", 1)[-1]) if line.id_in_path else None
+        fault = fault or _query_fault(scope.get("query_string", b""), line)
         if fault:
             await JSONResponse({"detail": fault}, 422)(scope, receive, send)
             return
@@ -87,9 +88,12 @@ class _JsonOnly:
 def _line_of(scope: Scope) -> tuple[Allowed | None, str, tuple[str, ...]]:
     path, raw = scope["path"], scope.get("raw_path")
     plain = raw is None or raw.split(b"?")[0] == path.encode("utf-8", "surrogatepass")
-    if scope["type"] != "http" or not plain:  # a listed path needs no %-encoding
+    if scope["type"] != "http":
         return None, path, ()
-    return allowed(scope["method"], path)
+    found = allowed(scope["method"], path)
+    if not plain and not (found[0] is not None and found[0].id_in_path):  # others need no %-encoding
+        return None, path, ()
+    return found
 
 
 def _query_fault(query: bytes, line: Allowed) -> str | None:

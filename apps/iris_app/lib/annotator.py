@@ -21,7 +21,7 @@ from apps.iris_app.lib.tuned_store import TunedStore
 from iris_core.checkpoint import load_model
 from iris_core.closer_look import Place, Views
 from iris_core.config import PAPER_SPACING
-from iris_core.errors import InputError
+from iris_core.errors import InputError, PassingError
 from iris_core.modality import detect_modality
 from iris_core.prediction import Prediction
 from iris_core.preprocess import prepare_image, prepare_masks
@@ -151,7 +151,7 @@ class Annotator:
         for entry in entries:
             try:
                 card = self.embeddings.get(catalogue, entry, views)
-            except Outdated:
+            except (Outdated, PassingError):
                 raise
             except InputError as error:
                 choice.warnings.append(f"{entry.study} is left out: {error}")
@@ -206,7 +206,7 @@ class Annotator:
             try:
                 facts = self.embeddings.facts(catalogue, entry)
                 groups.setdefault(facts.modality, []).append((entry, facts))
-            except Outdated:
+            except (Outdated, PassingError):
                 raise
             except InputError as error:
                 warnings.append(f"{entry.study} is left out: {error}")

@@ -6,12 +6,14 @@ import logging
 from pathlib import Path
 
 from fastapi import HTTPException
+from monailabel.config import settings
 from monailabel.datastore.dicom import DICOMWebDatastore
 from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore
 
 from apps.iris_app.lib.batch import CpuBatchInfer
 from apps.iris_app.lib.infer_task import MODEL, InContextTask
-from apps.iris_app.lib.prelabelling import want
+from apps.iris_app.lib.job_control import want
 from apps.iris_app.lib.service import Service
 from apps.iris_app.lib.state import State, read_json
 from apps.iris_app.lib.strategies import FirstStudy, NextStudy, RandomStudy
@@ -43,15 +45,32 @@ class IrisApp(MONAILabelApp):
 
     def init_datastore(self):
         """The host's datastore, and the service on top of it."""
+        state = State.of_datastore(self.studies)
+        if self.studies.startswith(("http://", "https://")):
+            datastore, folder = self._archive(state), None
+        else:
+            datastore, folder = self._folder(state), Path(self.studies)
+        self.service = Service(state, datastore, folder, **self._settings)
+        return datastore
+
+    def _archive(self, state: State) -> Datastore:
         datastore = super().init_datastore()
-        remote = isinstance(datastore, DICOMWebDatastore)
-        if remote:
+        if isinstance(datastore, DICOMWebDatastore):
             from apps.iris_app.lib.dicom_datastore import NamedDicomDatastore
 
-            datastore = NamedDicomDatastore.in_place_of(datastore)
-        folder = None if remote else Path(self.studies)
-        self.service = Service(State.of_datastore(self.studies), datastore, folder, **self._settings)
+            datastore = NamedDicomDatastore.in_place_of(datastore, state)
         return datastore
+
+    def _folder(self, state: State) -> Datastore:
+        from apps.iris_app.datastores.whole_folder import WholeFolder
+        from apps.iris_app.history.history import History
+
+        return WholeFolder(
+            self.studies, extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
+            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+            remembered_info=History(state).remembered_info,
+        )  # fmt: skip
 
     def init_infers(self):
         """One model, which both viewers list under automatic segmentation."""
@@ -115,7 +134,7 @@ class IrisApp(MONAILabelApp):
     def on_save_label(self, image_id: str, label_id: str) -> None:
         """Takes a label that a viewer has just submitted."""
         info = self.datastore().get_label_info(image_id, "final") or {}
-        self.service.catalogue.name_classes(names_from_info(info.get("label_info")).values())
+        self.service.catalogue.name_classes(names_from_info(info.get("label_info")))
         if self.datastore().get_label_by_image_id(image_id, "final"):
             self.service.submitted(image_id)
         self.service.look()

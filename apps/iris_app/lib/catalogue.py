@@ -9,17 +9,21 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from apps.iris_app.lib.class_register import ClassRegister
+from apps.iris_app.lib.drawn import Drawn, named_alike, read_drawn
 from apps.iris_app.lib.final_label import NAME_FILES, in_register, read_final
-from apps.iris_app.lib.state import State, checksum, digest, read_json, stamp, write_json
+from apps.iris_app.lib.state import State, digest, read_json, stamp, write_json
 from apps.iris_app.lib.study import FinalLabel, Study
-from iris_core.errors import InputError, IrisError
+from apps.iris_app.retries.pauses import Pauses
+from iris_core.errors import InputError, IrisError, may_pass
 
 log = logging.getLogger(__name__)
+
+FORM = 2  # of an entry; raised when entries hold more, so that labels are read again
 
 
 class Outdated(InputError):
@@ -36,7 +40,10 @@ class ReferenceEntry:
         classes: names in the register of what is drawn; empty where the label cannot be used.
         since: grows with every study that becomes a reference; the oldest one sets the working voxel size.
         problem: why the label cannot be used, as a sentence.
-        seen: stamp and names at the last reading.
+        seen: stamp and names at the last reading; "" where the reading failed and may succeed later.
+        drawn: what the label itself says of its values.
+        names: (value, name) of each value, also where the name comes from the other labels.
+        note: what a person should know of the names, or "".
     """
 
     study: str
@@ -45,6 +52,16 @@ class ReferenceEntry:
     since: int
     problem: str
     seen: str
+    drawn: Drawn = field(default_factory=Drawn)
+    names: tuple[tuple[int, str], ...] = ()
+    note: str = ""
+
+    @classmethod
+    def from_json(cls, entry: dict) -> ReferenceEntry:
+        """The inverse of `asdict`."""
+        names = tuple((value, name) for value, name in entry.get("names", ()))
+        drawn = Drawn.from_json(entry.get("drawn", {}))
+        return cls(**{**entry, "classes": tuple(entry["classes"]), "names": names, "drawn": drawn})
 
 
 class Catalogue:
@@ -58,20 +75,24 @@ class Catalogue:
     def __init__(self, state: State, folder: Path | None = None) -> None:
         self.state = state
         self._lock = threading.Lock()  # held while labels are read
+        self._pauses = Pauses()  # of labels whose reading failed and may succeed later
         self._swap = threading.Lock()  # held while studies and references change together
         kept = read_json(state.catalogue, {})
         self.folder = folder or (Path(kept["folder"]) if kept.get("folder") else None)
-        self.register = ClassRegister((name, tuple(color)) for name, color in kept.get("classes", ()))
+        self.register = ClassRegister(
+            (name, tuple(color), bool(brought and brought[0]))
+            for name, color, *brought in kept.get("classes", ())
+        )
         self.studies = {s.id: s for s in map(Study.from_json, kept.get("studies", ()))}
         self.references = {
-            r["study"]: ReferenceEntry(**{**r, "classes": tuple(r["classes"])})
-            for r in kept.get("references", ())
+            r["study"]: ReferenceEntry.from_json(r) for r in kept.get("references", ())
         }
 
     @property
     def usable(self) -> list[ReferenceEntry]:
         """References that can be used, oldest first."""
-        return sorted((r for r in self.references.values() if not r.problem), key=lambda r: r.since)
+        usable = (r for r in self.references.values() if r.classes and not r.problem)
+        return sorted(usable, key=lambda r: r.since)
 
     @property
     def unlabelled(self) -> list[Study]:
@@ -82,6 +103,11 @@ class Catalogue:
     def problems(self) -> dict[str, str]:
         """Study -> why its final label is left out."""
         return {r.study: r.problem for r in self.references.values() if r.problem}
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Study -> what a person should know of the names of its final label."""
+        return {r.study: r.note for r in self.references.values() if r.note}
 
     def refresh(self, studies: Iterable[Study]) -> bool:
         """Takes over what the datastore says now, reads labels that are new or changed, and writes itself.
@@ -104,14 +130,23 @@ class Catalogue:
             self._write()
             return True
 
+    def retry(self) -> None:
+        """Lets labels be read again at once whose reading failed and may succeed now."""
+        self._pauses.end()
+
     def snapshot(self) -> Catalogue:
         """The catalogue as it is now; another thread may refresh this one meanwhile."""
         with self._swap:
             return copy.copy(self)
 
-    def name_classes(self, names: Iterable[str]) -> None:
-        """Gives numbers to class names before their label has been read; never waits for a label."""
-        for name in names:
+    def name_classes(self, names: Mapping[int, str]) -> None:
+        """Gives numbers to class names before their label has been read; never waits for a label.
+
+        Args:
+            names: value -> name; a name takes the number that its bare value had before.
+        """
+        for value, name in names.items():
+            self.register.rename(f"label_{value}", name)
             self.register.add(name)
 
     def label_of(self, study: str):
@@ -124,7 +159,10 @@ class Catalogue:
         final = self.studies[study].final
         if final is None or (final.path.is_file() and stamp(final.path) != final.stamp):
             raise Outdated("its final label has just changed", where=study, remedy="ask again")
-        return in_register(read_final(self.studies[study].final, self.folder), self.register)
+        label = read_final(final, self.folder)
+        known = self.references.get(study)
+        names = {**label.names, **dict(known.names if known else ())}
+        return in_register(replace(label, names=names), self.register)
 
     def _references(self, studies: Iterable[Study]) -> dict[str, ReferenceEntry]:
         """An entry for every final label; the known one where nothing changed."""
@@ -135,22 +173,24 @@ class Catalogue:
             if study.final is None:
                 continue
             known = self.references.get(study.id)
-            seen = digest(study.final.stamp, str(study.final.path), sorted(study.final.names.items()), named)
-            if known is None or known.seen != seen:
+            seen = digest(FORM, study.to_json()["final"], named)
+            if known is None or (known.seen != seen and not self._pauses.waits(study.id)):
                 latest += known is None
                 known = self._read(study.id, study.final, known.since if known else latest, seen)
             entries[study.id] = known
-        return entries
+        return named_alike(entries, self.register)
 
     def _read(self, study: str, final: FinalLabel, since: int, seen: str) -> ReferenceEntry:
         try:
-            read = read_final(final, self.folder)
-            word = digest(checksum(final.path), [(value, read.name_of(value)) for value in read.values])
-            label = in_register(read, self.register)
+            drawn = read_drawn(final, self.folder)
         except (IrisError, OSError) as error:
             log.warning("the final label of %s is left out: %s", study, error)
+            if may_pass(error):
+                self._pauses.failed(study)
+                return ReferenceEntry(study, "", (), since, str(error), "")
             return ReferenceEntry(study, "", (), since, str(error), seen)
-        return ReferenceEntry(study, word, tuple(map(self.register.name, label.values)), since, "", seen)
+        self._pauses.succeeded(study)
+        return ReferenceEntry(study, drawn.checksum, (), since, "", seen, drawn)
 
     def _write(self) -> None:
         write_json(

@@ -50,4 +50,6 @@ def _final(datastore: Datastore, name: str) -> FinalLabel | None:
     if not uri or not Path(uri).is_file():
         return None
     info = datastore.get_label_info(name, FINAL) or {}
-    return FinalLabel(Path(uri), stamp(Path(uri)), names_from_info(info.get("label_info")))
+    submitted = info.get("submitted")
+    empty = isinstance(submitted, dict) and submitted.get("empty") is True
+    return FinalLabel(Path(uri), stamp(Path(uri)), names_from_info(info.get("label_info")), empty)

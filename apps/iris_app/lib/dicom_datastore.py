@@ -11,22 +11,23 @@ import os
 import shutil
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from monailabel.config import settings
 from monailabel.datastore.dicom import DICOMWebDatastore
 from monailabel.datastore.utils.dicom import dicom_web_download_series
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from apps.iris_app.lib.anatomy_codes import segment_attribute
+from apps.iris_app.datastores.archive_faults import archive_may_fail
+from apps.iris_app.datastores.seg_series import SegSeries
+from apps.iris_app.datastores.whole_folder import CurrentLabel, WholeFolder
+from apps.iris_app.datastores.withdrawn_segs import WithdrawnSegs
 from apps.iris_app.lib.datastore_view import FINAL
-from apps.iris_app.lib.state import read_json, stamp, write_json
-from apps.iris_app.lib.study import FinalLabel, Study, names_from_info
+from apps.iris_app.lib.segment_description import described_segments
+from apps.iris_app.lib.state import State, read_json, stamp, write_json
+from apps.iris_app.lib.study import FinalLabel, Study
 from iris_core.errors import InputError
-from iris_core.volume import PALETTE
-from iris_core.volume_io import read_label
 
 log = logging.getLogger(__name__)
 
@@ -34,24 +35,15 @@ REFRESH = 2.0  # seconds that an answer of the archive is good for
 AGAIN = 60.0  # seconds after which a series that could not be brought here is tried again
 
 
-@dataclass(frozen=True)
-class SegSeries:
-    """A SEG series. Args: uid; study: UID; image: UID of the series it was drawn on; when: date and time."""
-
-    uid: str
-    study: str
-    image: str
-    when: str
-
-
-class NamedDicomDatastore(DICOMWebDatastore):
+class NamedDicomDatastore(DICOMWebDatastore, WholeFolder):
     """Made from the host's own datastore by `in_place_of`."""
 
     @classmethod
-    def in_place_of(cls, host: DICOMWebDatastore) -> NamedDicomDatastore:
-        """A datastore on the same archive and the same folder."""
+    def in_place_of(cls, host: DICOMWebDatastore, state: State) -> NamedDicomDatastore:
+        """A datastore on the same archive and the same folder; `state` keeps which SEGs count no more."""
         host._observer.stop()
         return cls(
+            state=state,
             client=host._client,
             search_filter=host._search_filter,
             cache_path=settings.MONAI_LABEL_DICOMWEB_CACHE_PATH.strip() or None,
@@ -59,7 +51,8 @@ class NamedDicomDatastore(DICOMWebDatastore):
             convert_to_nifti=True,
         )
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, state: State, **kwargs) -> None:
+        self._withdrawn = WithdrawnSegs(state)
         self._fetching, self._fetching_seg = threading.RLock(), threading.Lock()
         self._broken: dict[str, float] = {}  # series -> when it could not be brought here
         self._counts: dict[str, int | None] = {}  # images of each series at the last look, None: not told
@@ -97,7 +90,9 @@ class NamedDicomDatastore(DICOMWebDatastore):
                 except Exception:  # one SEG that cannot be asked about must not hide the others
                     log.warning("a SEG cannot be read and is left out: %s", entry, exc_info=True)
                     continue
-                if seg is not None and (seg.image not in found or seg.when > found[seg.image].when):
+                if seg is None or self._withdrawn.has(seg.uid):
+                    continue
+                if seg.image not in found or seg.when > found[seg.image].when:
                     found[seg.image] = seg
             self._found = (time.monotonic(), found)
         return found
@@ -127,12 +122,66 @@ class NamedDicomDatastore(DICOMWebDatastore):
     def save_label(
         self, image_id: str, label_filename: str, label_tag: str, label_info: dict, label_id: str = ""
     ) -> str:
-        """Saves a label; a final one goes to the archive as a SEG whose segments carry their own names."""
-        if label_tag == FINAL:
-            label_info = {**label_info, "label_info": described_segments(label_filename, label_info)}
-        saved = super().save_label(image_id, label_filename, label_tag, label_info, label_id)
+        """Saves a label; a final one goes to the archive as a SEG whose segments carry their own names.
+
+        The SEGs of the series that were there before count no more, whatever their dates say.
+
+        Raises:
+            PassingError: the archive does not take it.
+        """
+        if label_tag != FINAL:
+            return super().save_label(image_id, label_filename, label_tag, label_info, label_id)
+        self._about_to_change(image_id, label_tag)
+        before = self._uids_of(image_id)
+        label_info = {**label_info, "label_info": described_segments(label_filename, label_info)}
+        with archive_may_fail():
+            saved = super().save_label(image_id, label_filename, label_tag, label_info, label_id)
+        self._withdrawn.add(before)
         self._found = (-REFRESH, {})
         return saved
+
+    def save_seg(self, image: str, file: Path) -> str:
+        """Makes a SEG file that was kept the label of a series again; gives the label's id.
+
+        Raises:
+            PassingError: the archive does not take it.
+        """
+        dataset = dcmread(file)
+        uid, before = str(dataset.SeriesInstanceUID), self._uids_of(image)
+        with archive_may_fail():
+            if not self._client.search_for_series(search_filters={"SeriesInstanceUID": uid}):
+                self._client.store_instances([dataset])
+        self._withdrawn.add(before - {uid})
+        self._withdrawn.remove(uid)
+        self._found = (-REFRESH, {})
+        return image
+
+    def current_label(self, study: str, tag: str) -> CurrentLabel | None:
+        """The newest SEG that counts, brought here, or what is kept here under another tag."""
+        if tag != FINAL:
+            return super().current_label(study, tag)
+        with archive_may_fail():
+            if not self.has_final_now(study):
+                return None
+            seg = self.newest_segs()[study]
+            file = self._seg_file(seg)
+        info = self.get_label_info(study, FINAL) or {}
+        own = info.get("SeriesInstanceUID") == seg.uid  # else it was drawn elsewhere, in OHIF say
+        return CurrentLabel(file, f"seg {seg.uid}", dict(info) if own else {})
+
+    def remove_label(self, label_id: str, label_tag: str) -> None:
+        """Removes a label. An archive's own SEGs stay in it and count no more."""
+        self._about_to_change(label_id, label_tag)
+        if label_tag == FINAL:
+            self._withdrawn.add(self._uids_of(label_id))
+            self._found = (-REFRESH, {})
+        super().remove_label(label_id, label_tag)
+
+    def _uids_of(self, image: str) -> set[str]:
+        """UIDs of all SEGs of a series that the archive has now."""
+        self._found = (-REFRESH, {})
+        self.newest_segs()
+        return {seg.uid for seg in self._segs.values() if seg is not None and seg.image == image}
 
     def studies(self) -> list[Study]:
         """The series that are here already, with the newest SEG of each."""
@@ -240,33 +289,3 @@ class NamedDicomDatastore(DICOMWebDatastore):
 def _count(series: Dataset) -> int | None:
     told = series.get("NumberOfSeriesRelatedInstances")
     return None if told in (None, "") else int(told)
-
-
-def described_segments(label: str, info: dict) -> list[dict]:
-    """What the host's SEG writer needs: one entry for each value that is present, in ascending order.
-
-    Args:
-        label: label file.
-        info: may hold a label_info that lists more, fewer or other values.
-    """
-    listed = info.get("label_info")
-    names = names_from_info(listed)
-    colors = {entry.get("idx"): entry.get("color") for entry in listed or () if isinstance(entry, dict)}
-    segments = []
-    for value in read_label(Path(label)).values:
-        name = names.get(value, f"label_{value}")
-        color = _rgb(colors.get(value)) or PALETTE[(value - 1) % len(PALETTE)]
-        attribute = segment_attribute(name, value, color)
-        segments.append({"name": name, "idx": value, "color": list(color), "segmentAttribute": attribute})
-    if segments:
-        segments[0]["model_name"] = "Iris"
-    return segments
-
-
-def _rgb(color: object) -> tuple[int, int, int] | None:
-    parts = np.asarray(color if isinstance(color, (list, tuple)) else (), dtype=float)
-    if parts.size < 3:
-        return None
-    parts = parts[:3] * (255 if parts.max() <= 1 else 1)
-    red, green, blue = (int(part) for part in np.clip(np.rint(parts), 0, 255))
-    return red, green, blue

@@ -15,7 +15,7 @@ from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
 from apps.iris_app.lib.state import METHOD, State, digest, file_word, read_json, write_json
 from iris_core.card import load_card, save_card
 from iris_core.closer_look import Views, choose_views
-from iris_core.errors import CardError, InputError
+from iris_core.errors import CardError, InputError, PassingError, may_pass
 from iris_core.lattice import fit_label
 from iris_core.modality import detect_modality
 from iris_core.reference import Reference, joined_classes
@@ -65,6 +65,7 @@ class EmbeddingStore:
         """Modality and working voxel size of a reference.
 
         Raises:
+            PassingError: a fault that may pass, such as a full disk.
             InputError: image or label cannot be read, or do not belong together.
         """
         path = self._folder(entry) / f"{self._word(catalogue, entry)}.json"
@@ -85,6 +86,8 @@ class EmbeddingStore:
             except Outdated:
                 raise
             except InputError as error:
+                if may_pass(error):  # no fault of the reference, and nobody remembers it as one
+                    raise PassingError(str(error)) from error
                 kept = {"problem": str(error)}
             write_json(kept, path)
         if "problem" in kept:
@@ -119,7 +122,12 @@ class EmbeddingStore:
                 return load_card(path, self.fingerprint)
             except CardError as error:
                 log.warning("encoding again: %s", error)
-        reference = read_reference(catalogue, entry)
+        try:
+            reference = read_reference(catalogue, entry)
+        except InputError as error:
+            if may_pass(error) and not isinstance(error, Outdated):
+                raise PassingError(str(error)) from error
+            raise
         task = self._encode(reference, entry, modality, views)
         save_card(task, path)
         self._forget_others(catalogue, entry)

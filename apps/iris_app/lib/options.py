@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from apps.iris_app.lib.catalogue import Catalogue
 from iris_core.errors import InputError
+from iris_core.name_list import read_names, write_names
 
 STRATEGIES = ("auto", "one-shot", "ensemble", "retrieval", "image-retrieval", "tuning")
 SPACINGS = ("auto", "preview", "paper")  # or millimetres
@@ -53,9 +54,9 @@ class Options:
         """
         options = cls(
             strategy=_choice(request, "strategy", STRATEGIES),
-            classes=tuple(_class(name, catalogue) for name in _list(request, "classes") if name != EVERY),
-            pinned=tuple(_reference(name, catalogue) for name in _list(request, "pinned_references")),
-            banned=tuple(_list(request, "banned_references")),
+            classes=tuple(_class(name, catalogue) for name in _classes(request, catalogue)),
+            pinned=tuple(_reference(name, catalogue) for name in _studies(request, "pinned", catalogue)),
+            banned=tuple(_studies(request, "banned", catalogue)),
             spacing=_spacing(_text(request, "spacing") or "auto"),
             save_as=_choice(request, "save_as", SAVE_AS),
             device=_device(_text(request, "device") or "auto"),
@@ -114,10 +115,19 @@ def _text(request: Mapping[str, object], name: str) -> str:
     return "" if value is None or isinstance(value, list) else str(value).strip()
 
 
-def _list(request: Mapping[str, object], name: str) -> list[str]:
+def _classes(request: Mapping[str, object], catalogue: Catalogue) -> list[str]:
+    """The classes that a request names; none where it names all of them."""
+    names = _names(request, "classes", lambda name: catalogue.register.find(name) is not None)
+    return names if EVERY not in names or catalogue.register.find(EVERY) else []
+
+
+def _studies(request: Mapping[str, object], kind: str, catalogue: Catalogue) -> list[str]:
+    return _names(request, f"{kind}_references", catalogue.studies.__contains__)
+
+
+def _names(request: Mapping[str, object], name: str, known: Callable[[str], bool]) -> list[str]:
     value = request.get(name)
-    words = value if isinstance(value, list) else str(value or "").split(",")
-    return list(dict.fromkeys(word for word in (str(w).strip() for w in words) if word))
+    return read_names(value if isinstance(value, list) else str(value or ""), known)
 
 
 def _choice(request: Mapping[str, object], name: str, offered: tuple[str, ...]) -> str:
@@ -134,7 +144,7 @@ def _class(name: str, catalogue: Catalogue) -> str:
     held = [c for c in catalogue.register.numbers if any(c in r.classes for r in catalogue.usable)]
     if known not in held:
         raise InputError(
-            "No reference shows this class", where=name, expected=f"one of {', '.join(held) or 'none yet'}",
+            "No reference shows this class", where=name, expected=f"one of {write_names(held) or 'none yet'}",
             remedy="label it in one study and submit that label",
         )  # fmt: skip
     return known

@@ -11,19 +11,22 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from filelock import FileLock, Timeout
 
 from apps.iris_app.lib.annotator import Annotator
 from apps.iris_app.lib.catalogue import Catalogue, Outdated
+from apps.iris_app.lib.comparison import Comparison
+from apps.iris_app.lib.job_control import seen_by_job
 from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.reference_choice import chosen_references
 from apps.iris_app.lib.result_store import ResultStore, result_key
-from apps.iris_app.lib.state import State, read_json, stamp, write_json
+from apps.iris_app.lib.state import stamp, write_json
 from apps.iris_app.lib.study import Study
-from apps.iris_app.lib.tuned_store import TunedStore
+from apps.iris_app.lib.turn import Turn
+from apps.iris_app.retries.failures import SURPRISES, Failures
 from iris_core.errors import InputError, IrisError
 
 log = logging.getLogger(__name__)
@@ -60,8 +63,13 @@ class Prelabelling:
         self._running: dict[str, tuple[Study, Future[float | None]]] = {}
         self._seconds: list[float] = []
         self._failed: dict[str, str] = {}
+        self._resting: list[str] = []  # studies that are tried again later
+        self._reasons: dict[str, str] = {}  # why studies failed that are or will be tried again
+        self._failures = Failures(self.state, annotator.results)
+        self._comparison = Comparison(annotator, DEFAULT)
+        self._turn = Turn(self.state, annotator.results)
+        self._retried = stamp(self.state.retry)
         self._told: dict[str, object] = {}
-        self._likeness: tuple[str, dict[str, float]] = ("", {})  # as of this catalogue
         self._settled: tuple[float, tuple[str, ...]] = NEVER  # when and as of what nothing was left to do
 
     def run(self, *, until_done: bool = False, rest: float | None = None) -> None:
@@ -84,11 +92,12 @@ class Prelabelling:
                     seen = seen_by_job(self.state)
                     if self.step():
                         busy = time.monotonic()
-                    elif until_done:
+                    elif until_done and not self._worth_waiting():
                         return
-                    elif rest is not None and time.monotonic() - busy > rest:
-                        write_json(seen, self.state.rested)
-                        return
+                    elif rest is not None and not self._due and time.monotonic() - busy > rest:
+                        if self._noted(seen):
+                            return
+                        busy = time.monotonic()
                     else:
                         time.sleep(POLL)
         except Timeout:
@@ -113,10 +122,10 @@ class Prelabelling:
             study = waiting.pop(0)
             self._running[study.id] = (study, self._pool.submit(self._prelabel, catalogue, study, seen[0]))
         if self._running:
-            self._tell("running", done, len(todo))
+            self._tell("running", done, len(todo) + len(self._resting) + len(self._failed))
             self._finish(wait_for=TURN)
             return True
-        self._tell("idle", done, 0)
+        self._tell("waiting" if self._resting else "idle", done, len(self._resting) + len(self._failed))
         if self._compare(catalogue, seen[0]):
             return True
         self._settled = (time.monotonic(), seen)
@@ -124,7 +133,26 @@ class Prelabelling:
 
     def _seen(self) -> tuple[str, ...]:
         """Changes whenever there may be something new to do."""
-        return tuple(seen_by_job(self.state)[:2])
+        return tuple(seen_by_job(self.state))
+
+    @property
+    def _due(self) -> bool:
+        """Whether something is tried again later."""
+        return bool(self._resting) or self._comparison.rests
+
+    def _noted(self, seen: list[str]) -> bool:
+        """Writes down what was seen last; says whether that was possible."""
+        try:
+            write_json(seen, self.state.rested)
+        except IrisError as error:  # the disk is full, say
+            log.warning("what the job has seen cannot be written: %s", error)
+            return False
+        return True
+
+    def _worth_waiting(self) -> bool:
+        """Whether something rests that has not failed often yet."""
+        fewest = self._failures.pauses.fewest_failures if self._resting else None
+        return fewest is not None and fewest < SURPRISES
 
     def _room(self, study: Study) -> bool:
         """Whether a study may be computed beside those that are being computed."""
@@ -145,34 +173,30 @@ class Prelabelling:
 
     def _missing(self, catalogue: Catalogue, seen: str) -> tuple[list[Study], int]:
         """Studies without a fresh result, most useful first, and how many have one."""
+        self._failed, self._resting, self._reasons = {}, [], {}
         if not catalogue.usable:
             return [], 0
         word = self.annotator.weights
         results = self.annotator.results
-        found = {
-            study.id: results.find(study.id, default_key(catalogue, study.id, word))
-            for study in catalogue.unlabelled
-        }
+        keys = {study.id: default_key(catalogue, study.id, word) for study in catalogue.unlabelled}
+        found = {name: results.find(name, key) for name, key in keys.items()}
         self._failed = {name: r.record["problem"] for name, r in found.items() if r and "problem" in r.record}
         waiting = {study.id: study for study in catalogue.unlabelled if found[study.id] is None}
-        likeness = self._latest_likeness(waiting, seen)
-        wanted = read_json(self.state.wanted, []) if waiting else []
-        order = sorted(
-            waiting, key=lambda name: (name not in wanted, -wanted.index(name) if name in wanted else 0,
-                                       likeness[name], name),
-        )  # fmt: skip
-        return [waiting[name] for name in order], len(catalogue.unlabelled) - len(waiting)
+        done = len(catalogue.unlabelled) - len(waiting) - len(self._failed)
+        self._rest(waiting, keys)
+        names = [name for name in self._turn.order(waiting, seen) if name not in self._resting]
+        return [waiting[name] for name in names], done
 
-    def _latest_likeness(self, studies: Iterable[str], seen: str) -> dict[str, float]:
-        """Of the least alike class of each study, as it was when the catalogue became as it is."""
-        if self._likeness[0] != seen:
-            self._likeness = (seen, {})
-        known = self._likeness[1]
-        for name in studies:
-            if name not in known:
-                values = self.annotator.results.latest_likeness(name)
-                known[name] = min(values.values()) if values else 0.0
-        return known
+    def _rest(self, waiting: Mapping[str, Study], keys: Mapping[str, str]) -> None:
+        """Finds out which of the waiting studies failed and are not yet due to be tried again."""
+        pauses = self._failures.pauses
+        if stamp(self.state.retry) != self._retried:
+            self._retried = stamp(self.state.retry)
+            pauses.end()
+        pauses.keep({keys[name] for name in waiting})
+        reasons = pauses.reasons
+        self._resting = [name for name in waiting if pauses.waits(keys[name])]
+        self._reasons = {name: reasons[keys[name]] for name in waiting if keys[name] in reasons}
 
     def _prelabel(self, catalogue: Catalogue, study: Study, seen: str) -> float | None:
         """Computes a study in a thread of its own; gives the seconds it took, None: it was interrupted."""
@@ -188,41 +212,33 @@ class Prelabelling:
                 raise Interrupted
 
         try:
+            self._failures.begin(key)
             self.annotator.annotate(catalogue, study.id, DEFAULT, pause)
+            self._failures.pauses.succeeded(key)
         except (Interrupted, Outdated):
             time.sleep(POLL)
             return None
-        except IrisError as error:
-            self.annotator.results.put_problem(study.id, key, str(error))
-            log.warning("%s: %s", study.id, error)
         except Exception as error:  # one study must not hold up the others
-            fault = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
-            self.annotator.results.put_problem(study.id, key, fault)
-            log.exception("%s: a fault of the program", study.id)
+            self._failures.note(study, key, error)
+            return None
+        finally:
+            self._failures.end(key)
         seconds = time.perf_counter() - started
         log.info("%s: pre-labelled in %.1f s", study.id, seconds)
         return seconds
 
     def _compare(self, catalogue: Catalogue, seen: str) -> bool:
         """Measures how much one more pre-labelled study looks like the references; False where all are."""
-        results, word = self.annotator.results, self.annotator.weights
-        for study in catalogue.unlabelled if catalogue.usable else ():
-            key = default_key(catalogue, study.id, word)
-            result = results.find(study.id, key)
-            if result is None or "problem" in result.record or results.likeness(study.id, key) is not None:
-                continue
-            try:
-                self._pause(seen)
-                likeness = self.annotator.likeness(catalogue, result, DEFAULT)
-            except (Interrupted, Outdated):
-                time.sleep(POLL)
-                return True
-            except IrisError as error:
-                log.warning("%s: %s", study.id, error)
-                likeness = {}
-            results.put_likeness(study.id, key, likeness)
+        word = self.annotator.weights
+        keys = (
+            (study.id, default_key(catalogue, study.id, word))
+            for study in (catalogue.unlabelled if catalogue.usable else ())
+        )
+        try:
+            return self._comparison.one_more(catalogue, keys, lambda: self._pause(seen))
+        except (Interrupted, Outdated):
+            time.sleep(POLL)
             return True
-        return False
 
     def _pause(self, seen: str) -> None:
         """Between two windows: gives way to a person who waits, and stops work that is out of date."""
@@ -232,6 +248,12 @@ class Prelabelling:
             pass
 
     def _tell(self, state: str, done: int, left: int) -> None:
+        """Writes how far the job is: `done` studies have a result, `left` have none, failed ones too.
+
+        The state is "waiting" where nothing is left but studies that are tried again later.
+        """
+        reasons = self._reasons if state != "cancelled" else {}
+        rest = self._failures.pauses.seconds_left if self._resting and reasons else None
         mean = sum(self._seconds) / len(self._seconds) if self._seconds else None
         told = {
             "state": state,
@@ -239,12 +261,17 @@ class Prelabelling:
             "done": done,
             "total": done + left,
             "eta_seconds": round(mean * left / self.lanes, 1) if mean is not None else None,
-            "failed": self._failed,
+            "failed": {**self._failed, **reasons},
+            "tried_again": sorted(reasons),
+            "retry_seconds": None if rest is None else round(rest),
             "pid": os.getpid(),
         }
         if told != self._told:
-            write_json(told, self.state.progress)
-            self._told = told
+            try:
+                write_json(told, self.state.progress)
+                self._told = told
+            except IrisError as error:  # the disk is full, say; the next step tries again
+                log.warning("how far the job is cannot be written: %s", error)
 
 
 def _small(study: Study) -> bool:
@@ -270,24 +297,3 @@ def prelabels(catalogue: Catalogue, results: ResultStore, weights: str) -> dict[
         for study in catalogue.unlabelled
     }
     return {study: result for study, result in found.items() if result and "problem" not in result.record}
-
-
-def seen_by_job(state: State) -> list[str]:
-    """Changes whenever there may be something new to do: the catalogue, what was tuned, a cancellation."""
-    return [stamp(state.catalogue), stamp(TunedStore(state).folder), stamp(state.cancelled)]
-
-
-def cancel(state: State) -> None:
-    """Stops the job within a window, until `resume`."""
-    state.cancelled.touch()
-
-
-def resume(state: State) -> None:
-    """Lets a cancelled job go on."""
-    state.cancelled.unlink(missing_ok=True)
-
-
-def want(state: State, study: str) -> None:
-    """Puts a study first: somebody is about to open it."""
-    wanted = [name for name in read_json(state.wanted, []) if name != study]
-    write_json([*wanted[-19:], study], state.wanted)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
 from apps.iris_app.lib.embedding_store import EmbeddingStore, Facts
 from apps.iris_app.lib.options import Options
-from iris_core.errors import InputError
+from iris_core.errors import InputError, PassingError
 from iris_core.even_values import label_map_doubt
 from iris_core.modality import detect_modality
 from iris_core.volume import Volume
@@ -94,7 +94,7 @@ def choose(
     for entry in references:
         try:
             facts.append((entry, embeddings.facts(catalogue, entry)))
-        except Outdated:
+        except (Outdated, PassingError):
             raise
         except InputError as error:
             warnings.append(f"{entry.study} is left out: {error}")

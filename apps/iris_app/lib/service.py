@@ -25,15 +25,17 @@ from apps.iris_app.lib.annotator import Annotator, weights_word
 from apps.iris_app.lib.catalogue import Catalogue
 from apps.iris_app.lib.datastore_view import studies_of
 from apps.iris_app.lib.index_copy import keep_copy
+from apps.iris_app.lib.job_control import seen_by_job
 from apps.iris_app.lib.options import WITHHOLD_BELOW, Options
 from apps.iris_app.lib.originals import Originals
-from apps.iris_app.lib.prelabelling import prelabels, seen_by_job
+from apps.iris_app.lib.prelabelling import prelabels
 from apps.iris_app.lib.reference_choice import chosen_references
 from apps.iris_app.lib.result_store import Result, ResultStore, result_key
 from apps.iris_app.lib.state import State, read_json, stamp
 from apps.iris_app.lib.tuned_store import TunedStore
 from apps.iris_app.lib.weights import weights_fingerprint
 from apps.iris_app.lib.worker_client import WorkerClient
+from apps.iris_app.submissions.submissions import Submissions
 from apps.iris_app.waiting.line import Line
 from apps.iris_app.waiting.lookout import Lookout
 from apps.iris_app.waiting.order import Waiter
@@ -75,6 +77,7 @@ class Service:
         self.line: Line | None = None  # requests that wait for the worker; None in a subprocess of the host
         self._submitted: set[str] = set()  # studies whose final label came after the last look
         self.given: dict[str, float] = {}  # study -> when it was handed out; the datastore says so later
+        self.submissions = Submissions(state, datastore, self._originals.ours)
         self._job: subprocess.Popen | None = None
         self._job_started = 0.0
         self._published = ("", "")
@@ -100,6 +103,11 @@ class Service:
     def look(self) -> None:
         """Looks at the datastore at once, in the background."""
         self._wake.set()
+
+    @property
+    def datastore_is_archive(self) -> bool:
+        """Whether labels go to a DICOM archive and not into a folder."""
+        return self._folder is None
 
     def refresh(self) -> None:
         """Takes over what the datastore says now.
@@ -230,6 +238,8 @@ class Service:
                 while fetch_next is not None and fetch_next():
                     self.refresh()
                 self._publish()
+                if getattr(self.datastore, "index_lags", False):
+                    self.datastore.write_index()
                 if self._folder is not None:
                     keep_copy(self._folder, self.state)
             except Exception:  # a datastore that is away for a moment must not end the service

@@ -35,11 +35,14 @@ class State:
         self.progress = self.root / "prelabels.json"
         self.rested = self.root / "prelabels.rested"
         self.cancelled = self.root / "prelabels.cancelled"
+        self.retry = self.root / "prelabels.retry"
+        self.attempts = self.root / "attempts.json"
         self.wanted = self.root / "wanted.json"
         self.job_lock = self.root / "job.lock"
         self.interactive_lock = self.root / "interactive.lock"
         self.embeddings = self.root / "embeddings"
         self.results = self.root / "results"
+        self.history = self.root / "history"
 
     @classmethod
     def of_datastore(cls, studies: str) -> State:

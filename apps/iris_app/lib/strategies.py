@@ -43,7 +43,7 @@ class StudyStrategy(Strategy):
             if not candidates:
                 return None
             weights = self.weigh(candidates)
-            chosen = max(candidates, key=weights.__getitem__)
+            chosen = max((name for name in candidates if name in weights), key=weights.__getitem__)
             self._service.given[chosen] = time.time()
         return {"id": chosen, "weight": round(weights[chosen], 4)}
 
@@ -53,7 +53,7 @@ class StudyStrategy(Strategy):
 
     @abstractmethod
     def weigh(self, candidates: list[str]) -> dict[str, float]:
-        """How much each candidate deserves to be next; of equals the first is taken."""
+        """How much each candidate deserves to be next; the first of equals is taken. Some may be left out."""
 
 
 class FirstStudy(StudyStrategy):
@@ -77,7 +77,11 @@ class RandomStudy(StudyStrategy):
 
 
 class NextStudy(StudyStrategy):
-    """The study that teaches most: least like the references, class by class."""
+    """The study that teaches most: least like the references, class by class.
+
+    As long as any study has a fresh pre-label with something in it, only those are handed out: the others are
+    being computed, and whoever opened one would have to wait. See docs/decisions/0081.
+    """
 
     summary = "The study that looks least like the labelled ones, class by class"
 
@@ -115,7 +119,8 @@ class NextStudy(StudyStrategy):
                 weights[name] = 1.0 - min(result.record["expected_dice"][name] for name in found)
             else:
                 weights[name] = 0.0
-        return weights
+        fresh = {name: weight for name, weight in weights.items() if name in prelabels and weight >= 0}
+        return fresh or weights
 
 
 def handed_out(info: object) -> float:

@@ -14,11 +14,13 @@ class FinalLabel:
         path: a label file, or a DICOM SEG file.
         stamp: changes whenever the label does.
         names: value -> name, as the datastore says; often empty.
+        empty: nothing is drawn in it, and its author meant that.
     """
 
     path: Path
     stamp: str
     names: dict[int, str] = field(default_factory=dict)
+    empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,10 @@ class Study:
         entry = {"id": self.id, "image": str(self.image), "stamp": self.stamp, "final": None}
         if self.final is not None:
             names = {str(value): name for value, name in self.final.names.items()}
-            entry["final"] = {"path": str(self.final.path), "stamp": self.final.stamp, "names": names}
+            entry["final"] = {
+                "path": str(self.final.path), "stamp": self.final.stamp, "names": names,
+                "empty": self.final.empty,
+            }  # fmt: skip
         return entry
 
     @classmethod
@@ -51,7 +56,7 @@ class Study:
         final = entry["final"]
         if final is not None:
             names = {int(value): name for value, name in final["names"].items()}
-            final = FinalLabel(Path(final["path"]), final["stamp"], names)
+            final = FinalLabel(Path(final["path"]), final["stamp"], names, bool(final.get("empty")))
         return cls(entry["id"], Path(entry["image"]), entry["stamp"], final)
 
 

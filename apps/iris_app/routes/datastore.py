@@ -42,13 +42,6 @@ def image_info(image: str, user: User = USER) -> dict:
     return {name: value for name, value in host.get_image_info(image).items() if name != "path"}
 
 
-@router.get("/label")
-def label(label: str, tag: str, user: User = USER) -> FileResponse:
-    """The file of a label."""
-    require_label(label, tag)
-    return host.download_label(label, tag)
-
-
 @router.get("/label/info")
 def label_info(label: str, tag: str, user: User = USER) -> dict:
     """What is noted of a label."""

@@ -1,4 +1,4 @@
-"""PUT /datastore/label: a person submits a label. An unreadable one replaces nothing."""
+"""/datastore/label: a person submits, looks at or deletes a label. What is replaced or deleted is kept."""
 
 from __future__ import annotations
 
@@ -7,51 +7,142 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from fastapi import APIRouter, BackgroundTasks, File, Form, HTTPException, UploadFile
-from monailabel.endpoints.datastore import save_label
+from fastapi import APIRouter, BackgroundTasks, File, Form, HTTPException, Request, UploadFile
+from fastapi.responses import FileResponse
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.iris_app.lib.class_register import with_colors
 from apps.iris_app.lib.datastore_view import FINAL
-from apps.iris_app.routes.request import ANNOTATOR, PREFIX, json_object
-from iris_core.errors import InputError
-from iris_core.volume_io import read_label
+from apps.iris_app.routes.answers import label_errors
+from apps.iris_app.routes.request import ANNOTATOR, PREFIX, USER, json_object
+from apps.iris_app.routes.sender import sender_of
+from apps.iris_app.submissions.check import check_label
+from apps.iris_app.submissions.viewable import viewable
 
 LABEL = File(...)
 TAG = re.compile(r"\w[\w.-]*")  # it is the name of a folder
+TYPES = ("label", "label_tag")
+PATH = f"{PREFIX}/datastore/label"
 
 router = APIRouter()
 
 
-@router.put(f"{PREFIX}/datastore/label")
+@router.put(PATH)
 def put_label(
-    background_tasks: BackgroundTasks,
+    request: Request,
     image: str,
     params: str = Form("{}"),
     tag: str = FINAL,
     label: UploadFile = LABEL,
+    allow_empty: bool = False,
+    seen: str = "",
     user: User = ANNOTATOR,
-):
-    """The host's request to save a label, in a thread of its own.
+) -> dict:
+    """Saves a label that fits its image; the one before it is kept.
+
+    Args:
+        request: may carry If-Match with the checksum of the label that is to be replaced.
+        image: id of the study.
+        params: what is kept with the label, such as its label_info.
+        tag: under which it is saved.
+        label: the file.
+        allow_empty: the study shows none of the structures.
+        seen: checksum of the version that the sender has seen, where the server cannot know it.
+        user: the host's.
 
     Raises:
-        HTTPException: 404, no such study; 422, `params` is no JSON object, the tag is no word, or the label
-            cannot be read.
+        HTTPException: 404, no such study; 412, If-Match names another label; 422, `params` is no JSON object,
+            the tag is no word, or the label is refused; 503 and 507, it cannot be saved now.
     """
-    json_object(params)
-    if tag and not TAG.fullmatch(tag):
-        raise HTTPException(422, f"A tag must be a word such as {FINAL}, found {tag[:40]}")
-    if not app_instance().service.has(image):
-        raise HTTPException(404, f"The datastore has no study {image or '(none named)'}; name one by its id")
+    given, tag = json_object(params), tag or FINAL
+    known = _study(image, tag)
     name = Path(label.filename or "label.nii.gz").name
-    with tempfile.TemporaryDirectory() as scratch:
+    service = app_instance().service
+    empty = allow_empty or given.pop("allow_empty", False) in (True, "true")
+    with tempfile.TemporaryDirectory() as scratch, label_errors("The label is not saved", name):
         copy = Path(scratch) / name
         with open(copy, "wb") as file:
             shutil.copyfileobj(label.file, file)
-        try:
-            read_label(copy)
-        except InputError as error:
-            told = InputError(error.what, where=name, expected=error.expected, found=error.found)
-            raise HTTPException(422, f"The label is not saved: {told}") from error
-    label.file.seek(0)
-    return save_label(background_tasks, image, params, tag, label, user.username)
+        checked = check_label(copy, known.image, allow_empty=empty, flat=service.datastore_is_archive)
+        given = with_colors(given, service.catalogue.register)
+        receipt = service.submissions.submit(
+            image, tag, checked.file, given, sender_of(request, user, given), knows=seen,
+            must_match=request.headers.get("if-match", ""), empty=not checked.values,
+        )  # fmt: skip
+    told = app_instance().on_save_label(image, receipt.label) or {}
+    return {
+        **told, "image": image, "label": receipt.label, "version": receipt.version.number,
+        "checksum": receipt.version.checksum, "warnings": list(receipt.warnings),
+    }  # fmt: skip
+
+
+@router.get(PATH)
+@router.head(PATH)
+def get_label(
+    request: Request, background_tasks: BackgroundTasks, tag: str, label: str = "", image: str = "",
+    user: User = USER,
+):  # fmt: skip
+    """The file of a label; the server notes that its sender has it now.
+
+    Raises:
+        HTTPException: 404, no such study or label; 422, the tag is no word; 503, it cannot be read now.
+    """
+    study, submissions = label or image, app_instance().service.submissions
+    known = _study(study, tag)
+    with label_errors("The label cannot be given"):
+        current = submissions.current(study, tag)
+        if current is None:
+            raise HTTPException(404, f"The study {study} has no label with the tag {tag}")
+        file, temporary = viewable(current.file, known.image)
+    if temporary:
+        background_tasks.add_task(file.unlink, missing_ok=True)
+    if request.method == "GET":
+        submissions.seen.note(sender_of(request, user), study, tag, current.mark)
+    headers = {"ETag": f'"{current.mark}"'}
+    return FileResponse(file, filename=f"{study}{''.join(file.suffixes[-2:])}", headers=headers)
+
+
+@router.delete(PATH)
+def delete_label(id: str, tag: str = FINAL, user: User = ANNOTATOR) -> dict:
+    """Removes a label, which stays in the history; the image stays.
+
+    Raises:
+        HTTPException: 404, no such study or label; 422, the tag is no word; 503 and 507, it cannot be kept,
+            so it is not removed.
+    """
+    _study(id, tag)
+    service = app_instance().service
+    with label_errors("The label is not deleted"):
+        if service.submissions.current(id, tag) is None:
+            raise HTTPException(404, f"The study {id} has no label with the tag {tag}")
+        version = service.submissions.delete(id, tag)
+    service.look()
+    return {"version": version.number if version else None}
+
+
+@router.delete(f"{PREFIX}/datastore/")
+def delete_label_by_type(id: str, type: str, tag: str = FINAL, user: User = ANNOTATOR) -> dict:
+    """Removes a label where `type` says that a label is meant; an image is never removed by this request.
+
+    Raises:
+        HTTPException: 422, another type; else as `delete_label`.
+    """
+    if type not in TYPES:
+        raise HTTPException(422, f"Nothing is deleted: type must be {' or '.join(TYPES)}, found {type[:40]}")
+    return delete_label(id, tag, user)
+
+
+def _study(study: str, tag: str):
+    """The study of a request, whose tag is a word.
+
+    Raises:
+        HTTPException: 404, no such study; 422, the tag is no word.
+    """
+    if not TAG.fullmatch(tag):
+        raise HTTPException(422, f"A tag must be a word such as {FINAL}, found {tag[:40]}")
+    service = app_instance().service
+    known = service.catalogue.snapshot().studies.get(study) if service.has(study) else None
+    if known is None:
+        raise HTTPException(404, f"The datastore has no study {study or '(none named)'}; name one by its id")
+    return known

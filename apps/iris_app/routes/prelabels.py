@@ -6,8 +6,9 @@ from fastapi import APIRouter
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
-from apps.iris_app.lib.prelabelling import cancel, resume
+from apps.iris_app.lib.job_control import cancel, resume
 from apps.iris_app.lib.state import State, read_json
+from apps.iris_app.routes.answers import label_errors
 from apps.iris_app.routes.request import PREFIX, USER
 
 PATH = f"{PREFIX}/prelabels/"
@@ -23,15 +24,26 @@ async def prelabels(user: User = USER) -> dict:
 
 @router.delete(PATH)
 async def cancel_prelabels(user: User = USER) -> dict:
-    """Stops the pre-label job."""
-    cancel(_state())
+    """Stops the pre-label job.
+
+    Raises:
+        HTTPException: 503 or 507, that cannot be written down.
+    """
+    with label_errors("The job is not stopped"):
+        cancel(_state())
     return {"state": "cancelled"}
 
 
 @router.post(PATH)
 async def resume_prelabels(user: User = USER) -> dict:
-    """Lets the pre-label job go on."""
-    resume(_state())
+    """Lets the pre-label job go on, and what failed and may succeed be tried again at once.
+
+    Raises:
+        HTTPException: 503 or 507, that cannot be written down.
+    """
+    app_instance().service.catalogue.retry()
+    with label_errors("The job does not go on"):
+        resume(_state())
     return read_json(_state().progress, {"state": "none"})
 
 

@@ -45,7 +45,7 @@ def put_image(
             name of a file, or the file is no 3D image that can be read.
     """
     datastore = app_instance().datastore()
-    if type(datastore) is not LocalDatastore:
+    if app_instance().service.datastore_is_archive:
         raise HTTPException(405, "Images come into an archive as DICOM, through the archive or through OHIF")
     noted = json_object(params)
     name = PureWindowsPath(file.filename or "").name  # takes both kinds of slashes for what they are

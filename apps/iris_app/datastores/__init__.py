@@ -1,0 +1,1 @@
+"""The host's datastores with their traps taken out."""

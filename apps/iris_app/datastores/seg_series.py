@@ -1,0 +1,15 @@
+"""SegSeries: a SEG of an archive and what it was drawn on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SegSeries:
+    """A SEG series. Args: uid; study: UID; image: UID of the series it was drawn on; when: date and time."""
+
+    uid: str
+    study: str
+    image: str
+    when: str

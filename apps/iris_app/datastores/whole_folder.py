@@ -1,0 +1,194 @@
+"""WholeFolder: the host's folder datastore, which writes labels and its index whole or not at all.
+
+The host copies a label over the old one, and writes its index in place: a full disk or a killed server leaves
+half of either. Here the new file is written beside the old one and moved over it. Whoever keeps old versions
+is asked before a label is replaced or removed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from monailabel.datastore.local import DataModel, LocalDatastore
+from monailabel.interfaces.exception import ImageNotFoundException
+
+from apps.iris_app.lib.state import LEFTOVER, checksum
+from iris_core.errors import PassingError
+from iris_core.volume_io.suffix import READABLE, SEGMENTATION
+
+log = logging.getLogger(__name__)
+
+PART = ".part"  # no pattern of the host's matches it
+
+
+@dataclass(frozen=True)
+class CurrentLabel:
+    """The label of a study that counts now.
+
+    Attributes:
+        file: on this machine.
+        mark: by which it is recognised: the file's checksum, or the UID of a SEG series.
+        info: what the datastore keeps with it.
+    """
+
+    file: Path
+    mark: str
+    info: dict
+
+
+class WholeFolder(LocalDatastore):
+    """The host's class, made safe.
+
+    Args:
+        args: what the host's class takes.
+        remembered_info: called with (study, tag, file) for a label that appears in the folder by itself;
+            gives what was known of it before, or {}.
+        kwargs: what the host's class takes.
+
+    Attributes:
+        before_change: called with (study, tag) before a label is replaced or removed; an error stops that.
+        index_lags: the index could not be written; what is known is only in memory.
+    """
+
+    before_change: Callable[[str, str], None] | None = None
+    index_lags = False
+
+    def __init__(
+        self, *args, remembered_info: Callable[[str, str, Path], dict] | None = None, **kwargs
+    ) -> None:
+        self._remembered_info = remembered_info
+        super().__init__(*args, **kwargs)
+
+    def current_label(self, study: str, tag: str) -> CurrentLabel | None:
+        """The label of a study under a tag, listed by the host or not yet; None where there is none."""
+        listed = self.get_label_uri(study, tag)
+        files = [Path(listed)] if listed and Path(listed).is_file() else []
+        files += _named_like(Path(self._datastore.label_path(tag)), study, "")
+        if not files:
+            return None
+        return CurrentLabel(files[0], checksum(files[0]), dict(self.get_label_info(study, tag) or {}))
+
+    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict) -> str:
+        """Saves a label; the one before stays whole until the new one is.
+
+        Raises:
+            ImageNotFoundException: no such study.
+            PassingError: the disk is full, say.
+        """
+        self._about_to_change(image_id, label_tag)
+        _, ext = self._to_id(Path(label_filename).name)
+        folder = Path(self._datastore.label_path(label_tag))
+        target = folder / self._filename(image_id, ext)
+        with FileLock(self._lock_file):
+            known = self._datastore.objects.get(image_id)
+            if known is None:
+                raise ImageNotFoundException(f"Image {image_id} not found")
+            _sweep(folder)
+            _copy_whole(Path(label_filename), target)
+            for other in _named_like(folder, image_id, target.name):  # the same label in another format
+                other.unlink(missing_ok=True)
+            info = {**(label_info or {}), "ts": int(time.time()), "name": target.name}
+            known.labels[label_tag] = DataModel(info=info, ext=ext)
+            self._write_index()
+        return image_id
+
+    def remove_label(self, label_id: str, label_tag: str) -> None:
+        """Removes a label in whatever format it lies there."""
+        self._about_to_change(label_id, label_tag)
+        with FileLock(self._lock_file):
+            for path in _named_like(Path(self._datastore.label_path(label_tag)), label_id, ""):
+                path.unlink(missing_ok=True)
+            known = self._datastore.objects.get(label_id)
+            if known is not None and known.labels.pop(label_tag, None) is not None:
+                self._write_index()
+
+    def write_index(self) -> None:
+        """Writes the index again; after a full disk it may lag behind what is known."""
+        with FileLock(self._lock_file):
+            self._write_index()
+
+    def _about_to_change(self, study: str, tag: str) -> None:
+        if self.before_change is not None:
+            self.before_change(study, tag)
+
+    def _to_id(self, file: str) -> tuple[str, str]:
+        """(study, suffix) of a file name; to the host the .seg of Slicer's .seg.nrrd is part of the id."""
+        suffix = next((suffix for suffix in SEGMENTATION if file.lower().endswith(suffix)), "")
+        return (file[: -len(suffix)], file[-len(suffix) :]) if suffix else super()._to_id(file)
+
+    def _add_non_existing_labels(self, tag: str) -> int:
+        """Takes up labels that lie in the folder, with the names that they had when they were submitted."""
+        before = {study for study, known in self._datastore.objects.items() if tag in known.labels}
+        added = super()._add_non_existing_labels(tag)
+        for study, known in self._datastore.objects.items() if added else ():
+            if study in before or tag not in known.labels or self._remembered_info is None:
+                continue
+            file = Path(self._datastore.label_path(tag)) / self._filename(study, known.labels[tag].ext)
+            known.labels[tag].info = {**self._remembered_info(study, tag, file), **known.labels[tag].info}
+        return added
+
+    def _update_datastore_file(self, lock: bool = True) -> None:
+        if lock:
+            self.write_index()
+        else:
+            self._write_index()
+
+    def _write_index(self) -> None:
+        """Writes the index; one that cannot be written is no reason to refuse a label that is saved."""
+        index = Path(self._datastore_config_path)
+        text = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
+        part = index.with_name(f".{index.name}{PART}")
+        try:
+            _write_whole(part, text.encode())
+            self._ignore_event_config = True
+            os.replace(part, index)
+            self._config_ts = os.stat(index).st_mtime
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            self.index_lags = True
+            log.error("%s cannot be written: %s", index, error.strerror)
+        else:
+            self.index_lags = False
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    part = target.with_name(f".{target.name}{PART}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, part)
+        with open(part, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(part, target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise PassingError(
+            "The label cannot be written", found=error.strerror, remedy="make room, then submit it again"
+        ) from error
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _named_like(folder: Path, study: str, but: str) -> list[Path]:
+    """The label files of a study in every format, but for one name."""
+    names = {f"{study}{suffix}" for suffix in READABLE} - {but}
+    return [folder / name for name in names if (folder / name).is_file()]
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what a killed server has left half written."""
+    for path in folder.glob(f".*{PART}") if folder.is_dir() else ():
+        if time.time() - path.stat().st_mtime > LEFTOVER:
+            path.unlink(missing_ok=True)

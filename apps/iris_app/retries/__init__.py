@@ -1,0 +1,1 @@
+"""Trying again what failed and may succeed later."""

@@ -1,0 +1,75 @@
+"""/history/ID: the versions of a study's labels; POST restores one of them."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import FileResponse
+from monailabel.endpoints.user.auth import User
+from monailabel.interfaces.utils.app import app_instance
+
+from apps.iris_app.history.version import Version
+from apps.iris_app.routes.answers import label_errors
+from apps.iris_app.routes.request import ANNOTATOR, PREFIX, USER
+from apps.iris_app.routes.sender import sender_of
+
+PATH = f"{PREFIX}/history/{{study}}"
+
+router = APIRouter()
+
+
+@router.get(PATH)
+def history(study: str, version: int | None = None, user: User = USER):
+    """The versions of a study's labels, oldest first; with `version` the file of that one.
+
+    Raises:
+        HTTPException: 404, no such study or version; 503, the history cannot be read now.
+    """
+    service = app_instance().service
+    with label_errors("The history cannot be read"):
+        versions = service.submissions.history.versions(study)
+        if not versions and not service.has(study):
+            raise HTTPException(404, f"The datastore has no study {study}; name one by its id")
+        if version is not None:
+            chosen = _chosen(versions, version)
+            return FileResponse(service.submissions.history.file(chosen), filename=chosen.file)
+        tags = {kept.tag for kept in versions}
+        current = {tag: service.submissions.current(study, tag) for tag in tags if service.has(study)}
+    marks = {tag: label.mark for tag, label in current.items() if label is not None}
+    counting = {tag: _counting(versions, tag, mark) for tag, mark in marks.items()}
+    told = [{**kept.told, "current": counting.get(kept.tag) == kept.number} for kept in versions]
+    return {"study": study, "versions": told}
+
+
+@router.post(PATH)
+def restore(request: Request, study: str, version: int, user: User = ANNOTATOR) -> dict:
+    """Makes a kept version the label that counts again; the one before it is kept.
+
+    Raises:
+        HTTPException: 404, no such study or version; 422, the version does not belong to the image any more;
+            503 and 507, it cannot be saved now.
+    """
+    service = app_instance().service
+    with label_errors("The version is not restored"):
+        versions = service.submissions.history.versions(study)
+        known = service.catalogue.snapshot().studies.get(study) if service.has(study) else None
+        if known is None:
+            more = "; its versions are kept, and its image is gone" if versions else ""
+            raise HTTPException(404, f"The datastore has no study {study}{more}")
+        _chosen(versions, version)
+        receipt = service.submissions.restore(study, version, known.image, sender_of(request, user))
+    app_instance().on_save_label(study, receipt.label)
+    return {**receipt.version.told, "image": study, "warnings": list(receipt.warnings)}
+
+
+def _chosen(versions: list[Version], number: int) -> Version:
+    chosen = next((version for version in versions if version.number == number), None)
+    if chosen is None:
+        known = ", ".join(str(version.number) for version in versions) or "none"
+        raise HTTPException(404, f"There is no version {number}; there are: {known}")
+    return chosen
+
+
+def _counting(versions: list[Version], tag: str, mark: str) -> int | None:
+    """The number of the version that counts now: the last used one of those that look like the label."""
+    alike = [v for v in versions if v.tag == tag and mark in (v.mark, v.checksum)]
+    return max(alike, key=lambda v: v.order).number if alike else None

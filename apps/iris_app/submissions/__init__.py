@@ -1,0 +1,1 @@
+"""What a person submits: checked before anything is saved, kept, and laid into the image's grid."""

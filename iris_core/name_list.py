@@ -1,0 +1,95 @@
+"""Lists of names as people write them: separated by commas, with quotes around a name that holds one.
+
+One parser serves the command line's `--classes` and the server's options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from iris_core.errors import InputError
+
+QUOTE = '"'
+MOST_PARTS = 16  # of a name that holds commas and stands without quotes
+
+
+def read_names(
+    given: str | Sequence[object] | None, known: Callable[[str], bool] = lambda name: False
+) -> list[str]:
+    """The names of a list, each once, in the order in which they are given.
+
+    Args:
+        given: text such as `liver, "lobe, left"`, in which a quote within quotes is written twice; or the
+            names one by one, each taken whole, as a repeated option or a JSON list gives them.
+        known: says whether a name is one that can be chosen. With it `lobe, left` is found without quotes,
+            unless its parts are names themselves.
+
+    Raises:
+        InputError: a quote is not closed, or text follows it.
+    """
+    if given is None:
+        return []
+    if not isinstance(given, str):
+        return list(dict.fromkeys(word for word in (str(name).strip() for name in given) if word))
+    names: list[str] = []
+    run: list[str] = []  # parts without quotes that stand side by side
+    for part, quoted in _parts(given):
+        if quoted:
+            names += _joined(run, known)
+            names.append(part)
+            run = []
+        else:
+            run.append(part)
+    names += _joined(run, known)
+    return list(dict.fromkeys(name for name in (name.strip() for name in names) if name))
+
+
+def write_names(names: Sequence[str]) -> str:
+    """The text from which `read_names` reads these names."""
+    return ", ".join(_quoted(name) if "," in name or name.startswith(QUOTE) else name for name in names)
+
+
+def _quoted(name: str) -> str:
+    return QUOTE + name.replace(QUOTE, QUOTE * 2) + QUOTE
+
+
+def _parts(text: str) -> list[tuple[str, bool]]:
+    """(part, whether it stood in quotes) between the commas outside quotes."""
+    parts: list[tuple[str, bool]] = []
+    rest = text
+    while rest:
+        if not rest.lstrip().startswith(QUOTE):
+            part, _, rest = rest.partition(",")
+            parts.append((part, False))
+            continue
+        rest = rest.lstrip()
+        end, part = 1, ""
+        while True:
+            close = rest.find(QUOTE, end)
+            if close < 0:
+                raise InputError("A quote is not closed", where=text[:80], remedy='write "lobe, left", liver')
+            part += rest[end:close]
+            if rest[close + 1 : close + 2] != QUOTE:
+                break
+            part, end = part + QUOTE, close + 2
+        parts.append((part, True))
+        between, _, rest = rest[close + 1 :].partition(",")
+        if between.strip():
+            raise InputError("Text follows a closed quote", where=text[:80], found=between.strip()[:40])
+    return parts
+
+
+def _joined(run: Sequence[str], known: Callable[[str], bool]) -> list[str]:
+    """Parts, joined where only together they are known: first as few unknown, then as many as possible."""
+    best: list[tuple[int, list[str]]] = [(0, [])]  # (minus the unknown ones, names) of the first n parts
+    for end in range(1, len(run) + 1):
+        ways = []
+        for start in range(max(0, end - MOST_PARTS), end):
+            score, before = best[start]
+            name = ",".join(run[start:end]).strip()
+            if known(name):
+                ways.append((score, [*before, name]))
+            elif start == end - 1:
+                ways.append((score - bool(name), [*before, name]))
+        best.append(max(ways, key=lambda way: (way[0], len(way[1]))))
+    return best[-1][1]
