@@ -61,15 +61,29 @@ class AppServer:
 
     Args:
         studies: folder or DICOMweb URL.
-        serve: words after `iris serve STUDIES`; None starts `monailabel start_server` on the app folder.
+        serve: words after `iris serve STUDIES`.
         scratch: where its log and the client's files go.
+        plain: start `monailabel start_server` on the app folder instead.
+        token: ask for this token; `url` then begins with it, as in Slicer.
+        env: further variables of the environment.
     """
 
-    def __init__(self, studies: Path | str, scratch: Path, *serve: str, plain: bool = False, **env: str):
+    def __init__(
+        self,
+        studies: Path | str,
+        scratch: Path,
+        *serve: str,
+        plain: bool = False,
+        token: str = "",
+        **env: str,
+    ):
         self.scratch = scratch
         scratch.mkdir(parents=True, exist_ok=True)
         self.port = _free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self._is_tls = "--certificate" in serve
+        self.address = f"{'https' if self._is_tls else 'http'}://127.0.0.1:{self.port}"
+        self.url = f"{self.address}/t/{token}" if token else self.address
+        env |= {"IRIS_TOKEN": token} if token else {}
         if plain:
             command = [sys.executable, "-m", "monailabel.main", "start_server", "--studies", str(studies)]
             command += ["--app", str(self._copied_app()), "--host", "127.0.0.1", *serve]
@@ -150,9 +164,9 @@ class AppServer:
             if self.process.poll() is not None:
                 break
             try:
-                if requests.get(self.url + "/info/", timeout=5).status_code == 200:
+                if requests.get(self.url + "/info/", timeout=5, verify=not self._is_tls).status_code == 200:
                     return
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):  # not there yet, or busy with its start
                 time.sleep(0.2)
         raise AssertionError(f"the server did not start:\n{self.log.read_text()[-4000:]}")
 

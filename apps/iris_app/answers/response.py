@@ -61,16 +61,21 @@ def response(file: str, told: dict, output: ResultType | None) -> Response:
         discard(file)
     message = MultipartEncoder(
         fields={
-            "params": (None, json.dumps(told), "application/json"),
+            "params": (None, _paths().without(json.dumps(told).encode()), "application/json"),
             "image": (os.path.basename(file), content, get_mime_type(file)),
         }
     )
     return Response(message.to_string(), media_type=message.content_type, headers=headers)
 
 
+def _paths() -> ServerPaths:
+    """What takes paths out of the parts of an answer that the door does not read."""
+    return ServerPaths(served_folders())
+
+
 def _header(warnings: list[str]) -> str:
-    """As many warnings as fit, without the server's paths, which the door takes out of bodies alone."""
-    paths = ServerPaths(served_folders())
+    """As many warnings as fit, without the server's paths."""
+    paths = _paths()
     kept = [paths.without(warning.encode()).decode(errors="replace") for warning in warnings]
     while len(text := quote(json.dumps(kept), safe=" ,:;[]()")) > LONGEST:
         kept = [warning[:200] for warning in kept[: len(kept) // 2]]

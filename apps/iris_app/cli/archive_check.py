@@ -27,7 +27,9 @@ def require_archive(url: str) -> None:
     except ValueError:
         right = False
     if not right:
-        raise InputError("is no URL of an archive", where=url, expected="such as http://archive:8042/dicom-web")
+        raise InputError(
+            "is no URL of an archive", where=url, expected="such as http://archive:8042/dicom-web"
+        )
     if "@" in parts.netloc:
         raise InputError(
             "the URL holds a password", where=parts.hostname, remedy=f"set {NAME} and {PASSWORD} instead"

@@ -24,6 +24,8 @@ def detail_of(error: Exception) -> tuple[int, str]:
         return 422, error.msg
     if isinstance(error, IrisError):
         return 422, str(error)
+    if isinstance(error, RuntimeError) and "is not a file" in str(error):  # a folder is asked for as a file
+        return 404, "Not Found"
     if isinstance(error, UnicodeError | RecursionError):
         return 422, "The request holds text that cannot be read"
     return 500, FAILED

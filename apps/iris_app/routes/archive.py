@@ -20,7 +20,8 @@ from starlette.concurrency import run_in_threadpool
 from apps.iris_app.routes.request import PREFIX, USER
 
 PIECE = 1 << 16  # bytes
-ASKED, ANSWERED = ("accept", "content-type"), ("content-type", "content-length", "content-encoding")
+ASKED = ("accept", "accept-encoding", "content-type")
+ANSWERED = ("content-type", "content-length", "content-encoding")
 KINDS = ("wado", "qido", "stow")
 
 router = APIRouter(prefix=f"{PREFIX}/proxy/dicom")
@@ -58,11 +59,13 @@ def _url(kind: str, path: str, request: Request) -> str:
 
 def _ask(request: Request, url: str, body: bytes | None) -> Response:
     name, password = settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
+    given = {name: request.headers[name] for name in ASKED if name in request.headers}
+    asked = {"accept-encoding": "identity"} | given
     try:
         answer = requests.request(
             request.method, url, data=body, stream=True, allow_redirects=False,
             auth=(name, password) if name and password else None,
-            headers={n: request.headers[n] for n in ASKED if n in request.headers},
+            headers=asked,
             timeout=settings.MONAI_LABEL_DICOMWEB_PROXY_TIMEOUT,
         )  # fmt: skip
     except requests.RequestException as error:

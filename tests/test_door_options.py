@@ -1,0 +1,335 @@
+"""Who may come in, as the options of `iris serve` say it: mistakes are told before anything is served."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from apps.iris_app.cli.archive_check import require_archive
+from apps.iris_app.cli.serve import add_arguments
+from apps.iris_app.cli.users_file import read_users
+from apps.iris_app.door.settings import VARIABLE, DoorSettings
+from apps.iris_app.lib.serving_lock import ServingLock
+from apps.iris_app.lib.state import State
+from iris_core.cli.main import main
+from iris_core.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+GOOD = "a-token-of-enough-letters"
+NO_HOSTS = ("*", "*.example", "a:8000", "http://a", "a/b", "a b", "", ".", "-a", "a,b")
+NO_ORIGINS = (
+    "*", "a", "http://", "http://a/b", "ftp://a", "null", "http://*.a", "http://u@a", "http://a:x", "",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch):
+    """What would be started: the command and its environment. Nothing is."""
+    seen: list = []
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name, *more: object() if name == "monailabel" else find(name, *more),
+    )
+    monkeypatch.setattr(
+        "os.execve", lambda program, command, environment: seen.append((command, environment))
+    )
+    monkeypatch.setattr("apps.iris_app.cli.serve._refuse_taken_port", lambda host, port: None)
+    monkeypatch.delenv("IRIS_TOKEN", raising=False)
+    return seen
+
+
+def door_of(started: list) -> DoorSettings:
+    return DoorSettings.from_environment(dict(started[-1][1]))
+
+
+def users(folder: Path, text: str) -> str:
+    path = folder / "users"
+    path.write_text(text)
+    path.chmod(0o600)
+    return str(path)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "0", "192.0.2.1"])
+def test_others_are_not_let_in_without_a_token_unless_that_is_wanted(host, started, tmp_path, capsys):
+    assert main(["serve", str(tmp_path), "--host", host]) == 2
+    said = capsys.readouterr().err
+    assert "--token auto" in said and "--insecure" in said and started == []
+    main(["serve", str(tmp_path), "--host", host, "--insecure"])
+    main(["serve", str(tmp_path), "--host", host, "--token", GOOD])
+    assert len(started) == 2
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.2"])
+def test_on_this_machine_alone_no_token_is_needed(host, started, tmp_path):
+    main(["serve", str(tmp_path), "--host", host])
+    assert door_of(started).tokens == {}
+
+
+@pytest.mark.parametrize("token", ["", " ", "a b", "a/b", "a?b", "ä", "a\nb", "..", "x" * 201, "a;b", "%41"])
+def test_a_token_that_cannot_stand_in_an_address_is_refused_and_not_shown(
+    token, started, tmp_path, capsys, monkeypatch
+):
+    assert main(["serve", str(tmp_path), "--token", token]) == 2
+    said = capsys.readouterr().err
+    assert "cannot be a token" in said and (len(token) < 3 or token not in said)
+    monkeypatch.setenv("IRIS_TOKEN", token.replace("\n", "/"))
+    assert main(["serve", str(tmp_path)]) == 2 and started == []
+
+
+def test_a_short_token_is_taken_with_a_warning(started, tmp_path, caplog):
+    main(["serve", str(tmp_path), "--token", "short"])
+    assert "easily guessed" in caplog.text and door_of(started).tokens == {"short": ""}
+
+
+def test_the_environment_gives_a_token_and_no_child_process_gets_it(started, tmp_path, monkeypatch):
+    monkeypatch.setenv("IRIS_TOKEN", GOOD)
+    main(["serve", str(tmp_path)])
+    command, environment = started[-1]
+    assert GOOD not in " ".join(command) and "IRIS_TOKEN" not in environment
+    assert DoorSettings.from_environment(environment).tokens == {GOOD: ""} and VARIABLE not in environment
+
+
+def test_a_token_that_is_made_lies_in_a_file_of_ones_own_and_is_printed_to_no_log(started, tmp_path, capsys):
+    main(["serve", str(tmp_path), "--token", "auto"])
+    (token,) = door_of(started).tokens
+    path = tmp_path / ".iris" / "token"
+    assert path.read_text().strip() == token and path.stat().st_mode & 0o777 == 0o600 and len(token) > 40
+    said = capsys.readouterr()
+    assert token not in said.err + said.out and str(path) in said.err and "/t/TOKEN" in said.err
+    main(["serve", str(tmp_path), "--token", "auto"])
+    assert path.read_text().strip() != token
+    main(["serve", str(tmp_path)])
+    assert not path.exists()
+
+
+def test_each_user_has_a_token(started, tmp_path):
+    main(
+        [
+            "serve",
+            str(tmp_path),
+            "--users",
+            users(tmp_path, "# team\n\nAnna B.: token-of-anna-12345\nbob:token-of-bob-1234567\n"),
+        ]
+    )
+    assert door_of(started).tokens == {"token-of-anna-12345": "Anna B.", "token-of-bob-1234567": "bob"}
+    (tmp_path / "users").chmod(0o600)
+    main(["serve", str(tmp_path), "--users", str(tmp_path / "users"), "--token", GOOD])
+    assert door_of(started).tokens[GOOD] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "names no user"),
+        ("\n# nobody\n", "names no user"),
+        ("anna token-of-anna", "line 1: is no line"),
+        (": token-of-anna", "is no line"),
+        ("anna:", "cannot be a token"),
+        ("anna: a b", "cannot be a token"),
+        (f"anna: {GOOD}\nbob: {GOOD}", "line 2: this token belongs to another"),
+        (f"anna: {GOOD}\nANNA: {GOOD}x", "ANNA stands there twice"),
+        (f"{'x' * 65}: {GOOD}", "is no line"),
+        (f"an\x07na: {GOOD}", "is no line"),
+    ],
+)
+def test_a_mistake_in_the_file_of_users_is_told_without_a_token(text, said, started, tmp_path, capsys):
+    assert main(["serve", str(tmp_path), "--users", users(tmp_path, text)]) == 2
+    told = capsys.readouterr().err
+    assert said in told and GOOD not in told and started == []
+
+
+def test_a_file_of_users_that_others_can_read_is_told(tmp_path, caplog):
+    path = Path(users(tmp_path, f"anna: {GOOD}"))
+    path.chmod(0o644)
+    with caplog.at_level(logging.WARNING):
+        assert read_users(path) == {GOOD: "anna"}
+    assert "chmod 600" in caplog.text
+    with pytest.raises(InputError, match="cannot be read"):
+        read_users(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "kept"),
+    [
+        ("--allow-host", "Iris.Example", ("iris.example",)),
+        ("--allow-host", "192.0.2.7", ("192.0.2.7",)),
+        ("--allow-host", "::2", ("[::2]",)),
+        ("--allow-host", "[::2]", ("[::2]",)),
+        ("--allow-origin", "https://Viewer.example:443/", ("https://viewer.example",)),
+        ("--allow-origin", "http://viewer.example:3000", ("http://viewer.example:3000",)),
+    ],
+)
+def test_names_and_origins_are_kept_as_browsers_write_them(option, value, kept, started, tmp_path):
+    main(["serve", str(tmp_path), option, value])
+    door = door_of(started)
+    assert set(kept) <= {*door.hosts, *door.origins}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("--allow-host", v) for v in NO_HOSTS),
+        *(("--allow-origin", v) for v in NO_ORIGINS),
+    ],
+)  # fmt: skip
+def test_what_is_no_name_and_no_origin_is_refused(option, value, started, tmp_path, capsys):
+    assert main(["serve", str(tmp_path), option, value]) == 2
+    assert option in capsys.readouterr().err and started == []
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory) -> tuple[str, str]:
+    """A certificate of our own and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = str(folder / "certificate.pem"), str(folder / "key.pem")
+    words = f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout {key} -out {certificate}"
+    subprocess.run(["openssl", *words.split()], check=True, capture_output=True)
+    return certificate, key
+
+
+def test_a_certificate_is_handed_to_the_server(pair, started, tmp_path, capsys):
+    main(["serve", str(tmp_path), "--certificate", pair[0], "--key", pair[1]])
+    assert {"--ssl_certfile", pair[0], "--ssl_keyfile", pair[1]} <= set(started[-1][0])
+    assert "server https://127.0.0.1:8000" in capsys.readouterr().err
+
+
+def test_a_certificate_that_would_not_work_is_told(pair, started, tmp_path, capsys):
+    certificate, key = pair
+    other = tmp_path / "other.pem"
+    words = ["openssl", "genrsa", "-out", str(other), "2048"]
+    subprocess.run(words, check=True, capture_output=True)
+    locked = tmp_path / "locked.pem"
+    words = ["openssl", "rsa", "-aes256", "-passout", "pass:secret", "-in", key, "-out", str(locked)]
+    subprocess.run(words, check=True, capture_output=True)
+    for words in (
+        ["--certificate", certificate],
+        ["--key", key],
+        ["--certificate", certificate, "--key", str(other)],
+        ["--certificate", certificate, "--key", str(locked)],
+        ["--certificate", certificate, "--key", str(tmp_path / "nowhere")],
+        ["--certificate", key, "--key", certificate],
+    ):
+        assert main(["serve", str(tmp_path), *words]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1 and started == []
+
+
+def test_a_second_server_of_the_same_studies_is_told_which_process_serves_them(started, tmp_path, capsys):
+    script = (
+        "import sys\n"
+        "from apps.iris_app.lib.serving_lock import ServingLock\n"
+        "from apps.iris_app.lib.state import State\n"
+        "lock = ServingLock(State.of_datastore(sys.argv[1]))\n"
+        "lock.acquire()\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    holder = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        assert main(["serve", str(tmp_path)]) == 2
+        assert f"process {holder.pid}, since" in capsys.readouterr().err and started == []
+    finally:
+        holder.kill()
+        holder.communicate()
+    main(["serve", str(tmp_path)])
+    assert len(started) == 1
+
+
+def test_looking_at_the_lock_does_not_take_it(tmp_path):
+    lock = ServingLock(State(tmp_path))
+    lock.require_free()
+    ServingLock(State(tmp_path)).acquire()
+
+
+class Archive(BaseHTTPRequestHandler):
+    """Answers as its class says."""
+
+    status, body = 200, b"[]"
+
+    def do_GET(self):
+        self.send_response(self.status)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *words):
+        pass
+
+
+@pytest.fixture
+def archive():
+    with HTTPServer(("127.0.0.1", 0), Archive) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/dicom-web"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (401, b"", "MONAI_LABEL_DICOMWEB_PASSWORD"),
+        (404, b"", "HTTP 404"),
+        (200, b"<html>", "no DICOMweb archive"),
+        (200, b'{"a": 1}', "no DICOMweb archive"),
+        (200, b"\xff\xfe", "no DICOMweb archive"),
+    ],
+)
+def test_an_answer_that_is_none_of_an_archive_is_told(archive, status, body, said, monkeypatch):
+    monkeypatch.setattr(Archive, "status", status)
+    monkeypatch.setattr(Archive, "body", body)
+    with pytest.raises(InputError, match=said):
+        require_archive(archive)
+
+
+def test_an_archive_that_answers_is_served(archive, started, monkeypatch, tmp_path):
+    monkeypatch.setenv("IRIS_STATE", str(tmp_path))
+    main(["serve", archive])
+    assert archive in started[-1][0]
+
+
+def test_an_archive_that_does_not_answer_is_told_in_one_sentence(started, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("IRIS_STATE", str(tmp_path))
+    monkeypatch.setattr("apps.iris_app.cli.archive_check.PATIENCE", 0.3)
+    with socket.socket() as silent, socket.socket() as closed:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        closed.bind(("127.0.0.1", 0))
+        urls = (
+            f"http://127.0.0.1:{closed.getsockname()[1]}/dicom-web",
+            f"http://127.0.0.1:{silent.getsockname()[1]}/dicom-web",
+            "http://nobody.invalid/dicom-web",
+            "http://", "http://[::1", "http://a:99999/", "http://user:password@127.0.0.1/dicom-web",
+        )  # fmt: skip
+        for url in urls:
+            assert main(["serve", url]) == 2, url
+            said = capsys.readouterr().err
+            assert len(said.strip().splitlines()) == 1 and "password@" not in said
+    assert started == []
+
+
+def test_every_option_of_the_door_is_in_the_help():
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    text = parser.format_help()
+    for option in ("token", "users", "insecure", "allow-host", "allow-origin", "certificate", "key"):
+        assert f"--{option}" in text
+    assert (
+        json.loads(DoorSettings().to_environment()[VARIABLE])["tokens"] == {}
+        and os.environ.get(VARIABLE) is None
+    )
