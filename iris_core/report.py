@@ -24,6 +24,7 @@ DISTRIBUTIONS = (
     "monai",
     "safetensors",
     "pillow",
+    "pydicom",
 )
 
 

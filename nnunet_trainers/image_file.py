@@ -1,4 +1,4 @@
-"""Image files as nnU-Net's NIfTI reader needs them: their grid without their voxels, and writing them."""
+"""Image files as nnU-Net's NIfTI reader needs them, and their grid without their voxels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.volume import Volume
-from iris_core.volume_io import nifti
+from iris_core.volume_io.nifti_header import placement_of
 from iris_core.volume_io.suffix import NIFTI, suffix_of
 
 
@@ -25,17 +25,6 @@ def header_of(path: Path) -> Volume:
     """A NIfTI file's grid in its own order; the array is a stand-in that takes no memory."""
     import nibabel as nib
 
-    from iris_core.volume_io.nifti_header import placement_of
-
     image = nib.load(path)
     placement = placement_of(image, path)
     return Volume(np.broadcast_to(np.float32(0), image.shape[:3]), placement.affine, path, placement)
-
-
-def write_image(image: Volume, path: Path) -> None:
-    """Writes NIfTI: int16 where that loses nothing, else float32."""
-    array = image.array
-    limits = np.iinfo(np.int16)
-    if limits.min <= array.min() and array.max() <= limits.max and np.array_equal(array, np.rint(array)):
-        array = array.astype(np.int16)
-    nifti.save(array, image.affine, path)

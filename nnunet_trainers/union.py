@@ -16,10 +16,10 @@ import numpy as np
 
 from iris_core.errors import InputError
 from iris_core.raw_dataset import LabelledCase
-from iris_core.volume_io import read_image, write_label
+from iris_core.volume_io import read_image, write_image, write_label
 from iris_core.volume_io.suffix import suffix_of
 from nnunet_trainers.dataset_folder import new_dataset_folder, write_json
-from nnunet_trainers.image_file import header_of, readable_by_nnunet, write_image
+from nnunet_trainers.image_file import header_of, readable_by_nnunet
 from nnunet_trainers.label_file import renumbered
 from nnunet_trainers.partial_labels import KEY, PartialLabels
 from nnunet_trainers.union_source import Source

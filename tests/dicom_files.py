@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 from seg_files import file_of, save
 
 CT, MR, PET, CAPTURE = (
@@ -29,6 +30,15 @@ MODALITIES = {
     NUCLEAR: "NM",
 }
 Change = Callable[[object, int], None]  # edits a data set, told the number of its slice or frame
+
+
+OBLIQUE = np.eye(4)
+OBLIQUE[:3, :3] = Rotation.from_euler("xyz", [10, 20, 30], degrees=True).as_matrix() @ np.diag(
+    [-0.75, -1.25, 2.5]
+)
+OBLIQUE[:3, 3] = [-101.25, 22.125, 3.5]
+AXIAL = np.diag([-0.75, -1.25, 2.5, 1.0])
+AXIAL[:3, 3] = [60, 50, -700]
 
 
 def lps_of(affine: np.ndarray) -> np.ndarray:
@@ -151,6 +161,25 @@ def without_preamble(path: Path) -> Path:
     return path
 
 
+def rewrite(path: Path, syntax: str) -> Path:
+    """Stores a file in another plain transfer syntax: "implicit", "big endian" or "deflated"."""
+    import pydicom
+    from pydicom import uid
+
+    dataset = pydicom.dcmread(path)
+    implicit, little = syntax == "implicit", syntax != "big endian"
+    names = {"implicit": uid.ImplicitVRLittleEndian, "big endian": uid.ExplicitVRBigEndian}
+    dataset.file_meta.TransferSyntaxUID = names.get(syntax, uid.DeflatedExplicitVRLittleEndian)
+    if not little:
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<i2").astype(">i2").tobytes()
+    if int(pydicom.__version__.split(".")[0]) >= 3:
+        pydicom.dcmwrite(path, dataset, implicit_vr=implicit, little_endian=little, enforce_file_format=True)
+    else:
+        dataset.is_implicit_VR, dataset.is_little_endian = implicit, little
+        dataset.save_as(path, write_like_original=False)
+    return path
+
+
 def _image(sop_class: str, series: str, name: str, plane_values: np.ndarray) -> object:
     """The elements of any image of int16 pixels; one frame."""
     dataset = file_of(sop_class, MODALITIES[sop_class])
@@ -166,3 +195,24 @@ def _image(sop_class: str, series: str, name: str, plane_values: np.ndarray) -> 
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
     dataset.PixelData = np.ascontiguousarray(plane_values.T.astype("<i2")).tobytes()
     return dataset
+
+
+def remove(*names: str) -> Change:
+    """A change that takes attributes out."""
+
+    def change(dataset, _: int) -> None:
+        for name in names:
+            if name in dataset:
+                delattr(dataset, name)
+
+    return change
+
+
+def both(*changes: Change) -> Change:
+    """Several changes, one after the other."""
+
+    def change(dataset, k: int) -> None:
+        for one in changes:
+            one(dataset, k)
+
+    return change

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dicom_files import ENHANCED_CT, numbers, plane, rescaled, write_enhanced
-from test_dicom_series import AXIAL, OBLIQUE
+from dicom_files import AXIAL, ENHANCED_CT, OBLIQUE, numbers, plane, rescaled, write_enhanced
 
 from iris_core.errors import InputError
 from iris_core.volume_io import case_name, list_cases, read_image

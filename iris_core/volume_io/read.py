@@ -21,7 +21,7 @@ from iris_core.volume_io.label_header import label_table, why_no_image
 from iris_core.volume_io.label_table import LabelTable
 from iris_core.volume_io.not_an_image import NotAnImage
 from iris_core.volume_io.one_label import one_label
-from iris_core.volume_io.suffix import META, MGH, NIFTI, NRRD, PAIR, READABLE, SEGMENTATION, suffix_of
+from iris_core.volume_io.suffix import DICOM, META, MGH, NIFTI, NRRD, PAIR, READABLE, SEGMENTATION, suffix_of
 
 
 def read_image(path: str | Path, *, channel: int | None = None) -> Volume:
@@ -120,7 +120,7 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray, Placement | None]:
     """Array, affine in mm, and what a NIfTI header says of the place."""
     suffix = suffix_of(path)
     if not suffix:
-        remedy = "give the folder of the series" if path.suffix.lower() in (".dcm", ".ima", "") else None
+        remedy = "give the folder of the series" if path.suffix.lower() in (*DICOM, "") else None
         raise InputError(
             "unknown kind of file",
             where=path,

@@ -1,4 +1,4 @@
-"""Writing a label: whole or not at all, in the format that the suffix says."""
+"""Writing a label or an image: whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from iris_core.errors import InputError
 from iris_core.label_values import whole_numbers
-from iris_core.volume import LabelVolume
+from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import itk, nifti, seg_nrrd
 from iris_core.volume_io.label_table import LabelTable
 from iris_core.volume_io.suffix import NIFTI, SEGMENTATION, WRITABLE, suffix_of
@@ -49,3 +51,15 @@ def write_label(label: LabelVolume, path: str | Path) -> None:
     else:
         flat = replace(label, layers=())
         itk.save(array, label.itk_affine, path, seg_nrrd.segment_fields(flat, [array], list(label.names)))
+
+
+def write_image(image: Volume, path: str | Path) -> None:
+    """Writes an image as NIfTI in mm, both forms alike: int16 where that loses nothing, else float32.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    array, limits = image.array, np.iinfo(np.int16)
+    if limits.min <= array.min() and array.max() <= limits.max and np.array_equal(array, np.rint(array)):
+        array = array.astype(np.int16)
+    nifti.save(array, image.affine, Path(path))

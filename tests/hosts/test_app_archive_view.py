@@ -5,9 +5,13 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from apps.iris_app.lib.state import State
+from iris_core.errors import InputError
+from iris_core.volume_io import read_image
+from tests.dicom_files import PET, numbers, rescaled, write_enhanced, write_series
 
 pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 
@@ -56,8 +60,6 @@ def brought():
 
 @pytest.fixture
 def datastore(tmp_path, monkeypatch, client, brought):
-    from monailabel.datastore.dicom import DICOMWebDatastore
-
     from apps.iris_app.lib import dicom_datastore
 
     def download(study, uid, folder, *rest):
@@ -65,12 +67,12 @@ def datastore(tmp_path, monkeypatch, client, brought):
         Path(folder).mkdir(parents=True)
         (Path(folder) / "0.dcm").write_bytes(b"x")
 
-    def convert(self, image):
+    def convert(self, image, folder):
         self._image_file(image).write_bytes(b"image")
 
     monkeypatch.setattr(dicom_datastore, "REFRESH", -1.0)  # every question is a new look
     monkeypatch.setattr(dicom_datastore, "dicom_web_download_series", download)
-    monkeypatch.setattr(DICOMWebDatastore, "get_image_uri", convert)
+    monkeypatch.setattr(dicom_datastore.NamedDicomDatastore, "_convert", convert)
     store = dicom_datastore.NamedDicomDatastore(
         State(tmp_path / "state"), client=client, search_filter={"Modality": "CT"}, cache_path=str(tmp_path)
     )
@@ -151,3 +153,79 @@ def test_nobody_waits_for_the_download_of_another_series(datastore, client):
         ask.start()
         ask.join(5.0)
         assert len(found) == 2
+
+
+@pytest.fixture
+def archive(tmp_path, monkeypatch, client):
+    """A datastore that downloads what `archive.write` puts into a folder; `archive.brought` counts."""
+    from apps.iris_app.lib import dicom_datastore
+
+    class Archive(dicom_datastore.NamedDicomDatastore):
+        brought = 0
+
+        def write(self, folder: Path) -> None:
+            raise NotImplementedError
+
+        def _dicom_info(self, series_id):
+            return {"SeriesInstanceUID": series_id}
+
+    def download(study, uid, folder, *rest):
+        store.brought += 1
+        store.write(Path(folder))
+
+    monkeypatch.setattr(dicom_datastore, "REFRESH", -1.0)
+    monkeypatch.setattr(dicom_datastore, "dicom_web_download_series", download)
+    store = Archive(
+        State(tmp_path / "state"),
+        client=client,
+        search_filter={"Modality": "CT"},
+        cache_path=str(tmp_path / "cache"),
+    )
+    until_steady(store)
+    yield store
+    store._observer.stop()
+
+
+@pytest.mark.parametrize("kind", ["pet", "enhanced"])
+def test_a_series_of_an_archive_is_read_as_the_command_line_reads_it(archive, tmp_path, kind):
+    place, voxels = np.diag([-2.0, -2.0, 3.0, 1.0]), np.abs(numbers())
+
+    def slope_of_its_own(dataset, k):
+        dataset.RescaleSlope = 1e-4 * (k + 1)
+
+    def write(folder: Path) -> None:
+        if kind == "pet":
+            write_series(folder, voxels, place, sop_class=PET, change=slope_of_its_own)
+        else:
+            folder.mkdir(parents=True)
+            order = (3, 0, 9, 1, 7, 5, 2, 8, 6, 4)
+            write_enhanced(
+                folder / "0.dcm", voxels, place, order=order, shared=lambda g, _: rescaled(g, 0.5, 10)
+            )
+
+    archive.write = write
+    archive.fetch(IMAGE)
+    write(tmp_path / "by hand")
+    (study,) = archive.studies()
+    seen, expected = read_image(study.image), read_image(tmp_path / "by hand")
+    assert np.array_equal(seen.array, expected.array)
+    assert np.allclose(seen.affine, expected.affine, atol=1e-4)
+
+
+def test_a_series_that_makes_no_image_is_refused_with_its_reason_until_it_changes(archive, client):
+    place, voxels = np.diag([-2.0, -2.0, 3.0, 1.0]), numbers()
+
+    def write(folder: Path) -> None:
+        write_series(folder, voxels, place)
+        if archive.brought == 1:
+            (folder / "thin028.dcm").unlink(missing_ok=True)
+            (folder / "thin005.dcm").unlink()
+
+    archive.write = write
+    assert archive.fetch_next() and not archive.fetch_next() and archive.studies() == []
+    with pytest.raises(InputError, match="slices are missing"):
+        archive.get_image_uri(IMAGE)
+    assert archive.brought == 1
+    client.images[IMAGE] = 10
+    until_steady(archive)
+    assert archive.fetch_next() and len(archive.studies()) == 1 and archive.brought == 2

@@ -21,6 +21,7 @@ from pydicom.dataset import Dataset
 
 from apps.iris_app.datastores.archive_faults import archive_may_fail
 from apps.iris_app.datastores.seg_series import SegSeries
+from apps.iris_app.datastores.series_image import SeriesImages
 from apps.iris_app.datastores.whole_folder import CurrentLabel, WholeFolder
 from apps.iris_app.datastores.withdrawn_segs import WithdrawnSegs
 from apps.iris_app.lib.datastore_view import FINAL
@@ -54,6 +55,7 @@ class NamedDicomDatastore(DICOMWebDatastore, WholeFolder):
     def __init__(self, state: State, **kwargs) -> None:
         self._withdrawn = WithdrawnSegs(state)
         self._fetching, self._fetching_seg = threading.RLock(), threading.Lock()
+        self._images = SeriesImages()
         self._broken: dict[str, float] = {}  # series -> when it could not be brought here
         self._counts: dict[str, int | None] = {}  # images of each series at the last look, None: not told
         self._counts_before: dict[str, int | None] = {}
@@ -205,20 +207,30 @@ class NamedDicomDatastore(DICOMWebDatastore, WholeFolder):
         segs, now = self.newest_segs(), time.monotonic()
         due = [image for image in self.list_images() if now - self._broken.get(image, -AGAIN) >= AGAIN]
         missing = [image for image in due if not self._here(image) and self._steady(image)]
+        missing = [image for image in missing if not self._images.refusal(image, self._counts.get(image))]
         if not missing:
             return False
         image = min(missing, key=lambda image: image not in segs)
         try:
             self.fetch(image)
-        except Exception:  # whatever is wrong with one series must not keep the others away
-            log.warning("the series %s cannot be brought here", image, exc_info=True)
-            self._broken[image] = time.monotonic()
+        except Exception as error:  # whatever is wrong with one series must not keep the others away
+            if error is self._images.refusal(image, self._counts.get(image)):
+                log.warning("the series %s makes no image: %s", image, error)
+            else:
+                log.warning("the series %s cannot be brought here", image, exc_info=True)
+                self._broken[image] = time.monotonic()
         return True
 
     def fetch(self, image: str) -> None:
-        """Brings a series here, whole or not at all; one that is still being uploaded stays away."""
+        """Brings a series here, whole or not at all; one that is still being uploaded stays away.
+
+        Raises:
+            InputError: the series makes no image.
+        """
         if self._here(image):  # nobody waits for another series
             return
+        if refusal := self._images.refusal(image, self._counts.get(image)):
+            raise refusal
         with self._fetching:
             if image not in self.list_images() or self._here(image) or not self._steady(image):
                 return
@@ -230,9 +242,14 @@ class NamedDicomDatastore(DICOMWebDatastore, WholeFolder):
             file.unlink(missing_ok=True)
             dicom_web_download_series(None, image, str(part), self._client, self._fetch_by_frame)
             os.replace(part, folder)
-            super().get_image_uri(image)
+            self._convert(image, folder)
             self._whole = {**self._whole, image: count}
             write_json(self._whole, self._ledger)
+
+    def _convert(self, image: str, folder: Path) -> None:
+        """Makes the image's file from its series. InputError: the series makes no image."""
+        with self._images.made(image, self._counts.get(image), folder) as file:
+            super().add_image(image, str(file), self._dicom_info(image))
 
     def get_image_uri(self, image_id: str) -> str:
         """The image's file; "" for a series that the archive does not list."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from iris_core.errors import InputError
 from iris_core.volume_io.dicom.kinds import describe_kind, holds_pixels
 from iris_core.volume_io.dicom_label.kind import storage_class
-from iris_core.volume_io.suffix import suffix_of
+from iris_core.volume_io.suffix import DICOM, suffix_of
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -40,9 +40,10 @@ def one_series(path: Path) -> dict[Path, Dataset]:
     """
     files = _candidates(path) if path.is_dir() else [path]
     headers = {file: header(file) for file in files if storage_class(file) is not None}
-    images = {file: one for file, one in headers.items() if holds_pixels(one)}
+    images = {file: one for file, one in headers.items() if holds_pixels(one, file)}
     if not images:
         raise _no_image(path, headers)
+    _refuse_broken([file for file in files if file not in headers])
     series: dict[str, dict[Path, Dataset]] = {}
     for file, one in images.items():
         series.setdefault(str(one.get("SeriesInstanceUID", "")), {})[file] = one
@@ -80,6 +81,19 @@ def named(files: list[Path] | tuple[Path, ...]) -> str:
     """The names of the first files, and how many more there are."""
     shown = ", ".join(file.name for file in files[:LISTED])
     return shown if len(files) <= LISTED else f"{shown} and {len(files) - LISTED} more"
+
+
+def _refuse_broken(files: list[Path]) -> None:
+    """Refuses slices by name that are none by content: without them a volume would be short of slices."""
+    for file in files:
+        if file.suffix.lower() in DICOM:
+            raise InputError(
+                "is no DICOM file, in spite of its name",
+                where=file,
+                expected="a slice of the series that it lies in",
+                found=f"{file.stat().st_size} bytes",
+                remedy="the file is damaged or cut short; copy it again, or take it out of the folder",
+            )
 
 
 def _candidates(folder: Path) -> list[Path]:

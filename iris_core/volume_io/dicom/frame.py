@@ -30,6 +30,7 @@ SERIES_AXES = {
     "frame type": "FrameType",
     "image type": "ImageType",
     "frame time": "FrameReferenceDateTime",
+    "kernel": "ConvolutionKernel",
     "acquisition": "AcquisitionNumber",
     "acquisition time": "AcquisitionTime",
     "content time": "ContentTime",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iris_core.errors import InputError
 from iris_core.volume_io.dicom_label.kind import is_image
 
 if TYPE_CHECKING:
@@ -27,11 +29,25 @@ KINDS = {
 }
 
 
-def holds_pixels(header: Dataset) -> bool:
-    """Whether a header belongs to an image."""
-    if str(header.get("Modality", "")) in KINDS or not is_image(str(header.get("SOPClassUID", ""))):
+def holds_pixels(header: Dataset, file: Path) -> bool:
+    """Whether a header belongs to an image.
+
+    Raises:
+        InputError: it does, by its class, and yet has no size: the file is cut short.
+    """
+    from pydicom.uid import UID
+
+    uid = UID(str(header.get("SOPClassUID", "")))
+    if str(header.get("Modality", "")) in KINDS or not is_image(uid):
         return False
-    return bool(header.get("Rows") and header.get("Columns"))
+    sized = bool(header.get("Rows") and header.get("Columns"))
+    if not sized and (not uid or "Image Storage" in uid.name):
+        raise InputError(
+            "is a DICOM image without rows and columns",
+            where=file,
+            remedy="the file is damaged or cut short; copy it again, or take it out of the folder",
+        )
+    return sized
 
 
 def describe_kind(header: Dataset) -> str:
