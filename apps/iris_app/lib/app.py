@@ -99,9 +99,15 @@ class IrisApp(MONAILabelApp):
         self.service.start()
 
     def info(self) -> dict:
-        """The host's facts, and how far the pre-labels are."""
-        told = {"prelabels": read_json(self.service.state.progress, {"state": "none"})}
-        return super().info() | told | {"unusable_references": self.service.catalogue.problems}
+        """The host's facts, how far the pre-labels are, and what is to be known of labels and classes."""
+        catalogue = self.service.catalogue
+        numbers = catalogue.register.numbers
+        return super().info() | {
+            "prelabels": read_json(self.service.state.progress, {"state": "none"}),
+            "unusable_references": catalogue.problems,
+            "label_notes": catalogue.notes,
+            "colors": {name: list(catalogue.register.color(number)) for name, number in numbers.items()},
+        }
 
     def infer(self, request: dict, datastore=None) -> dict:
         """Segments a study of the datastore; no other file is ever read, whatever the request names.

@@ -133,7 +133,7 @@ class NamedDicomDatastore(DICOMWebDatastore, WholeFolder):
         """
         if label_tag != FINAL:
             return super().save_label(image_id, label_filename, label_tag, label_info, label_id)
-        self._about_to_change(image_id, label_tag)
+        super()._about_to_change(image_id, label_tag)
         before = self._uids_of(image_id)
         label_info = {**label_info, "label_info": described_segments(label_filename, label_info)}
         with archive_may_fail():
@@ -173,11 +173,16 @@ class NamedDicomDatastore(DICOMWebDatastore, WholeFolder):
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Removes a label. An archive's own SEGs stay in it and count no more."""
-        self._about_to_change(label_id, label_tag)
+        super()._about_to_change(label_id, label_tag)
         if label_tag == FINAL:
             self._withdrawn.add(self._uids_of(label_id))
             self._found = (-REFRESH, {})
         super().remove_label(label_id, label_tag)
+
+    def _about_to_change(self, study: str, tag: str) -> None:
+        """Asks nobody about a final label's copy here: that was done before the archive was asked."""
+        if tag != FINAL:
+            super()._about_to_change(study, tag)
 
     def _uids_of(self, image: str) -> set[str]:
         """UIDs of all SEGs of a series that the archive has now."""
