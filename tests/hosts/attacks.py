@@ -23,6 +23,8 @@ OPEN = {
     ("GET", "/datastore/label/info"), ("GET", "/train/"), ("POST", "/train/"), ("DELETE", "/train/"),
     ("POST", "/train/in_context"), ("GET", "/batch/infer"), ("DELETE", "/batch/infer"),
     ("POST", "/batch/infer/in_context"),
+    ("DELETE", "/datastore/"), ("DELETE", "/datastore/label"),
+    ("GET", "/history/{study}"), ("POST", "/history/{study}"),
 }  # fmt: skip
 
 # Texts that no id of a study is, as they stand in a query.
@@ -102,6 +104,10 @@ def hostile_ids(image: bytes) -> Iterator[Request]:
         yield Request("POST", f"/infer/in_context?image={text}", *form(params="{}"))
         yield Request("PUT", f"/datastore/label?image={text}", headers, body)
         yield Request("DELETE", f"/datastore/?id={text}")
+        yield Request("DELETE", f"/datastore/?id={text}&type=label")
+        yield Request("DELETE", f"/datastore/label?id={text}&tag=final")
+        yield Request("GET", f"/history/{text}")
+        yield Request("POST", f"/history/{text}?version=1")
         if text not in HARMLESS:
             yield Request("PUT", f"/datastore/label?image=case_1&tag={text}", headers, body)
             yield Request("PUT", f"/datastore/image?image={text}", headers, body)

@@ -256,7 +256,7 @@ def test_a_history_of_an_odd_id_is_found_and_of_no_other_path(desk, exact):
     desk.put(ODD, desk.label("odd.nii.gz", array, affine))
     (version,) = desk.history(ODD)
     assert desk.restore(ODD, version["version"])["image"] == ODD
-    for path in ("nobody", "..", "%2e%2e", "%2e%2e%2f%2e%2e", "a%2fb", "%00", "a\\b"):
+    for path in ("nobody", "..%2f..", "a%2fb", "%00", "a\\b", "x" * 300):
         response = requests.get(f"{desk.url}/history/{path}", timeout=60)
         assert response.status_code in (404, 422), (path, response.text)
 
