@@ -1,4 +1,4 @@
-"""Lists of names as people write them: separated by commas, with quotes around a name that holds one.
+"""Lists of names as people write them: separated by commas, with quotes around a name that holds a comma.
 
 One parser serves the command line's `--classes` and the server's options.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from iris_core.errors import InputError
 
-QUOTE = '"'
+QUOTE, ESCAPE = '"', "\\"
 MOST_PARTS = 16  # of a name that holds commas and stands without quotes
 
 
@@ -19,8 +19,8 @@ def read_names(
     """The names of a list, each once, in the order in which they are given.
 
     Args:
-        given: text such as `liver, "lobe, left"`, in which a quote within quotes is written twice; or the
-            names one by one, each taken whole, as a repeated option or a JSON list gives them.
+        given: text such as `liver, "lobe, left"` or `liver, lobe\\, left`, in which a quote within quotes is
+            written twice; or the names one by one, as a repeated option or a JSON list gives them.
         known: says whether a name is one that can be chosen. With it `lobe, left` is found without quotes,
             unless its parts are names themselves.
 
@@ -35,12 +35,12 @@ def read_names(
     run: list[str] = []  # parts without quotes that stand side by side
     for part, quoted in _parts(given):
         if quoted:
-            names += _joined(run, known)
+            names += joined(run, known)
             names.append(part)
             run = []
         else:
             run.append(part)
-    names += _joined(run, known)
+    names += joined(run, known)
     return list(dict.fromkeys(name for name in (name.strip() for name in names) if name))
 
 
@@ -60,6 +60,9 @@ def _parts(text: str) -> list[tuple[str, bool]]:
     while rest:
         if not rest.lstrip().startswith(QUOTE):
             part, _, rest = rest.partition(",")
+            while part.endswith(ESCAPE) and rest:
+                more, _, rest = rest.partition(",")
+                part = f"{part[:-1]},{more}"
             parts.append((part, False))
             continue
         rest = rest.lstrip()
@@ -79,17 +82,30 @@ def _parts(text: str) -> list[tuple[str, bool]]:
     return parts
 
 
-def _joined(run: Sequence[str], known: Callable[[str], bool]) -> list[str]:
-    """Parts, joined where only together they are known: first as few unknown, then as many as possible."""
-    best: list[tuple[int, list[str]]] = [(0, [])]  # (minus the unknown ones, names) of the first n parts
+def joined(run: Sequence[str], known: Callable[[str], bool]) -> list[str]:
+    """Parts, joined where only together they are known.
+
+    Args:
+        run: what stands between commas.
+        known: says whether a name is known; blanks around its commas are as they are typed.
+
+    Returns:
+        As few unknown names as possible, and then as many names as possible.
+    """
+    best: list[tuple[int, int, int]] = [(0, 0, 0)]  # (minus unknown, names, begin of the last) of n parts
     for end in range(1, len(run) + 1):
         ways = []
         for start in range(max(0, end - MOST_PARTS), end):
-            score, before = best[start]
+            unknown, count, _ = best[start]
             name = ",".join(run[start:end]).strip()
             if known(name):
-                ways.append((score, [*before, name]))
+                ways.append((unknown, count + 1, start))
             elif start == end - 1:
-                ways.append((score - bool(name), [*before, name]))
-        best.append(max(ways, key=lambda way: (way[0], len(way[1]))))
-    return best[-1][1]
+                ways.append((unknown - bool(name), count + 1, start))
+        best.append(max(ways, key=lambda way: way[:2]))
+    names, end = [], len(run)
+    while end:
+        start = best[end][2]
+        names.append(",".join(run[start:end]).strip())
+        end = start
+    return names[::-1]

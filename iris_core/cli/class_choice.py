@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Sequence
+
+from iris_core.name_list import joined, read_names
 
 
 def split_names(text: str) -> tuple[str, ...]:
-    """Reads "a,b"; a name in double quotes, or a comma behind a backslash, is not cut."""
-    rows = csv.reader([text.replace("\n", " ")], skipinitialspace=True, escapechar="\\")
-    return tuple(dict.fromkeys(word.strip() for row in rows for word in row if word.strip()))
+    """Reads "a,b"; a name in double quotes, or a comma behind a backslash, is not cut.
+
+    Raises:
+        InputError: a quote is not closed.
+    """
+    return tuple(read_names(text.replace("\n", " ")))
 
 
 def chosen_names(words: Sequence[str] | None, known: Collection[str]) -> tuple[str, ...] | None:
@@ -26,20 +30,9 @@ def chosen_names(words: Sequence[str] | None, known: Collection[str]) -> tuple[s
     if words is None:
         return None
     spelled = {_spelled(name): name for name in known}
-    found = _from(0, [_spelled(word) for word in words], spelled)
-    return tuple(words) if found is None else tuple(dict.fromkeys(found))
-
-
-def _from(start: int, words: Sequence[str], spelled: dict[str, str]) -> list[str] | None:
-    """Names that use up the words from one on; None where there are none."""
-    if start == len(words):
-        return []
-    for end in range(start + 1, len(words) + 1):
-        name = spelled.get(",".join(words[start:end]))
-        rest = _from(end, words, spelled) if name is not None else None
-        if name is not None and rest is not None:
-            return [name, *rest]
-    return None
+    found = [spelled.get(_spelled(name)) for name in joined(words, lambda name: _spelled(name) in spelled)]
+    names = [name for name in found if name is not None]
+    return tuple(dict.fromkeys(names)) if len(names) == len(found) else tuple(words)
 
 
 def _spelled(name: str) -> str:

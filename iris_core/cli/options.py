@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from iris_core.cli.class_choice import split_names
+from iris_core.errors import InputError
 
 #: The names in `iris_core.strategies`, repeated so that the help needs no torch.
 STRATEGIES = ("one-shot", "ensemble", "retrieval", "image-retrieval", "tuning")
@@ -82,7 +83,10 @@ def add_channel(parser: argparse.ArgumentParser) -> None:
 
 def names(text: str) -> tuple[str, ...]:
     """Reads "a,b"; see `iris_core.cli.class_choice` for names that hold a comma themselves."""
-    found = split_names(text)
+    try:
+        found = split_names(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     if not found:
         raise argparse.ArgumentTypeError("expected names separated by commas")
     return found

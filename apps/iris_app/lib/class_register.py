@@ -103,7 +103,8 @@ class ClassRegister:
 
 def class_key(name: str) -> str:
     """What names of one class have in common."""
-    return " ".join(name.replace("_", " ").split()).casefold()
+    words = " ".join(name.replace("_", " ").replace(",", " , ").split()).casefold()
+    return words.replace(" ,", ",")
 
 
 def with_colors(info: dict, register: ClassRegister) -> dict:
