@@ -161,6 +161,40 @@ def without_preamble(path: Path) -> Path:
     return path
 
 
+def compress(path: Path, plane_values: np.ndarray, kind: str, signed: bool) -> None:
+    """Stores the pixels of a one-frame file without loss as "RLE", "JPEG2000" or "JPEG"."""
+    import pydicom
+
+    dataset = pydicom.dcmread(path)
+    if kind == "RLE":
+        dataset.PixelRepresentation = int(signed)
+        dataset.compress(pydicom.uid.RLELossless)
+    else:
+        packed = packed_by_itk(path.with_name("packed"), plane_values, kind, signed)
+        dataset.file_meta.TransferSyntaxUID = packed.file_meta.TransferSyntaxUID
+        for name in ("PixelRepresentation", "BitsStored", "HighBit"):
+            setattr(dataset, name, getattr(packed, name))
+        dataset["PixelData"] = packed["PixelData"]
+    save(dataset, path)
+
+
+def packed_by_itk(path: Path, plane_values: np.ndarray, kind: str, signed: bool) -> object:
+    """A data set with the pixels of one plane, compressed by ITK; the file is gone again."""
+    import pydicom
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.ascontiguousarray(plane_values.T).astype("i2" if signed else "u2"))
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.SetFileName(str(path))
+    writer.UseCompressionOn()
+    writer.SetCompressor(kind)
+    writer.Execute(image)
+    packed = pydicom.dcmread(path)
+    path.unlink()
+    return packed
+
+
 def rewrite(path: Path, syntax: str) -> Path:
     """Stores a file in another plain transfer syntax: "implicit", "big endian" or "deflated"."""
     import pydicom

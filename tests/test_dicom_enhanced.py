@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dicom_files import AXIAL, ENHANCED_CT, OBLIQUE, numbers, plane, rescaled, write_enhanced
+from dicom_files import AXIAL, ENHANCED_CT, OBLIQUE, numbers, packed_by_itk, plane, rescaled, write_enhanced
 
 from iris_core.errors import InputError
 from iris_core.volume_io import case_name, list_cases, read_image
@@ -93,7 +93,6 @@ def test_monochrome1_is_a_matter_of_display(tmp_path):
 
 def test_compressed_frames_give_their_values(tmp_path):
     import pydicom
-    import SimpleITK as sitk
     from pydicom.encaps import encapsulate
     from seg_files import save
 
@@ -103,16 +102,8 @@ def test_compressed_frames_give_their_values(tmp_path):
         from pydicom.encaps import generate_pixel_data_frame as generate_frames
     values = np.abs(numbers((32, 24, 10)))
     file = write_enhanced(tmp_path / "mr.dcm", values, AXIAL, shared=lambda g, _: rescaled(g, 0.5, 10))
-    streams = []
-    for k in range(10):
-        image = sitk.GetImageFromArray(np.ascontiguousarray(values[:, :, k].T).astype(np.uint16))
-        writer = sitk.ImageFileWriter()
-        writer.SetFileName(str(tmp_path / "one.dcm"))
-        writer.UseCompressionOn()
-        writer.SetCompressor("JPEGLS")
-        writer.Execute(image)
-        packed = pydicom.dcmread(tmp_path / "one.dcm")
-        streams.append(b"".join(generate_frames(packed.PixelData)))
+    planes = [packed_by_itk(tmp_path / "one", values[:, :, k], "JPEG2000", signed=False) for k in range(10)]
+    streams, packed = [b"".join(generate_frames(plane.PixelData)) for plane in planes], planes[0]
     dataset = pydicom.dcmread(file)
     dataset.file_meta.TransferSyntaxUID, dataset.PixelRepresentation = packed.file_meta.TransferSyntaxUID, 0
     dataset.BitsStored, dataset.HighBit = packed.BitsStored, packed.HighBit

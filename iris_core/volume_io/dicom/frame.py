@@ -34,6 +34,7 @@ SERIES_AXES = {
     "acquisition": "AcquisitionNumber",
     "acquisition time": "AcquisitionTime",
     "content time": "ContentTime",
+    "instance": "InstanceNumber",
 }
 
 
