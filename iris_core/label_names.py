@@ -74,7 +74,7 @@ def is_placeholder(name: str, value: int) -> bool:
 def read_json(path: Path) -> object:
     """Reads a JSON file; every way it can fail is an InputError that names the file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError("no such file", where=path, remedy="check the path") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -90,7 +90,7 @@ def _name_and_value(key: str, entry: object, where: str | Path) -> tuple[str, in
             where=where,
             expected="one value a class",
             found=f"{key}: {entry}",
-            remedy="give the classes one by one with --labels",
+            remedy="give each class one value: in the file, or with --labels where a command takes it",
         )
     if isinstance(entry, int) and not isinstance(entry, bool):
         name, value = key, entry

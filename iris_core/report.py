@@ -103,8 +103,12 @@ def versions() -> dict[str, str | None]:
 
 
 def to_json(data: object) -> str:
-    """Gives `data` as indented JSON; a number that JSON lacks (nan) is an error."""
-    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    """Gives `data` as indented JSON; a number that JSON lacks (nan) is an error.
+
+    Bytes of a file name that are no UTF-8 stand as JSON's own escapes.
+    """
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_json(data: object, path: str | Path) -> None:

@@ -54,6 +54,10 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(tmp_path)
 
 
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 900, (12, 14, 10)).astype(np.int16)
+
+
 def as_label(path: Path, suffix: str = ".nii.gz") -> Path:
     """A label map of another program: whole numbers and nothing in its header."""
     path = path.with_name(path.name + suffix)
@@ -71,7 +75,7 @@ def test_everything_in_the_folder_is_segmented_or_named_with_its_reason(bench, c
     (queries / "drawn.seg.nrrd").write_bytes(b"x")
     write_label(LabelVolume(label_array(2), AFFINE, {1: "liver"}), queries / "result.nii.gz")
     as_label(queries / "other")
-    save_series(queries / "series", np.random.default_rng(0).integers(0, 900, (12, 14, 10)).astype(np.int16))
+    save_series(queries / "series", noise())
     (queries / "series" / "beside.nii.gz").write_bytes((queries / "case_2_0000.nii.gz").read_bytes())
 
     assert bench.run() == 0
@@ -92,7 +96,7 @@ def test_everything_in_the_folder_is_segmented_or_named_with_its_reason(bench, c
 
 def test_a_series_with_other_files_beside_it_is_the_image(bench, capsys):
     folder = bench.queries.parent / "study"
-    voxels = np.random.default_rng(0).integers(0, 900, (12, 14, 10)).astype(np.int16)
+    voxels = noise()
     save_series(folder, voxels)
     as_label(folder / "label")
     (folder / "image.nii.gz").write_bytes((bench.queries / "case_2_0000.nii.gz").read_bytes())
@@ -109,7 +113,7 @@ def test_results_inside_the_query_folder_are_no_queries_of_the_next_run(bench, k
     folder = bench.queries
     if kind == "series":
         folder = bench.queries.parent / "study"
-        save_series(folder, np.random.default_rng(0).integers(0, 900, (12, 14, 10)).astype(np.int16))
+        save_series(folder, noise())
     inside = folder / "results"
     assert bench.run(query=folder, output=inside) == 0
     first = bench.results(inside)
@@ -124,7 +128,7 @@ def test_results_inside_the_query_folder_are_no_queries_of_the_next_run(bench, k
 
 def test_a_result_in_the_series_folder_does_not_become_its_image(bench):
     folder = bench.queries.parent / "study"
-    save_series(folder, np.random.default_rng(0).integers(0, 900, (12, 14, 10)).astype(np.int16))
+    save_series(folder, noise())
     for _ in range(2):
         assert bench.run("--overwrite", query=folder, output=folder / "study.nii.gz") == 0
     assert bench.record["cases"][0]["query"] == str(folder)
@@ -168,6 +172,21 @@ def test_results_that_are_kept_are_named(bench, capsys):
     assert bench.run() == 0
     assert "case_2.nii.gz, case_3.nii.gz" in capsys.readouterr().err
     assert set(bench.left_out) == {"case_2_0000.nii.gz", "case_3_0000.nii.gz"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs names of any bytes, and pipes")
+def test_names_that_are_no_text_and_pipes_stop_nothing(bench, capsys):
+    odd = Path(os.fsdecode(os.fsencode(bench.queries) + b"/odd\xff.txt"))
+    odd.write_text("x")
+    (bench.queries / "two\nlines.txt").write_text("x")
+    os.mkfifo(bench.queries / "pipe.nii.gz")
+    (bench.queries / "loop").symlink_to(bench.queries / "loop")
+    save_series(bench.queries / "series", noise())
+    os.mkfifo(bench.queries / "series" / "pipe")
+    assert bench.run("--json") == 0
+    assert set(bench.left_out) == {odd.name, "two\nlines.txt", "pipe.nii.gz", "pipe", "loop"}
+    told = capsys.readouterr()
+    assert "'two\\nlines.txt'" in told.err and json.loads(told.out)["failures"] == []
 
 
 @pytest.mark.parametrize("content", [(), ("notes.txt", "._a.nii.gz")])

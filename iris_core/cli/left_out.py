@@ -19,7 +19,8 @@ def announce(plan: Plan, console: Console) -> None:
         console.warn(f"{job.query}: is a reference and is not segmented")
     reasons: dict[tuple, list[str]] = {}
     for entry in plan.left_out:
-        reasons.setdefault((entry.path.parent, entry.reason), []).append(entry.path.name)
+        name = entry.path.name if entry.path.name.isprintable() else ascii(entry.path.name)
+        reasons.setdefault((entry.path.parent, entry.reason), []).append(name)
     for (folder, reason), names in reasons.items():
         console.warn(f"{folder}: left out, because each {reason}: {', '.join(names)}")
     for outcome in plan.refused:

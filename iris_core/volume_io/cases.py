@@ -102,7 +102,8 @@ def survey(
     images = [path for path in entries if reasons[path] is None]
     slices = image_slices(entries)
     if slices >= SERIES or (not images and (slices or holds_dicom(folder))):
-        return Listing((Case(folder.resolve().name, folder),), tuple(beside_series(entries)))
+        beside = beside_series(entries) if slices else []  # without an image, reading it says what there is
+        return Listing((Case(folder.resolve().name, folder),), tuple(beside))
     left_out = [LeftOut(path, reason) for path, reason in reasons.items() if reason]
     if not images:
         raise InputError(
@@ -110,6 +111,7 @@ def survey(
             where=folder,
             expected=f"{', '.join(READABLE)} or DICOM series folders",
             found=_summary(left_out),
+            remedy="give the folder in which the images lie" if any(map(Path.is_dir, entries)) else None,
         )
     for path in images:
         if path.is_dir():

@@ -68,6 +68,8 @@ def _why_no_slice(path: Path) -> str | None:
         return "is hidden"
     if path.is_dir():
         return "is a folder beside a DICOM series, and the series is the image of its folder"
+    if not path.is_file():
+        return "is no file"
     if suffix_of(path):
         beside = "lies beside a DICOM series, and the series is the image of its folder"
         return why_no_image(path) or beside
