@@ -94,7 +94,9 @@ def main() -> None:
     cases = dataset.chosen(arguments.cases)
 
     def study(case) -> Reference:
-        return Reference(read_image(case.image), read_label(case.label, labels=dataset.names), case.name)
+        return Reference(
+            read_image(case.image), read_label(case.label, labels=dataset.label_names), case.name
+        )
 
     rows: dict[str, list] = {"whole": [], "halved": [], "several": [], "phantom": [], "synthetic": []}
     for case in draw.sample(cases, SETS):

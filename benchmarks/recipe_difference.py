@@ -45,7 +45,7 @@ def main() -> None:
     dataset = RawDataset.open(arguments.dataset)
     modality = dataset.modality or "mr"
     studies = [
-        Reference(read_image(case.image), read_label(case.label, labels=dataset.names), case.name)
+        Reference(read_image(case.image), read_label(case.label, labels=dataset.label_names), case.name)
         for case in dataset.cases[: arguments.references + arguments.queries]
     ]
     references, queries = studies[: arguments.references], studies[arguments.references :]

@@ -58,6 +58,8 @@ def copy_prompt(label: LabelVolume, query: Volume, values: Sequence[int]) -> Cop
                 source=query.source,
                 layers=(),
                 placement=query.placement,
+                ignored=None,
+                unlabelled={},
             )
         )
     return CopiedPrompt(rescaled=copies[0], centred=copies[1])

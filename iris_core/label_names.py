@@ -7,14 +7,21 @@ from pathlib import Path
 
 from iris_core.errors import InputError
 
+IGNORED = "ignore"  # what nnU-Net calls voxels that are neither a class nor background
 FORMS = '{"liver": 1}, {"1": "liver"} or a dataset.json with "labels"'
 
 
-def read_label_names(path: str | Path) -> dict[int, str]:
+def is_ignored(name: str) -> bool:
+    """Whether a value of this name is to be ignored."""
+    return name.strip().lower() == IGNORED
+
+
+def read_label_names(path: str | Path, *, ignored: bool = False) -> dict[int, str]:
     """Reads a labels file.
 
     Args:
         path: JSON in one of the forms {"liver": 1}, {"1": "liver"}, or nnU-Net's dataset.json.
+        ignored: whether the value to ignore, which is no class, is among the names.
 
     Returns:
         value -> name, without the background, ascending by value.
@@ -23,13 +30,16 @@ def read_label_names(path: str | Path) -> dict[int, str]:
         InputError: the file is missing, is not JSON, or is in no known form.
     """
     path = Path(path)
-    return parse_label_names(read_json(path), where=path)
+    return parse_label_names(read_json(path), where=path, ignored=ignored)
 
 
-def parse_label_names(data: object, *, where: str | Path) -> dict[int, str]:
-    """Brings any of the known forms to value -> name; `where` is named in errors."""
+def parse_label_names(data: object, *, where: str | Path, ignored: bool = False) -> dict[int, str]:
+    """Brings any of the known forms to value -> name; `where` is named in errors.
+
+    Args and errors: as `read_label_names`.
+    """
     if isinstance(data, dict) and isinstance(data.get("labels"), dict):
-        data = {name: value for name, value in data["labels"].items() if name != "ignore"}
+        data = data["labels"]
     if not isinstance(data, dict) or not data:
         raise InputError("no label names", where=where, expected=FORMS, found=type(data).__name__)
     names: dict[int, str] = {}
@@ -45,9 +55,10 @@ def parse_label_names(data: object, *, where: str | Path) -> dict[int, str]:
                 found=f"{name} = {value}",
             )
         names[value] = name
-    if not names:
+    classes = {value: name for value, name in names.items() if not is_ignored(name)}
+    if not classes:
         raise InputError("only the background is named", where=where, expected=FORMS)
-    return dict(sorted(names.items()))
+    return dict(sorted((names if ignored else classes).items()))
 
 
 def dataset_label_names(label: str | Path) -> dict[int, str] | None:
@@ -57,18 +68,38 @@ def dataset_label_names(label: str | Path) -> dict[int, str] | None:
         label: path of a label file.
 
     Returns:
-        value -> name from the dataset.json beside labelsTr (or labelsTs); None when the label lies elsewhere.
+        value -> name from the dataset.json beside labelsTr (or labelsTs), the value to ignore among them;
+        None when the label lies elsewhere.
     """
     folder = Path(label).absolute().parent
     description = folder.parent / "dataset.json"
     if not folder.name.startswith("labels") or not description.is_file():
         return None
-    return read_label_names(description)
+    return read_label_names(description, ignored=True)
 
 
 def is_placeholder(name: str, value: int) -> bool:
     """Whether a name just repeats its value, as programs write it where nobody gave a name."""
     return name.strip() in (str(value), f"label_{value}")
+
+
+def dataset_ignored(label: str | Path) -> int | None:
+    """The value to ignore in a label that lies in an nnU-Net raw dataset; None where no file says one.
+
+    It is found in a dataset.json too whose classes cannot be read, so that --labels can name those.
+
+    Args:
+        label: path of a label file.
+    """
+    folder = Path(label).absolute().parent
+    if not folder.name.startswith("labels"):
+        return None
+    try:
+        labels = read_json(folder.parent / "dataset.json")["labels"]  # type: ignore[index]
+        values = {name: value for name, value in labels.items() if is_ignored(name)}
+    except (InputError, KeyError, TypeError, AttributeError):
+        return None
+    return next((value for value in values.values() if isinstance(value, int)), None)
 
 
 def read_json(path: Path) -> object:

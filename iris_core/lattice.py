@@ -44,7 +44,7 @@ def fit_label(label: LabelVolume, image: Volume) -> LabelVolume:
         InputError: the label lies on another grid, has another size (unless its format may hold a part of the
             image, `LabelVolume.partial`), or has foreground outside the image.
     """
-    if label.partial and not label.values:  # Slicer stores a segmentation without voxels as a single one
+    if label.partial and not label.values and label.says_all:  # Slicer stores an empty one as a single voxel
         empty = np.zeros(image.shape, dtype=np.uint8)
         return _on(image, replace(label, array=empty, layers=()))
     places = list(_places(label, image))
@@ -109,7 +109,9 @@ def _fitted(label: LabelVolume, move: np.ndarray, image: Volume, part: bool) -> 
     pairs = zip((array, *layers), (label.array, *label.layers), strict=True)
     if part and any(np.count_nonzero(new) != np.count_nonzero(old) for new, old in pairs):
         return None
-    return replace(label, array=array, layers=layers)
+    ignored = None if label.ignored is None else moved(label.ignored)
+    unlabelled = {value: moved(mask) for value, mask in label.unlabelled.items()}
+    return replace(label, array=array, layers=layers, ignored=ignored, unlabelled=unlabelled)
 
 
 def _on(image: Volume, label: LabelVolume) -> LabelVolume:

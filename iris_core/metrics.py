@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,13 +73,19 @@ def dice(truth: np.ndarray, result: np.ndarray) -> float:
     return float("nan") if total == 0 else 2.0 * int(np.count_nonzero(truth & result)) / total
 
 
-def dice_per_class(truth: np.ndarray, result: np.ndarray, values: Sequence[int]) -> dict[int, ClassScore]:
+def dice_per_class(
+    truth: np.ndarray,
+    result: np.ndarray,
+    values: Sequence[int],
+    unknown: Callable[[int], np.ndarray | None] | None = None,
+) -> dict[int, ClassScore]:
     """Compares two label maps class by class.
 
     Args:
         truth: integer label map of any shape.
         result: integer label map of the same shape.
         values: the label values to compare.
+        unknown: value -> voxels in which the truth does not say, (I, J, K) bool, or None; they do not count.
 
     Returns:
         One score a value, in the order given.
@@ -91,6 +97,8 @@ def dice_per_class(truth: np.ndarray, result: np.ndarray, values: Sequence[int])
     scores = {}
     for value in values:
         in_truth, in_result = truth == value, result == value
+        if unknown is not None and (hidden := unknown(value)) is not None:
+            in_truth, in_result = in_truth & ~hidden, in_result & ~hidden
         scores[int(value)] = ClassScore(
             truth_voxels=int(np.count_nonzero(in_truth)),
             result_voxels=int(np.count_nonzero(in_result)),

@@ -44,6 +44,7 @@ __all__ = [
     "label_map",
     "prepare_image",
     "prepare_masks",
+    "prepare_unknown",
     "restore",
     "restore_label_map",
     "restore_labels",
@@ -136,6 +137,25 @@ def prepare_masks(label: LabelVolume, values: Sequence[int], grid: Grid) -> torc
         mask = np.ascontiguousarray(_cropped(label.masks([value])[0], grid), dtype=np.float32)
         masks[index] = resample(torch.from_numpy(mask)[None], grid.shape)[0]
     return masks
+
+
+def prepare_unknown(label: LabelVolume, values: Sequence[int], grid: Grid) -> torch.Tensor | None:
+    """Brings what a label does not say of some classes onto an image's working grid.
+
+    Args and errors: as `prepare_masks`.
+
+    Returns:
+        (K, D, H, W) float32 in [0, 1]; None where the label says all of these classes.
+    """
+    unknown = [label.unknown(value) for value in values]
+    if all(one is None for one in unknown):
+        return None
+    nowhere = np.zeros(label.shape, dtype=np.uint8)
+    parts = [
+        LabelVolume(nowhere if one is None else one.astype(np.uint8), label.affine, source=label.source)
+        for one in unknown
+    ]
+    return torch.cat([prepare_masks(part, [1], grid) for part in parts])
 
 
 def _cropped(array: np.ndarray, grid: Grid) -> np.ndarray:

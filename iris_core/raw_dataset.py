@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iris_core.errors import InputError
-from iris_core.label_names import parse_label_names, read_json
+from iris_core.label_names import IGNORED, is_ignored, parse_label_names, read_json
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class RawDataset:
         folder: where it lies.
         names: label value -> class name, without the background.
         modality: "ct", "pet" or "mr", from the first channel's name; None when the name says nothing.
+        ignored: label value of the voxels to ignore; None when dataset.json names none.
         cases: cases in name order.
     """
 
@@ -39,6 +40,12 @@ class RawDataset:
     names: dict[int, str]
     modality: str | None
     cases: tuple[LabelledCase, ...]
+    ignored: int | None = None
+
+    @property
+    def label_names(self) -> dict[int, str]:
+        """Value -> name to read labels with: the classes, and the value to ignore where there is one."""
+        return self.names if self.ignored is None else {**self.names, self.ignored: IGNORED}
 
     @classmethod
     def open(cls, folder: str | Path, *, channel: int | None = None) -> RawDataset:
@@ -55,7 +62,9 @@ class RawDataset:
         if not folder.is_dir():
             raise InputError("no such folder", where=folder, expected="a dataset in nnU-Net's raw layout")
         description = read_json(folder / "dataset.json")
-        names = parse_label_names(description, where=folder / "dataset.json")
+        names = parse_label_names(description, where=folder / "dataset.json", ignored=True)
+        ignored = next((value for value, name in names.items() if is_ignored(name)), None)
+        names.pop(ignored, None)
         channels = dict(description.get("channel_names") or description.get("modality") or {"0": ""})
         ending = str(description.get("file_ending", ".nii.gz"))
         channel = _choose_channel(channels, channel, folder)
@@ -63,7 +72,7 @@ class RawDataset:
             cases = _listed(description["dataset"], channel, folder)
         else:
             cases = _in_folders(folder, ending, channel)
-        return cls(folder, names, _modality(channels.get(str(channel), "")), cases)
+        return cls(folder, names, _modality(channels.get(str(channel), "")), cases, ignored)
 
     def chosen(self, selection: str | None) -> tuple[LabelledCase, ...]:
         """Gives the cases that a selection names.

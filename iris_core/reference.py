@@ -11,7 +11,8 @@ import numpy as np
 from iris_core.errors import InputError
 from iris_core.intensity import MODALITIES
 from iris_core.lattice import fit_label
-from iris_core.modality import detect_modality
+from iris_core.modality import detect_modality, in_hounsfield
+from iris_core.unknown import completed, gap_lines, without_gaps
 from iris_core.volume import Color, LabelVolume, Volume, label_from_masks
 
 
@@ -42,6 +43,28 @@ class Reference:
         name = self.name or (source.name if source is not None else f"reference {number + 1}")
         return replace(self, label=fit_label(self.label, self.image), name=name)
 
+    def gap_lines(self, sparse: str) -> list[str]:
+        """What a person should know of a label that was drawn in single slices; empty for any other.
+
+        Args:
+            sparse: how such labels are taken (iris_core.unknown.SPARSE).
+        """
+        return gap_lines(self.label, self.name, sparse)
+
+    def completed(self, sparse: str = "no") -> Reference:
+        """The reference with a guess where its label does not say which class is there.
+
+        Args:
+            sparse: how labels were drawn that do not show a structure throughout.
+        """
+        label = completed(without_gaps(self.label, sparse), self.image)
+        return self if label is self.label else replace(self, label=label)
+
+    def prepared_as(self, modality: str) -> Reference:
+        """The reference as images of a modality are prepared: CT in Hounsfield units."""
+        image = in_hounsfield(self.image, modality)
+        return self if image is self.image else replace(self, image=image)
+
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
         """All that its label shows."""
@@ -67,7 +90,8 @@ class Reference:
         if len(wanted) == len(self.label.values):
             return self.label
         masks, label = self.label.masks(wanted), self.label
-        return label_from_masks(masks, wanted, label.affine, names=label.names, colors=label.colors)
+        chosen = label_from_masks(masks, wanted, label.affine, names=label.names, colors=label.colors)
+        return replace(chosen, ignored=label.ignored, unlabelled=label.unlabelled)
 
 
 def joined_classes(references: Sequence[Reference], wanted: Sequence[str] | None) -> list[ClassInfo]:

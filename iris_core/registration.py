@@ -66,6 +66,8 @@ def registration(
         source=query.source,
         layers=(),
         placement=query.placement,
+        ignored=None,
+        unlabelled={},
     )
 
 

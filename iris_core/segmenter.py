@@ -75,7 +75,12 @@ class Segmenter:
 
     @torch.no_grad()
     def encode(
-        self, image: Tensor, masks: Tensor, names: Sequence[str], labelled: Tensor | None = None
+        self,
+        image: Tensor,
+        masks: Tensor,
+        names: Sequence[str],
+        labelled: Tensor | None = None,
+        unknown: Tensor | None = None,
     ) -> TaskEmbedding:
         """The task embedding of one reference.
 
@@ -87,39 +92,41 @@ class Segmenter:
             masks: (K, D, H, W) in [0, 1].
             names: K class names.
             labelled: (1, D, H, W) in [0, 1], all that the reference's label shows; None: these classes.
+            unknown: (K, D, H, W) in [0, 1], where the label does not say and the masks are a guess; None:
+                nowhere.
 
         Raises:
             InputError: a mask is empty.
         """
         self.encode_calls += 1
         labelled = masks.amax(0, keepdim=True) if labelled is None else labelled
-        one = self._reference(image, masks, names, labelled)
+        one = self._reference(image, masks, names, labelled, unknown)
         if self.passes == 1:
             return one
-        return replace(
-            one, mirror=self._reference(mirrored(image), mirrored(masks), names, mirrored(labelled))
-        )
+        there = None if unknown is None else mirrored(unknown)
+        other = self._reference(mirrored(image), mirrored(masks), names, mirrored(labelled), there)
+        return replace(one, mirror=other)
 
     @torch.no_grad()
     def tokens_of(self, image: Tensor, masks: Tensor, names: Sequence[str]) -> TaskEmbedding:
         """An embedding to compare tokens by; no query is segmented with it. Args: as `encode`."""
-        return self._cut_and_encoded(image, masks, names, masks.amax(0, keepdim=True))[0]
+        return self._cut_and_encoded(image, masks, names, masks.amax(0, keepdim=True), None)[0]
 
     def _reference(
-        self, image: Tensor, masks: Tensor, names: Sequence[str], labelled: Tensor
+        self, image: Tensor, masks: Tensor, names: Sequence[str], labelled: Tensor, unknown: Tensor | None
     ) -> TaskEmbedding:
-        embedding, cut = self._cut_and_encoded(image, masks, names, labelled)
+        embedding, cut = self._cut_and_encoded(image, masks, names, labelled, unknown)
         if not embedding.memories:
             return embedding
         # calibrated on what the network says, before edges join in: they carry a mask onto itself
         found, _ = self._pass(image[cut], embedding)
-        told = {"bias": class_biases(found, masks[cut])[None]}
+        told = {"bias": class_biases(found, masks[cut], None if unknown is None else unknown[cut])[None]}
         if self.model.config.correspondence:
             told |= borders_of(pad(image[cut])[0], pad(torch.cat([masks, labelled])[cut])[0])
         return stored_precision(replace(embedding, memories=(replace(embedding.memories[0], **told),)))
 
     def _cut_and_encoded(
-        self, image: Tensor, masks: Tensor, names: Sequence[str], labelled: Tensor
+        self, image: Tensor, masks: Tensor, names: Sequence[str], labelled: Tensor, unknown: Tensor | None
     ) -> tuple[TaskEmbedding, tuple[slice, ...]]:
         """What the network says of a reference, and the part of the volume that it saw."""
         volumes = masks.flatten(1).sum(-1)
@@ -135,20 +142,25 @@ class Segmenter:
         shift, whole = shift_of(cut, tuple(image.shape[1:])), (slice(None), *cut)
         part, padding = pad(image[whole])
         part_masks, _ = pad(torch.cat([masks, labelled])[whole])
+        hidden = None if unknown is None else pad(unknown[whole])[0]
         window = tuple(min(w, n) for w, n in zip(self.window, part.shape[1:], strict=True))
-        found = self._encode_windows(part, part_masks, tuple(names), window, padding, shift)
+        found = self._encode_windows(part, part_masks, hidden, tuple(names), window, padding, shift)
         return stored_precision(found.to("cpu")), whole
 
     def _encode_windows(
         self,
         image: Tensor,
         masks: Tensor,
+        unknown: Tensor | None,
         names: tuple[str, ...],
         window: Shape,
         padding: Padding,
         shift: Tensor,
     ) -> TaskEmbedding:
-        """Args: masks (K + 1, D, H, W), those of the classes and last what is labelled at all."""
+        """As `encode`.
+
+        Args: masks (K + 1, D, H, W), those of the classes and last what is labelled at all.
+        """
         tokens, pooled, weight = 0, 0, 0
         canvas: MemoryCanvas | None = None
         places = self._places(tuple(image.shape[1:]), window)
@@ -156,15 +168,16 @@ class Segmenter:
             cut = (slice(None), *(slice(s, s + w) for s, w in zip(start, window, strict=True)))
             shown = masks[cut].to(self.device)[None]
             held, labelled = shown[:, :-1], shown[:, -1:]
+            hidden = None if unknown is None else unknown[cut].to(self.device)[None]
             share = held.flatten(2).sum(-1)[0]  # (K,) voxels of each class in this window
             if not bool((share > 0).any()) and len(places) > 1 and not self.model.config.extended:
                 continue
             features = self._features(image[cut])
-            tokens = tokens + share[:, None, None] * self.model.encode_tokens(features, held)[0]
+            tokens = tokens + share[:, None, None] * self.model.encode_tokens(features, held, hidden)[0]
             pooled = pooled + features.maps[-1].mean((0, 2, 3, 4))
             weight = weight + share
             nowhere = torch.zeros(1, 3, device=self.device)  # the canvas knows the place
-            memory = self.model.encode_memory(features, held, nowhere, labelled)
+            memory = self.model.encode_memory(features, held, nowhere, labelled, hidden)
             if memory is not None:
                 canvas = canvas or MemoryCanvas(memory, tuple(image.shape[1:]))
                 canvas.add(memory, start, share)

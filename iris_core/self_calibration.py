@@ -16,12 +16,13 @@ WORTH = 0.01  # of Dice on the reference, that a bias must gain (ours)
 MOST_FOUND = 2.0  # times the volume of the class that a bias may let in (ours)
 
 
-def class_biases(logits: Tensor, masks: Tensor) -> Tensor:
+def class_biases(logits: Tensor, masks: Tensor, unknown: Tensor | None = None) -> Tensor:
     """What to add to the logits of each class.
 
     Args:
         logits: (K, D, H, W), of the reference, by its own embedding.
         masks: (K, D, H, W) in [0, 1], its labels.
+        unknown: (K, D, H, W) in [0, 1], where they are a guess, which counts for nothing; None: nowhere.
 
     Returns:
         (K,); 0 where no bias gains enough, and where the mask is nowhere above one half; infinity where
@@ -30,6 +31,9 @@ def class_biases(logits: Tensor, masks: Tensor) -> Tensor:
     tried = torch.tensor(BIASES)
     found = torch.zeros(len(logits))
     for k, (one, mask) in enumerate(zip(logits, masks > 0.5, strict=True)):
+        if unknown is not None:
+            known = unknown[k] < 0.5
+            one, mask = one[known], mask[known]
         size = mask.sum()
         if size == 0:
             continue

@@ -9,7 +9,7 @@ from iris_core.closer_look import Views, choose_views, extent_of, place_of, refe
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
 from iris_core.grid import Box, Spacing
-from iris_core.preprocess import choose_spacing, prepare_image, prepare_masks
+from iris_core.preprocess import Prepared, choose_spacing, prepare_image, prepare_masks, prepare_unknown
 from iris_core.progress import Progress
 from iris_core.reference import ClassInfo, Reference, joined_classes, joined_modality
 from iris_core.segmenter import Segmenter
@@ -35,6 +35,7 @@ def encode_task(
     modality: str = "auto",
     spacing: str | float | Sequence[float] | Views = "auto",
     strategy: str = "auto",
+    sparse: str = "no",
     seed: int = 0,
     progress: Progress | None = None,
     fingerprint: str = "",
@@ -49,6 +50,8 @@ def encode_task(
         spacing: "auto", which takes closer looks at small structures too, "paper", millimetres, or views
             that were chosen for another reference.
         strategy: "auto": one-shot for one reference, ensemble for several.
+        sparse: how labels were drawn that do not show a structure throughout: "no" (where nothing is drawn is
+            background), "slices" or "scribbles" (iris_core.unknown).
         seed: of retrieval and tuning.
         progress: called with (steps done, steps in all); a step is a reference, or one of tuning.
         fingerprint: of the network, kept in cards.
@@ -60,12 +63,18 @@ def encode_task(
     if not references:
         raise InputError("no reference given", expected="at least one labelled study")
     references = [reference.fitted(number) for number, reference in enumerate(references)]
+    lines = [line for reference in references for line in reference.gap_lines(sparse)]
+    if sparse == "slices" and not lines:
+        lines = ["no label was drawn in single slices: all are taken as whole"]
+    references = [reference.completed(sparse) for reference in references]
     infos = joined_classes(references, classes)
     chosen, reason = joined_modality(references, modality)
-    references = [reference for reference in references if reference.held(infos)]
+    references = [reference.prepared_as(chosen) for reference in references if reference.held(infos)]
     strategy = _strategy(strategy, len(references))
     policy = "views" if isinstance(spacing, Views) else str(spacing)
-    provenance = {"modality_reason": reason, "spacing_policy": policy}
+    provenance: dict[str, object] = {"modality_reason": reason, "spacing_policy": policy}
+    if lines:
+        provenance["label_gaps"] = lines
     empty = Task(tuple(infos), chosen, (0.0, 0.0, 0.0), (), strategy, fingerprint, provenance, seed=seed)
     views = _views(references[0], infos, spacing)
     total = len(references) + (segmenter.passes * STEPS if strategy == "tuning" else 0)
@@ -108,16 +117,25 @@ def _part(
         reference.image, modality=modality, spacing=size, recipe=segmenter.recipe, box=box
     )
     held = reference.held(infos)
-    masks = prepare_masks(reference.label, [value for _, value in held], prepared.grid)
+    example = prepared_example(reference, held, prepared)
     labelled = prepare_masks(reference.labelled, [1], prepared.grid)
-    example = Example(prepared.image, masks, tuple(info.name for info, _ in held))
     try:
-        return _Part(reference, example, segmenter.encode(prepared.image, masks, example.names, labelled))
+        embedding = segmenter.encode(example.image, example.masks, example.names, labelled, example.unknown)
+        return _Part(reference, example, embedding)
     except InputError as error:
         raise InputError(
             f"{error.where}: {error.what}", where=reference.name, expected=error.expected, found=error.found,
             remedy=error.remedy,
         ) from error  # fmt: skip
+
+
+def prepared_example(
+    reference: Reference, held: Sequence[tuple[ClassInfo, int]], prepared: Prepared
+) -> Example:
+    """A reference as the network sees it. Args: held: its classes with their values in its label."""
+    values = [value for _, value in held]
+    masks, unknown = (f(reference.label, values, prepared.grid) for f in (prepare_masks, prepare_unknown))
+    return Example(prepared.image, masks, tuple(info.name for info, _ in held), unknown)
 
 
 def _joined(

@@ -11,7 +11,7 @@ from iris_core.closer_look import enough_found, moved, query_box, shown_volumes
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
 from iris_core.grid import Box, ClassMap, compete
-from iris_core.modality import query_modality
+from iris_core.modality import in_hounsfield, query_modality
 from iris_core.prediction import Prediction
 from iris_core.preprocess import prepare_image
 from iris_core.progress import Progress
@@ -41,6 +41,7 @@ def apply_task(
     started = time.perf_counter()
     given = task.provenance.get("modality_reason") == "given"
     modality, warnings = query_modality(image, task.modality, given=given)
+    image = in_hounsfield(image, modality)
     maps, used = _looked(segmenter, task, image, modality, progress)
     for look in task.looks:
         found = {name: maps[name] for name in look.task.names}

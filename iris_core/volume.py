@@ -67,6 +67,8 @@ class LabelVolume:
         layers: every layer, (I, J, K) integer, values unique over all layers; empty for a plain label map.
         partial: the format may hold just the painted part of the image's grid (.nrrd, DICOM SEG).
         placement: how the NIfTI header of its file, or of the image it belongs to, states its place.
+        ignored: (I, J, K) bool, voxels that are to be ignored; None: there are none.
+        unlabelled: value -> (I, J, K) bool, voxels where that class was not looked for.
 
     Raises:
         InputError: the array is not 3D, or the affine has no inverse.
@@ -80,6 +82,8 @@ class LabelVolume:
     layers: tuple[np.ndarray, ...] = ()
     partial: bool = False
     placement: Placement | None = None
+    ignored: np.ndarray | None = None
+    unlabelled: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check(self.array, self.affine, self.source)
@@ -121,6 +125,18 @@ class LabelVolume:
             for layer in layers:
                 masks[index] |= layer == value
         return masks
+
+    def unknown(self, value: int) -> np.ndarray | None:
+        """(I, J, K) bool: where the label does not say whether this class is there; None: nowhere."""
+        unlabelled = self.unlabelled.get(value)
+        if self.ignored is None or unlabelled is None:
+            return self.ignored if unlabelled is None else unlabelled
+        return self.ignored | unlabelled
+
+    @property
+    def says_all(self) -> bool:
+        """Whether nothing of the label is unknown."""
+        return self.ignored is None and not self.unlabelled
 
     def name_of(self, value: int) -> str:
         """The value's name, or `label_<value>` where none is known."""

@@ -66,7 +66,9 @@ class StubEngine:
         if checkpoint is not None and not Path(checkpoint).is_file():
             raise InputError("no such file", where=checkpoint)
 
-    def encode(self, references, *, classes=None, strategy=None, modality=None, spacing=None, seed=0):
+    def encode(
+        self, references, *, classes=None, strategy=None, modality=None, spacing=None, sparse=None, seed=0
+    ):
         type(self).encode_calls += 1
         found = {}
         for image, label in references:

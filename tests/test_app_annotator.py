@@ -194,6 +194,56 @@ def test_a_class_that_only_old_references_show_is_still_segmented(folder, monkey
     assert used == {"bright": ["case_2"], "dark": ["case_1"]}
 
 
+def drawn_in_every(folder: AppFolder, name: str, step: int) -> None:
+    """Leaves a final label in every so many slices only."""
+    path = folder.root / "labels" / "final" / f"{name}.nii.gz"
+    label = nib.load(path)
+    array = np.array(label.dataobj)
+    array[..., np.arange(array.shape[2]) % step != 1] = 0
+    nib.save(nib.Nifti1Image(array, label.affine), path)
+    folder.refresh()
+
+
+def test_a_label_with_gaps_is_told_and_filled_where_the_request_says_sparse(folder):
+    folder.label("case_1")
+    drawn_in_every(folder, "case_1", 3)
+    plain = annotate(folder, "case_2")
+    assert any(w.startswith("case_1: bright, dark drawn in single slices") for w in plain.record["warnings"])
+    filled = annotate(folder, "case_2", sparse="slices")
+    assert filled.key != plain.key and any("are unknown" in w for w in filled.record["warnings"])
+    assert annotate(folder, "case_2", sparse="true").key == filled.key, "a tick box says the same"
+
+    annotator = folder.annotator()
+    image = read_image(folder.root / "case_1.nii.gz")
+    reference = Reference(image, folder.catalogue.label_of("case_1"))
+    task = encode_task(annotator.segmenter, [reference], sparse="slices")
+    expected = apply_task(annotator.segmenter, task, read_image(folder.root / "case_2.nii.gz"))
+    assert np.array_equal(filled.label().array, expected.label.array)
+    tuned = annotate(folder, "case_2", sparse="slices", strategy="tuning")
+    assert tuned.record["strategy"] == "tuning"
+
+
+def test_a_value_that_a_labels_file_calls_ignore_is_no_class_of_the_app(folder):
+    (folder.root / "labels.json").write_text('{"bright": 1, "ignore": 4}')
+    folder.label("case_1", names={})
+    assert list(folder.catalogue.register.numbers) == ["bright"]
+    label = folder.catalogue.label_of("case_1")
+    assert label.values == (1,) and label.ignored.any()
+    assert set(np.unique(annotate(folder, "case_2").label().array)) <= {0, 1}
+
+
+def test_a_study_that_nothing_contradicts_is_taken_as_its_references_are(folder):
+    folder.label("case_1")
+    for number, name in enumerate(("case_1", "case_2")):
+        image = nib.load(folder.root / f"{name}.nii.gz")
+        values = (np.asarray(image.dataobj) - 100) * 2
+        values[:4] = -1000 if number == 0 else values[:4]  # the second is a crop without air
+        nib.save(nib.Nifti1Image(values.astype(np.float32), image.affine), folder.root / f"{name}.nii.gz")
+    folder.refresh()
+    record = annotate(folder, "case_2").record
+    assert record["modality"] == "ct" and any("nothing contradicts" in w for w in record["warnings"])
+
+
 def test_likeness_is_a_cosine_for_every_class_that_was_found(folder):
     folder.label("case_1")
     annotator = folder.annotator()
@@ -218,6 +268,7 @@ def test_options_have_a_default_for_each_and_viewers_get_strings_and_lists_that_
         ({"pinned_references": "case_1", "banned_references": "case_1"}, "pinned and banned"),
         ({"banned_references": "case_1"}, "Every reference is banned"),
         ({"spacing": "-1"}, "0.1 to 20 mm"),
+        ({"sparse": "maybe"}, "Unknown sparse"),
         ({"save_as": "here"}, "Unknown save as"),
         ({"device": "tpu"}, "Unknown device"),
     ],

@@ -264,6 +264,20 @@ def test_only_the_asked_classes_are_measured(dataset, capsys):
     assert "spleen" in capsys.readouterr().err
 
 
+def test_voxels_to_ignore_are_never_scored_nor_learnt(dataset):
+    description = json.loads((dataset / "dataset.json").read_text())
+    description["labels"]["ignore"] = 9
+    (dataset / "dataset.json").write_text(json.dumps(description))
+    for number in (1, 2):  # half of the liver, and background beside it
+        label = nib.load(dataset / f"labelsTr/case_{number}.nii.gz")
+        array = np.array(label.dataobj)
+        array[: int(np.argwhere(array == 1)[:, 0].mean()) + 1] = 9
+        nib.save(nib.Nifti1Image(array, label.affine), dataset / f"labelsTr/case_{number}.nii.gz")
+    _, record = evaluate(dataset, "--ordered-pairs", "--cases", "case_1,case_2")
+    assert record["summary"]["dice"]["mean"] == 1.0
+    assert {entry["name"] for entry in record["summary"]["classes"]} == {"liver", "kidney"}
+
+
 def test_a_class_absent_in_a_query_counts_its_voxels_as_false_positives(dataset):
     only_liver = np.where(label_array(1) == 1, 1, 0).astype(np.uint8)
     nib.save(nib.Nifti1Image(only_liver, AFFINE), dataset / "labelsTr/case_2.nii.gz")

@@ -24,7 +24,8 @@ LAYERS = (
     # facts, arrays and files
     {"errors", "colors", "config", "even_values", "label_names", "label_values", "memory_reuse", "name_list"}
     | {"progress"},
-    {"orientation", "placement", "lattice", "names_by_value", "volume", "volume_io", "raw_dataset"},
+    {"orientation", "placement", "lattice", "names_by_value", "volume", "volume_io", "raw_dataset"}
+    | {"unknown"},
     # the network
     {"embedding", "model", "windows"},
     # what feeds it and what judges it

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from iris_core.modality import query_modality
+from iris_core.config import CT_CLIP
+from iris_core.modality import detect_modality, has_offset, in_hounsfield, query_modality
 from iris_core.volume import Volume
 
 RANDOM = np.random.default_rng(0)
@@ -24,3 +25,82 @@ def test_another_modality_is_prepared_as_what_it_looks_like_unless_one_was_given
     assert own == looks and f"looks like {looks}" in doubt and f"prepared as {looks}" in doubt
     kept, (warning,) = query_modality(query, references, given=True)
     assert kept == references and f"looks like {looks}" in warning
+
+
+def mixture(*parts: tuple[float, float, float]) -> Volume:
+    """An image of (share, mean, deviation) parts, rounded as scanners do."""
+    draw = np.random.default_rng(1)
+    total = 30**3
+    values = np.concatenate([draw.normal(mean, sd, round(share * total)) for share, mean, sd in parts])
+    values = np.rint(values) if np.abs(values).max() > 100 else values
+    return Volume(np.resize(values, (30, 30, 30)).astype(np.float32), np.eye(4))
+
+
+def magnitude(*parts: tuple[float, float, float]) -> Volume:
+    """The same without values below 0."""
+    image = mixture(*parts)
+    return Volume(np.abs(image.array), image.affine)
+
+
+LIMB = mixture((0.985, -1000, 8), (0.008, 50, 20), (0.004, -100, 15), (0.003, 900, 250))
+PADDED_LIMB = mixture((0.6, -3024, 0), (0.388, -1000, 8), (0.01, 50, 20), (0.002, 900, 250))
+BARE_BONE = mixture((0.95, -1000, 8), (0.05, 1100, 250))
+WITHOUT_AIR = mixture((0.7, 45, 15), (0.29, -100, 12), (0.01, 700, 150))
+BONE_CROP = mixture((0.4, 350, 60), (0.6, 900, 150))
+UNSIGNED = mixture((0.6, 0, 0), (0.25, 1070, 20), (0.1, 924, 15), (0.05, 1900, 200))
+BODY = mixture((0.5, -1000, 10), (0.4, 45, 20), (0.1, -100, 15))
+MR_HEAD = magnitude((0.5, 12, 6), (0.4, 500, 90), (0.1, 900, 60))
+MR_SKULL_STRIPPED = mixture((0.7, 0, 0), (0.3, 700, 150))
+MR_RINGING = mixture((0.5, 0, 4), (0.5, 700, 150))
+MR_SIGNED = mixture((0.5, -60, 60), (0.5, 600, 200), (0.001, -400, 20))
+MR_REAL_PART = mixture((0.3, -2000, 700), (0.4, 0, 500), (0.3, 1500, 600))
+PET = magnitude((0.9, 0.4, 0.2), (0.1, 9, 3))
+PET_COUNTS = magnitude((0.9, 300, 100), (0.1, 20000, 6000))
+
+
+@pytest.mark.parametrize("image", [LIMB, PADDED_LIMB, BARE_BONE, BODY])
+def test_ct_with_much_air_is_ct_however_little_tissue_it_shows(image):
+    assert detect_modality(image).name == "ct"
+    assert query_modality(image, "ct", given=False) == ("ct", [])
+
+
+@pytest.mark.parametrize("image", [WITHOUT_AIR, BONE_CROP])
+def test_a_query_that_nothing_contradicts_is_what_its_references_are_and_one_line_says_so(image):
+    name, (line,) = query_modality(image, "ct", given=False)
+    assert name == "ct" and "\n" not in line and "nothing contradicts" in line and "--modality mr" in line
+
+
+@pytest.mark.parametrize("image", [MR_HEAD, MR_SKULL_STRIPPED, MR_RINGING, MR_REAL_PART, PET, PET_COUNTS])
+def test_values_that_no_ct_has_overrule_the_references(image):
+    name, (line,) = query_modality(image, "ct", given=False)
+    assert name == "mr" and "prepared as mr" in line
+    kept, (doubt,) = query_modality(image, "ct", given=True)
+    assert kept == "ct" and "looks like mr" in doubt
+
+
+@pytest.mark.parametrize(("image", "name"), [(BODY, "ct"), (LIMB, "ct"), (MR_SIGNED, "mr"), (MR_HEAD, "mr")])
+def test_only_air_at_its_hounsfield_value_makes_ct_of_a_query_with_mr_references(image, name):
+    assert query_modality(image, "mr", given=False)[0] == name
+    assert query_modality(image, "pet", given=False)[0] == (name if name == "ct" else "pet")
+
+
+def test_ct_with_1024_added_is_brought_to_hounsfield_units_and_nothing_else_is():
+    name, (line,) = query_modality(UNSIGNED, "ct", given=False)
+    assert name == "ct" and "1024" in line
+    assert query_modality(UNSIGNED, "ct", given=True)[0] == "ct"
+    moved = in_hounsfield(UNSIGNED, "ct").array
+    assert np.array_equal(moved, UNSIGNED.array - 1024) and moved.min() < CT_CLIP[0]
+    assert in_hounsfield(UNSIGNED, "mr") is UNSIGNED
+    for other in (
+        LIMB,
+        BODY,
+        WITHOUT_AIR,
+        BONE_CROP,
+        MR_HEAD,
+        MR_SKULL_STRIPPED,
+        MR_RINGING,
+        PET,
+        PET_COUNTS,
+        MR,
+    ):
+        assert not has_offset(other) and in_hounsfield(other, "ct") is other

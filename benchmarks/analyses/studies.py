@@ -79,7 +79,7 @@ def open_studies(spec: str, limit: int | None = None) -> list[Study]:
         studies = [
             _canonical(
                 case.name, dataset.folder.name, read_image(case.image),
-                read_label(case.label, labels=dataset.names),
+                read_label(case.label, labels=dataset.label_names),
             )
             for case in cases
         ]  # fmt: skip

@@ -86,7 +86,7 @@ def _prelabel(dataset, arguments: argparse.Namespace, engine, console):
     reference, *queries = dataset.cases
     folder = arguments.output / "prelabels" / dataset.folder.resolve().name
     image = read_image(reference.image)
-    label = fit_label(read_label(reference.label, labels=dataset.names), image)
+    label = fit_label(read_label(reference.label, labels=dataset.label_names), image)
     pictures = [
         overlay(image, label, title=f"{dataset.folder.name}: {reference.name}, the one labelled study")
     ]

@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         strategy=arguments.strategy,
         modality=arguments.modality,
         spacing=arguments.spacing,
+        sparse=arguments.sparse,
         seed=arguments.seed,
     )
     sizes = engine.save(task, arguments.output)

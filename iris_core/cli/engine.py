@@ -58,6 +58,7 @@ class Engine:
         strategy: str | None = None,
         modality: str | None = None,
         spacing: str | float | tuple[float, ...] | None = None,
+        sparse: str | None = None,
         seed: int = 0,
     ) -> Task:
         """Makes a task from references; an option that is None is left to the task to decide."""
@@ -71,10 +72,13 @@ class Engine:
             modality=modality or "auto",
             spacing="auto" if spacing is None else spacing,
             strategy=strategy or "auto",
+            sparse=sparse or "no",
             fingerprint=self.loaded.fingerprint,
             seed=seed,
             progress=self.console.steps("references", "step"),
         )
+        for line in task.provenance.get("label_gaps", ()):
+            self.console.warn(line)
         for reason in task.provenance.get("looks_left_out", ()):
             self.console.warn(f"not looked at from near: {reason}")
         return task

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="auto|paper|MM",
         help="voxel size to work at (default: auto)",
     )
+    options.add_sparse(task)
     options.add_model_options(parser)
     peers = parser.add_argument_group("peers and results")
     peers.add_argument(
@@ -93,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         require_writable(arguments.picture.parent)
     chosen = draw.drawn(arguments)
     dataset, names, sets = chosen.dataset, chosen.names, chosen.sets
-    for line in unnamed_in(chosen.found, dataset.names, dataset.folder / "dataset.json"):
+    for line in unnamed_in(chosen.found, dataset.label_names, dataset.folder / "dataset.json"):
         console.warn(line)
     peers = _peers(arguments, sets)
     for entry in sets:
@@ -111,6 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
             strategy=arguments.strategy,
             spacing=arguments.spacing,
             modality=arguments.modality or dataset.modality,
+            sparse=arguments.sparse,
             seed=arguments.seed,
         )
 
@@ -126,7 +128,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     asked, so_far = sum(len(entry.queries) for entry in sets), []
     bar = console.bar(asked, "pair")
-    bench = Bench(names, chosen.groups, encode, engine.apply, arguments.channel, peers)
+    bench = Bench(
+        names,
+        chosen.groups,
+        encode,
+        engine.apply,
+        arguments.channel,
+        peers,
+        ignored=dataset.ignored,
+        sparse=arguments.sparse or "no",
+    )
     measurement = bench.measure(sets, step=keep)
     bar.close()
     summary = summarise(measurement, names, seed=arguments.seed)

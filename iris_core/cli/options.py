@@ -58,7 +58,21 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
         help="voxel size to work at: chosen from the reference, 1.5 mm, or given as 1 or 1,1,3 "
         "(default: auto)",
     )
+    add_sparse(task)
     task.add_argument("--seed", type=int, default=0, help="seed of whatever a strategy draws (default: 0)")
+
+
+def add_sparse(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """--sparse, for references that nobody labelled throughout."""
+    parser.add_argument(
+        "--sparse",
+        nargs="?",
+        const="slices",
+        choices=("slices", "scribbles"),
+        default=None,
+        help="references are labelled in some slices only (--sparse), or by strokes (--sparse scribbles): "
+        "what nobody drew on is unknown there and no background (default: it is background)",
+    )
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

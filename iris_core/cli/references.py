@@ -12,9 +12,10 @@ import numpy as np
 from iris_core.cli.class_choice import chosen_names
 from iris_core.cli.unnamed_values import unnamed_lines
 from iris_core.errors import InputError
-from iris_core.label_names import dataset_label_names, read_label_names
+from iris_core.label_names import IGNORED, dataset_ignored, dataset_label_names, read_label_names
 from iris_core.lattice import fit_label
 from iris_core.names_by_value import named_by_value
+from iris_core.unknown import ignored_aside
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
 
@@ -47,11 +48,11 @@ def read_references(
         InputError: a file cannot be read, a label is empty, is the image or does not fit it, or other
             references have several names for a value that has none.
     """
-    given = read_label_names(labels) if labels else None
+    given = read_label_names(labels, ignored=True) if labels else None
     references = []
     for image_path, label_path in pairs:
         image = read_image(image_path, channel=channel)
-        label = fit_label(read_label(label_path, labels=given), image)
+        label = fit_label(_read(label_path, given), image)
         if not label.values:
             raise InputError(
                 "the label is empty",
@@ -60,7 +61,7 @@ def read_references(
                 remedy="give a label with the structures drawn",
             )
         _refuse_the_image(image, label, label_path)
-        references.append((image, replace(label, names=_names(label, given, label_path))))
+        references.append((image, label))
     return _named(references, given, labels, warn)
 
 
@@ -118,6 +119,12 @@ def _refuse_the_image(image: Volume, label: LabelVolume, path: Path) -> None:
         )
 
 
-def _names(label: LabelVolume, given: dict[int, str] | None, path: Path) -> dict[int, str]:
+def _read(path: Path, given: dict[int, str] | None) -> LabelVolume:
+    """A label whose values all have names, and of which voxels to ignore are no class."""
+    label = read_label(path, labels=given)
     known = dict(label.names) or ({} if given else dataset_label_names(path) or {})
-    return {**{value: str(value) for value in label.values}, **known}
+    ignored = dataset_ignored(path)
+    if ignored is not None:
+        known.setdefault(ignored, IGNORED)
+    label = ignored_aside(replace(label, names=known))
+    return replace(label, names={**{value: str(value) for value in label.values}, **label.names})

@@ -94,9 +94,9 @@ def _refuse_what_does_not_fit(arguments: argparse.Namespace) -> None:
 
     source, decided = "", ()
     if arguments.task:
-        source, decided = "a task card", ("labels", "classes", "strategy", "modality", "spacing")
+        source, decided = "a task card", ("labels", "classes", "strategy", "modality", "spacing", "sparse")
     elif arguments.bank:
-        source, decided = "the training", ("labels", "strategy", "spacing")
+        source, decided = "the training", ("labels", "strategy", "spacing", "sparse")
     for name in decided:
         if getattr(arguments, name) is not None:
             raise InputError(
@@ -135,6 +135,7 @@ def _prepare(arguments: argparse.Namespace, report, console):
             strategy=arguments.strategy,
             modality=arguments.modality,
             spacing=arguments.spacing,
+            sparse=arguments.sparse,
             seed=arguments.seed,
         )
     report.device, report.weights, report.task = engine.device, engine.weights, describe_task(task)

@@ -13,9 +13,11 @@ from iris_core.baselines import copy_prompt
 from iris_core.errors import IrisError
 from iris_core.evaluation.cost import Cost, measured
 from iris_core.evaluation.pairs import ReferenceSet, group_of
+from iris_core.label_names import IGNORED
 from iris_core.lattice import fit_label
 from iris_core.metrics import ClassScore, dice_per_class, mean_dice
 from iris_core.raw_dataset import LabelledCase
+from iris_core.unknown import without_gaps
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
 
@@ -146,6 +148,9 @@ class Bench:
         apply: segments one image with a task.
         channel: channel to take of images with several.
         peers: name -> method that segments a query with the same references.
+        ignored: label value of voxels that are never scored; None: there are none.
+        sparse: how labels were drawn that do not show a structure throughout (iris_core.unknown.SPARSE);
+            slices that nobody drew on are not scored either.
     """
 
     names: Mapping[int, str]
@@ -154,6 +159,8 @@ class Bench:
     apply: Apply
     channel: int | None = None
     peers: Mapping[str, Peer] = field(default_factory=dict)
+    ignored: int | None = None
+    sparse: str = "no"
 
     def measure(
         self, sets: Sequence[ReferenceSet], step: Callable[[Pair], None] = lambda _: None
@@ -218,6 +225,8 @@ class Bench:
             image, truth = self._read(query)
         except IrisError as error:
             return replace(blank, failure=str(error))
+        if self.sparse == "slices":  # beside strokes nothing would be left to score
+            truth = without_gaps(truth)
         how, copied, cost = _better_copy(references[0][1], image, truth, values)
         nothing = {value: ClassScore(score.truth_voxels, 0, 0) for value, score in copied.items()}
         usual = _usual(references, values, image)
@@ -229,7 +238,7 @@ class Bench:
             return pair
         try:
             prediction, cost = measured(lambda: self.apply(task, image))
-            scores = dice_per_class(truth.array, prediction.label.array, values)
+            scores = _scores(truth, prediction.label, values)
         except Exception as error:
             return replace(pair, failure=_say(error, query.name))
         return replace(
@@ -243,7 +252,8 @@ class Bench:
 
     def _read(self, case: LabelledCase) -> tuple[Volume, LabelVolume]:
         image = read_image(case.image, channel=self.channel)
-        return image, fit_label(read_label(case.label, labels=self.names), image)
+        names = {**self.names, **({} if self.ignored is None else {self.ignored: IGNORED})}
+        return image, fit_label(read_label(case.label, labels=names), image)
 
 
 def _with_peer(
@@ -251,7 +261,7 @@ def _with_peer(
 ) -> Pair:
     try:
         answer, cost = measured(lambda: peer(question))
-        found = dice_per_class(truth.array, answer.label.array, question.values)
+        found = _scores(truth, answer.label, question.values)
     except Exception as error:
         why = _say(error, question.query)
         LOG.debug("%s: %s", name, why)
@@ -266,10 +276,14 @@ def _better_copy(
 ) -> tuple[str, dict[int, ClassScore], Cost]:
     copied, cost = measured(lambda: copy_prompt(reference, image, values))
     candidates = [
-        (how, dice_per_class(truth.array, label.array, values))
+        (how, _scores(truth, label, values))
         for how, label in (("rescaled", copied.rescaled), ("centred", copied.centred))
     ]
     return *max(candidates, key=lambda candidate: mean_dice(candidate[1]) or 0.0), cost
+
+
+def _scores(truth: LabelVolume, result: LabelVolume, values: Sequence[int]) -> dict[int, ClassScore]:
+    return dice_per_class(truth.array, result.array, values, truth.unknown)
 
 
 def _usual(

@@ -111,12 +111,17 @@ class Iris(nn.Module):
         maps = self.encoder(image)
         return ImageFeatures(maps, self.matching(maps) if self.config.extended else (), image)
 
-    def encode_tokens(self, features: ImageFeatures, masks: Tensor) -> Tensor:
-        """The paper's task embedding. Args: masks (B, K, D, H, W). Returns: (B, K, m + 1, C)."""
-        return self.task_encoder(features.maps[-1], masks)
+    def encode_tokens(self, features: ImageFeatures, masks: Tensor, unknown: Tensor | None = None) -> Tensor:
+        """The paper's task embedding: (B, K, m + 1, C). Args: masks, unknown: as `encode_memory`."""
+        return self.task_encoder(features.maps[-1], masks, unknown)
 
     def encode_memory(
-        self, features: ImageFeatures, masks: Tensor, offset: Tensor, labelled: Tensor | None = None
+        self,
+        features: ImageFeatures,
+        masks: Tensor,
+        offset: Tensor,
+        labelled: Tensor | None = None,
+        unknown: Tensor | None = None,
     ) -> ReferenceMemory | None:
         """The extensions' part of the task embedding; None when all are off.
 
@@ -125,6 +130,7 @@ class Iris(nn.Module):
             masks: (B, K, D, H, W).
             offset: (B, 3), centre of the window minus centre of the field of view, voxels.
             labelled: (B, 1, D, H, W), all that the reference's label shows; None: these classes.
+            unknown: (B, K, D, H, W), where masks are a guess; it is not learnt as background. None: nowhere.
         """
         if not self.config.extended:
             return None
@@ -132,7 +138,8 @@ class Iris(nn.Module):
         fine, coarse = features.pyramid[:2]
         labelled = masks.amax(1, keepdim=True) if labelled is None else labelled
         landmarks = F.avg_pool3d(labelled, FEATURE_STRIDE)
-        vectors, bias = prototypes(features.pyramid, cells), cells.new_zeros(cells.shape[:2])
+        hidden = None if unknown is None else F.avg_pool3d(unknown, MASK_STRIDE)
+        vectors, bias = prototypes(features.pyramid, cells, hidden), cells.new_zeros(cells.shape[:2])
         return ReferenceMemory(coarse, fine, cells, vectors, landmarks, offset, bias)
 
     def decode(

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from iris_core.model.layers import box_mean, upsample_many
 from iris_core.model.mask_decoder import class_logits
 
+LEAST_KNOWN = 1e-3  # weight of unknown background, which counts alone where nothing else is known (ours)
 FAR_BACKGROUND = 0.05  # weight of background far from the object, against 1 beside it (ours)
 
 
@@ -22,12 +23,13 @@ def surroundings(mask: Tensor) -> Tensor:
     return (1 - mask) * (FAR_BACKGROUND + (1 - FAR_BACKGROUND) * near)
 
 
-def prototypes(pyramid: tuple[Tensor, ...], masks: Tensor) -> Tensor:
+def prototypes(pyramid: tuple[Tensor, ...], masks: Tensor, unknown: Tensor | None = None) -> Tensor:
     """Unit foreground and background vectors per class and level.
 
     Args:
         pyramid: matching features at strides 2, 4, 8, 16.
         masks: (B, K, D/2, H/2, W/2).
+        unknown: the same shape, share of each cell that is neither class nor background; None: nothing is.
 
     Returns:
         (B, K, L, 2, F); the finest level is padded with zeros to F.
@@ -37,7 +39,11 @@ def prototypes(pyramid: tuple[Tensor, ...], masks: Tensor) -> Tensor:
     for features in pyramid:
         while mask.shape[2] > features.shape[2]:
             mask = F.avg_pool3d(mask, 2)
-        weights = torch.stack([mask, surroundings(mask)], dim=2).flatten(3)  # (B, K, 2, s)
+            unknown = None if unknown is None else F.avg_pool3d(unknown, 2)
+        around = surroundings(mask)
+        if unknown is not None:
+            around = around * (1 - unknown).clamp_min(LEAST_KNOWN)
+        weights = torch.stack([mask, around], dim=2).flatten(3)  # (B, K, 2, s)
         weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-6)
         vectors = torch.einsum("bkts,bcs->bktc", weights, F.normalize(features.flatten(2), dim=1))
         vectors = F.normalize(vectors, dim=-1)

@@ -57,6 +57,12 @@ def coarse_mask(mask: Tensor) -> Tensor:
     return F.interpolate(small, size=mask.shape[2:], mode="nearest")
 
 
+def known_mask(mask: Tensor, unknown: Tensor) -> Tensor:
+    """A mask without its guesses; where a class has nothing else, with them. Args: both (B, K, D, H, W)."""
+    known = mask * (1 - unknown)
+    return torch.where(known.flatten(2).sum(-1)[..., None, None, None] > 0, known, mask)
+
+
 class TaskEncoder(nn.Module):
     """Both streams of the task encoding module.
 
@@ -85,12 +91,23 @@ class TaskEncoder(nn.Module):
         merged = F.conv3d(mask.flatten(0, 1)[:, None], kernel, stride=DOWNSAMPLE_RATIO).unflatten(0, (b, k))
         return (merged + self.feature_mix(features)[:, None]).flatten(3).transpose(2, 3)
 
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """T = [T_f; T_c]. Args: features (B, C, d, h, w); mask (B, K, D, H, W). Returns: (B, K, m + 1, C)."""
+    def forward(self, features: Tensor, mask: Tensor, unknown: Tensor | None = None) -> Tensor:
+        """T = [T_f; T_c].
+
+        Args:
+            features: (B, C, d, h, w).
+            mask: (B, K, D, H, W).
+            unknown: (B, K, D, H, W), where the mask is a guess; T_f is of the known mask where there is one.
+                None: nowhere.
+
+        Returns:
+            (B, K, m + 1, C).
+        """
         b, k = mask.shape[:2]
         if "high-resolution" not in self.parts:
             mask = coarse_mask(mask)
-        foreground = foreground_embedding(features, mask)[:, :, None]  # (B, K, 1, C)
+        sure = mask if unknown is None else known_mask(mask, unknown)
+        foreground = foreground_embedding(features, sure)[:, :, None]  # (B, K, 1, C)
         merged = self.merged_features(features, mask).flatten(0, 1)  # (BK, dhw, C)
         tokens = self.context_tokens.expand(b * k, -1, -1)
         tokens = self.feed_forward(self.self_attention(self.cross(tokens, merged)))

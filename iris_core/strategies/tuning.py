@@ -25,15 +25,29 @@ from iris_core.windows import offset_of, pad, region_of, shift_of
 STEPS, PATIENCE, CHECK_EVERY = 40, 3, 5
 RATE = 0.02
 MARGIN = 16  # voxels around the foreground
+NOT_THERE = -20.0  # logit where nothing is known: it costs nothing and nothing is learnt there
 
 
 @dataclass(frozen=True)
 class Example:
-    """A prepared reference. Args: image (1, D, H, W); masks (K, D, H, W); names: its K classes."""
+    """A prepared reference.
+
+    Args:
+        image: (1, D, H, W).
+        masks: (K, D, H, W).
+        names: its K classes.
+        unknown: (K, D, H, W) in [0, 1], where masks are a guess; None: nowhere.
+    """
 
     image: Tensor
     masks: Tensor
     names: tuple[str, ...]
+    unknown: Tensor | None = None
+
+    def mirrored(self) -> Example:
+        """The same reference in the mirror."""
+        unknown = None if self.unknown is None else mirrored(self.unknown)
+        return replace(self, image=mirrored(self.image), masks=mirrored(self.masks), unknown=unknown)
 
 
 @dataclass(frozen=True)
@@ -73,7 +87,7 @@ def tune(
         return _tuned(segmenter, pool, examples, names, progress=progress, **plan)
     first, second = halves(progress)
     one = _tuned(segmenter, pool, examples, names, progress=first, **plan)
-    there = [replace(e, image=mirrored(e.image), masks=mirrored(e.masks)) for e in examples]
+    there = [example.mirrored() for example in examples]
     other = _tuned(segmenter, turned, there, names, progress=second, **plan)
     return Tuned(
         replace(one.embedding, mirror=other.embedding),
@@ -106,16 +120,20 @@ def _tuned(
     delta = torch.zeros_like(start.tokens, device=segmenter.device, requires_grad=True)
     optimiser = torch.optim.Adam([delta], lr=RATE)
 
-    def logits_of(index: int, image: Tensor) -> Tensor:
+    def logits_of(index: int, copy: _Copy) -> Tensor:
         task = others[index].to(segmenter.device)
         task = replace(task, tokens=task.tokens + delta)
-        return crops[index].decode(image, task)
+        logits = crops[index].decode(copy.image, task)
+        if copy.unknown is None:
+            return logits
+        return logits.masked_fill(copy.unknown[None].to(segmenter.device), NOT_THERE)
 
     def score() -> float:
         with torch.no_grad():
             values = [
-                1 - soft_dice(logits_of(n, image).sigmoid(), masks.to(segmenter.device)[None]).mean().item()
-                for n, (image, masks) in zip(held, checks, strict=True)
+                1
+                - soft_dice(logits_of(n, copy).sigmoid(), copy.masks.to(segmenter.device)[None]).mean().item()
+                for n, copy in zip(held, checks, strict=True)
             ]
         return sum(values) / len(values)
 
@@ -123,9 +141,9 @@ def _tuned(
     kept, taken, idle = torch.zeros_like(delta), 0, 0
     for step in range(1, steps + 1):
         index = train[int(torch.randint(len(train), (), generator=generator))]
-        image, masks = crops[index].copy(generator)
-        logits = logits_of(index, image)
-        target = masks[None].to(segmenter.device)
+        copy = crops[index].copy(generator)
+        logits = logits_of(index, copy)
+        target = copy.masks[None].to(segmenter.device)
         present = target.flatten(2).sum(-1) >= 1
         loss = segmentation_loss(logits, target, crops[index].known.to(segmenter.device)[None], present)
         (delta.grad,) = torch.autograd.grad(loss, [delta])  # the network gathers none, even where it could
@@ -161,6 +179,21 @@ def _without(pool: Sequence[TaskEmbedding], index: int, start: TaskEmbedding) ->
     return replace(mixture(pool, chosen), tokens=start.tokens)
 
 
+@dataclass(frozen=True)
+class _Copy:
+    """What is decoded and what should come out.
+
+    Args:
+        image: (1, D, H, W).
+        masks: (K, D, H, W), 0 or 1; 0 where nothing is known.
+        unknown: (K, D, H, W) bool, voxels that count for nothing; None: nowhere.
+    """
+
+    image: Tensor
+    masks: Tensor
+    unknown: Tensor | None = None
+
+
 class _Crop:
     """The labelled region of an example, cut to one window, with augmented copies of it."""
 
@@ -179,14 +212,18 @@ class _Crop:
             cut.append(slice(first, first + size))
         self.image, padding = pad(example.image[(slice(None), *cut)])
         self.masks, _ = pad(masks[(slice(None), *cut)])
+        self.unknown = None
+        if example.unknown is not None:
+            unknown = torch.cat([example.unknown[w : w + 1] if w is not None else empty for w in where])
+            self.unknown, _ = pad(unknown[(slice(None), *cut)])
         shape = tuple(self.image.shape[1:])
         offset = offset_of((0, 0, 0), shape, padding) + shift_of(cut, tuple(example.image.shape[1:]))
         self.offset = offset[None].to(segmenter.device)
 
-    def copy(self, generator: torch.Generator, *, plain: bool = False) -> tuple[Tensor, Tensor]:
+    def copy(self, generator: torch.Generator, *, plain: bool = False) -> _Copy:
         """An augmented copy: a small affine move, brightness, contrast and noise; no mirroring."""
         if plain:
-            return self.image, (self.masks > 0.5).float()
+            return self._copied(self.image, self.masks, self.unknown)
         draw = torch.rand(8, generator=generator) * 2 - 1
         theta = torch.eye(3, 4)
         theta[:, :3] *= 1 + 0.1 * draw[0]
@@ -201,8 +238,19 @@ class _Crop:
         grid = F.affine_grid(theta[None], [1, 1, *self.image.shape[1:]], align_corners=False)
         image = F.grid_sample(self.image[None], grid, align_corners=False)[0]
         masks = F.grid_sample(self.masks[None], grid, align_corners=False)[0]
+        unknown = None
+        if self.unknown is not None:
+            unknown = F.grid_sample(self.unknown[None], grid, align_corners=False)[0]
         noise = torch.randn(image.shape, generator=generator) * 0.05 * draw[7].abs()
-        return image * (1 + 0.1 * draw[5]) + 0.1 * draw[6] + noise, (masks > 0.5).float()
+        return self._copied(image * (1 + 0.1 * draw[5]) + 0.1 * draw[6] + noise, masks, unknown)
+
+    @staticmethod
+    def _copied(image: Tensor, masks: Tensor, unknown: Tensor | None) -> _Copy:
+        masks = (masks > 0.5).float()
+        if unknown is None:
+            return _Copy(image, masks)
+        hidden = unknown > 0.5
+        return _Copy(image, masks.masked_fill(hidden, 0.0), hidden)
 
     def decode(self, image: Tensor, task: TaskEmbedding) -> Tensor:
         """(1, K, D, H, W) logits; gradients reach the tokens only."""

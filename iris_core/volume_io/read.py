@@ -12,6 +12,7 @@ from iris_core.errors import InputError, PassingError
 from iris_core.even_values import refuse_image
 from iris_core.label_values import whole_numbers
 from iris_core.placement import Placement
+from iris_core.unknown.ignored import ignored_aside
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import dicom, itk, mgh, nifti, seg_nrrd
 from iris_core.volume_io.body_size import refuse_wrong_unit
@@ -77,12 +78,17 @@ def read_label(path: str | Path, *, labels: Mapping[int, str] | None = None) -> 
 
     Args:
         path: .nii, .nii.gz, .mgz, .nrrd, .mha, .mhd, .seg.nrrd with its layers, or a DICOM SEG or its folder.
-        labels: value -> name; goes before the names of the file. A 0 in it is ignored.
+        labels: value -> name; goes before the names of the file. A 0 in it is ignored. A value named
+            "ignore", here or in the file, is no class: its voxels are `LabelVolume.ignored`.
 
     Raises:
         InputError: no such file, unreadable, not 3D, not whole numbers from 0 on, an image, contours, or an
             affine without an inverse. An empty label is no error here: see `LabelVolume.values`.
     """
+    return ignored_aside(_read_label(path, labels))
+
+
+def _read_label(path: str | Path, labels: Mapping[int, str] | None) -> LabelVolume:
     path = _existing(path)
     names = {int(value): str(name) for value, name in (labels or {}).items() if int(value) != 0}
     suffix = suffix_of(path)

@@ -41,7 +41,7 @@ def fill_archive(archive: Archive, studies: int = 3) -> None:
                     (folder / f"{index:04d}.dcm").write_bytes(file)
                     archive.add(file)
                 if number == 0:
-                    archive.add(seg_file(read_label(case.label, labels=dataset.names), folder))
+                    archive.add(seg_file(read_label(case.label, labels=dataset.label_names), folder))
 
 
 def seg_file(label: LabelVolume, series: Path) -> bytes:

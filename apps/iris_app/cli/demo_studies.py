@@ -27,7 +27,7 @@ def make_demo_studies(folder: Path, studies: int = 4) -> None:
         for dataset in map(RawDataset.open, make_phantoms(scratch, studies=studies)):
             for number, case in enumerate(dataset.cases):
                 if number == 0:  # a format that carries the names of its classes
-                    label = read_label(case.label, labels=dataset.names)
+                    label = read_label(case.label, labels=dataset.label_names)
                     drawn = finals / f"{case.name}.seg.nrrd"
                     write_label(label, drawn)
                     drawn.rename(finals / f"{case.name}.nrrd")

@@ -22,7 +22,7 @@ from iris_core.checkpoint import load_model
 from iris_core.closer_look import Place, Views
 from iris_core.config import PAPER_SPACING
 from iris_core.errors import InputError, PassingError
-from iris_core.modality import detect_modality
+from iris_core.modality import in_hounsfield, query_modality
 from iris_core.prediction import Prediction
 from iris_core.preprocess import prepare_image, prepare_masks
 from iris_core.progress import Progress
@@ -124,9 +124,10 @@ class Annotator:
         image = read_image(catalogue.studies[result.study].image)
         references = chosen_references(catalogue, result.study, options)
         task = self._task(catalogue, options, choose(catalogue, options, references, image, self.embeddings))
+        modality = query_modality(image, task.modality, given=False)[0]
         prepared = prepare_image(
-            image,
-            modality=detect_modality(image).name,
+            in_hounsfield(image, modality),
+            modality=modality,
             spacing=task.spacing,
             recipe=self.segmenter.recipe,
         )
@@ -150,7 +151,7 @@ class Annotator:
         pool, sources, cards = [], [], []
         for entry in entries:
             try:
-                card = self.embeddings.get(catalogue, entry, views)
+                card = self.embeddings.get(catalogue, entry, views, options.sparse)
             except (Outdated, PassingError):
                 raise
             except InputError as error:
@@ -181,10 +182,10 @@ class Annotator:
         if options.strategy not in ("auto", "tuning"):
             return task
         asked = options.strategy == "tuning"
-        tuned = self.tuned.get(task, entries, once=asked)
+        tuned = self.tuned.get(task, entries, once=asked, sparse=options.sparse)
         if tuned is None and asked:
-            self.tuned.make(task, entries, catalogue, self.segmenter, shared=False)
-            tuned = self.tuned.get(task, entries, once=True)
+            self.tuned.make(task, entries, catalogue, self.segmenter, shared=False, sparse=options.sparse)
+            tuned = self.tuned.get(task, entries, once=True, sparse=options.sparse)
         return task if tuned is None else replace(task, strategy="tuning", tuned=tuned)
 
     def tune(self, catalogue: Catalogue, progress: Progress | None = None) -> list[dict]:

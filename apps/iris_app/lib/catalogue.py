@@ -20,6 +20,7 @@ from apps.iris_app.lib.state import State, digest, read_json, stamp, write_json
 from apps.iris_app.lib.study import FinalLabel, Study
 from apps.iris_app.retries.pauses import Pauses
 from iris_core.errors import InputError, IrisError, may_pass
+from iris_core.label_names import is_ignored
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +147,8 @@ class Catalogue:
             names: value -> name; a name takes the number that its bare value had before.
         """
         for value, name in names.items():
+            if is_ignored(name):
+                continue
             self.register.rename(f"label_{value}", name)
             self.register.add(name)
 

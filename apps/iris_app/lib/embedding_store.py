@@ -39,11 +39,13 @@ class Facts:
         modality: "ct", "mr" or "pet".
         spacing: that "auto" gives for all of its classes in the whole study, mm.
         views: that "auto" gives with closer looks.
+        gaps: what a person should know of a label that was drawn in single slices; "" for any other.
     """
 
     modality: str
     spacing: Spacing
     views: Views
+    gaps: str = ""
 
 
 class EmbeddingStore:
@@ -61,20 +63,27 @@ class EmbeddingStore:
         self._read: dict[str, Task] = {}  # by name of the card, the latest last
         self._lock = threading.Lock()  # held while a reference is encoded, so that none is encoded twice
 
-    def facts(self, catalogue: Catalogue, entry: ReferenceEntry) -> Facts:
+    def facts(self, catalogue: Catalogue, entry: ReferenceEntry, sparse: str = "no") -> Facts:
         """Modality and working voxel size of a reference.
+
+        Args:
+            catalogue: studies and class numbers.
+            entry: the reference.
+            sparse: how it is labelled (iris_core.unknown.SPARSE).
 
         Raises:
             PassingError: a fault that may pass, such as a full disk.
             InputError: image or label cannot be read, or do not belong together.
         """
-        path = self._folder(entry) / f"{self._word(catalogue, entry)}.json"
+        path = self._folder(entry) / f"{self._word(catalogue, entry, sparse)}.json"
         if path in self._facts:
             return self._facts[path]
         kept = read_json(path, None)
-        if kept is None or not kept.keys() & {"problem", "looks"}:  # what older versions kept has no looks
+        if kept is None or not kept.keys() & {"problem", "gaps"}:  # what older versions kept has no gaps
             try:
                 reference = read_reference(catalogue, entry)
+                gaps = "; ".join(reference.gap_lines(sparse))
+                reference = reference.completed(sparse)
                 spacing = choose_spacing(reference.image, reference.label, "auto")
                 views = choose_views(reference, joined_classes([reference], entry.classes))
                 kept = {
@@ -82,6 +91,7 @@ class EmbeddingStore:
                     "spacing": spacing,
                     "whole": views.spacing,
                     "looks": views.looks,
+                    "gaps": gaps,
                 }
             except Outdated:
                 raise
@@ -94,27 +104,33 @@ class EmbeddingStore:
             raise InputError(kept["problem"])
         looks = tuple((tuple(names), tuple(size)) for names, size in kept["looks"])
         views = Views(tuple(kept["whole"]), looks)
-        self._facts[path] = Facts(kept["modality"], tuple(kept["spacing"]), views)
+        self._facts[path] = Facts(kept["modality"], tuple(kept["spacing"]), views, kept["gaps"])
         return self._facts[path]
 
-    def get(self, catalogue: Catalogue, entry: ReferenceEntry, views: Views) -> Task:
+    def get(self, catalogue: Catalogue, entry: ReferenceEntry, views: Views, sparse: str = "no") -> Task:
         """The task of one reference; classes too small for the voxel size are left out.
+
+        Args:
+            catalogue: studies and class numbers.
+            entry: the reference.
+            views: at which voxel sizes it is seen.
+            sparse: how it is labelled.
 
         Raises:
             InputError: image or label cannot be read, or no class is left.
         """
-        modality = self.facts(catalogue, entry).modality
+        modality = self.facts(catalogue, entry, sparse).modality
         seen = digest(METHOD, entry.study, views.spacing, views.looks)
-        word = f"{self._word(catalogue, entry)}-{self.fingerprint}-{seen}"
+        word = f"{self._word(catalogue, entry, sparse)}-{self.fingerprint}-{seen}"
         with self._lock:
             if word not in self._read:
-                self._read[word] = self._stored(catalogue, entry, views, modality, word)
+                self._read[word] = self._stored(catalogue, entry, views, modality, word, sparse)
                 for oldest in list(self._read)[:-MOST_READ]:
                     del self._read[oldest]
             return self._read[word]
 
     def _stored(
-        self, catalogue: Catalogue, entry: ReferenceEntry, views: Views, modality: str, word: str
+        self, catalogue: Catalogue, entry: ReferenceEntry, views: Views, modality: str, word: str, sparse: str
     ) -> Task:
         path = self._folder(entry) / f"{word}.safetensors"
         if path.is_file():
@@ -128,16 +144,18 @@ class EmbeddingStore:
             if may_pass(error) and not isinstance(error, Outdated):
                 raise PassingError(str(error)) from error
             raise
-        task = self._encode(reference, entry, modality, views)
+        task = self._encode(reference, entry, modality, views, sparse)
         save_card(task, path)
         self._forget_others(catalogue, entry)
         return task
 
-    def _encode(self, reference: Reference, entry: ReferenceEntry, modality: str, views: Views) -> Task:
+    def _encode(
+        self, reference: Reference, entry: ReferenceEntry, modality: str, views: Views, sparse: str
+    ) -> Task:
         def encode(classes: tuple[str, ...]) -> Task:
             return encode_task(
                 self.segmenter, [reference], classes=classes, modality=modality, spacing=views,
-                strategy="one-shot", fingerprint=self.fingerprint,
+                strategy="one-shot", sparse=sparse, fingerprint=self.fingerprint,
             )  # fmt: skip
 
         try:
@@ -153,8 +171,9 @@ class EmbeddingStore:
         return self.state.embeddings / file_word(entry.study)
 
     @staticmethod
-    def _word(catalogue: Catalogue, entry: ReferenceEntry) -> str:
-        return f"{entry.checksum}-{digest(catalogue.studies[entry.study].stamp)[:8]}"
+    def _word(catalogue: Catalogue, entry: ReferenceEntry, sparse: str = "no") -> str:
+        word = f"{entry.checksum}-{digest(catalogue.studies[entry.study].stamp)[:8]}"
+        return word if sparse == "no" else f"{word}-{sparse}"
 
     def _forget_others(self, catalogue: Catalogue, entry: ReferenceEntry) -> None:
         """Removes what was kept of earlier labels of this study."""

@@ -11,8 +11,9 @@ import numpy as np
 from apps.iris_app.lib.class_register import ClassRegister
 from apps.iris_app.lib.study import FinalLabel
 from iris_core.errors import InputError
-from iris_core.label_names import is_placeholder, read_label_names
+from iris_core.label_names import is_ignored, is_placeholder, read_label_names
 from iris_core.label_values import label_dtype
+from iris_core.unknown import ignored_aside
 from iris_core.volume import LabelVolume
 from iris_core.volume_io import read_label
 
@@ -33,23 +34,26 @@ def read_final(final: FinalLabel, studies: Path | None = None) -> LabelVolume:
         InputError: the file cannot be read, or nothing is drawn in it.
     """
     label = read_label(final.path)
+    own = {value: name for value, name in label.names.items() if not is_placeholder(name, value)}
+    if not set(label.values) <= set(own):
+        folder = folder_names(studies)
+        ignored = {value: name for value, name in folder.items() if is_ignored(name)}
+        names = {**label.names, **ignored, **(final.names or folder), **own}
+        label = ignored_aside(replace(label, names=names))
     if not label.values:
         raise InputError("the label is empty", where=final.path, remedy="draw something in it")
-    own = {value: name for value, name in label.names.items() if not is_placeholder(name, value)}
-    if set(label.values) <= set(own):
-        return label
-    return replace(label, names={**label.names, **(final.names or folder_names(studies)), **own})
+    return label
 
 
 def folder_names(studies: Path | None) -> dict[int, str]:
-    """Value -> name for a whole studies folder; empty where no file says so.
+    """Value -> name for a whole studies folder, the value to ignore among them; empty where no file says so.
 
     Raises:
         InputError: there is such a file and it is broken.
     """
     for name in NAME_FILES if studies is not None else ():
         if (studies / name).is_file():
-            return read_label_names(studies / name)
+            return read_label_names(studies / name, ignored=True)
     return {}
 
 
@@ -63,6 +67,7 @@ def in_register(label: LabelVolume, register: ClassRegister) -> LabelVolume:
         layers=tuple(_renumbered(layer, moved) for layer in label.layers),
         names={number: register.name(number) for number in numbers},
         colors={number: register.color(number) for number in numbers},
+        unlabelled={moved[value]: mask for value, mask in label.unlabelled.items() if value in moved},
     )
 
 

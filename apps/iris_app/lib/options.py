@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from apps.iris_app.lib.catalogue import Catalogue
 from iris_core.errors import InputError
 from iris_core.name_list import read_names, write_names
+from iris_core.unknown import SPARSE
 
 STRATEGIES = ("auto", "one-shot", "ensemble", "retrieval", "image-retrieval", "tuning")
 SPACINGS = ("auto", "preview", "paper")  # or millimetres
 SAVE_AS = ("no", "original", "final")
+SPARSE_WORDS = {"true": "slices", "yes": "slices", "false": "no"}  # what a viewer's tick box sends
 DEVICES = ("auto", "cpu", "cuda")
 WITHHOLD_BELOW = 0.3  # expected Dice; see docs/decisions/0086
 LONGEST = 86400.0  # seconds that a request may wait
@@ -29,6 +31,7 @@ class Options:
         pinned: only these references; empty for all.
         banned: never these references.
         spacing: one of SPACINGS, or millimetres as text.
+        sparse: how references were labelled that show a structure in some slices only, one of SPARSE.
         save_as: one of SAVE_AS.
         device: one of DEVICES.
         withhold_below: a class whose expected Dice is less is left out of the answer; 0 for none.
@@ -40,6 +43,7 @@ class Options:
     pinned: tuple[str, ...] = ()
     banned: tuple[str, ...] = ()
     spacing: str = "auto"
+    sparse: str = "no"
     save_as: str = "no"
     device: str = "auto"
     withhold_below: float = WITHHOLD_BELOW
@@ -58,6 +62,7 @@ class Options:
             pinned=tuple(_reference(name, catalogue) for name in _studies(request, "pinned", catalogue)),
             banned=tuple(_studies(request, "banned", catalogue)),
             spacing=_spacing(_text(request, "spacing") or "auto"),
+            sparse=_choice(request, "sparse", SPARSE),
             save_as=_choice(request, "save_as", SAVE_AS),
             device=_device(_text(request, "device") or "auto"),
             withhold_below=_bar(_text(request, "withhold_below")),
@@ -71,9 +76,9 @@ class Options:
     @property
     def decisive(self) -> tuple[object, ...]:
         """What a result depends on: all but the device, and what is done with the result afterwards."""
-        return (
-            self.strategy, sorted(self.classes), sorted(self.pinned), sorted(self.banned), self.spacing
-        )  # fmt: skip
+        sparse = () if self.sparse == "no" else (self.sparse,)
+        studies = sorted(self.pinned), sorted(self.banned)
+        return (self.strategy, sorted(self.classes), *studies, self.spacing, *sparse)
 
 
 def config() -> dict[str, object]:
@@ -84,6 +89,7 @@ def config() -> dict[str, object]:
         "pinned_references": "",
         "banned_references": "",
         "spacing": list(SPACINGS),
+        "sparse": list(SPARSE),
         "save_as": list(SAVE_AS),
         "device": list(DEVICES),
         "withhold_below": f"{WITHHOLD_BELOW:g}",
@@ -132,6 +138,8 @@ def _names(request: Mapping[str, object], name: str, known: Callable[[str], bool
 
 def _choice(request: Mapping[str, object], name: str, offered: tuple[str, ...]) -> str:
     value = _text(request, name) or offered[0]
+    if offered is SPARSE:
+        value = SPARSE_WORDS.get(value.lower(), value)
     if value not in offered:
         raise InputError(
             f"Unknown {name.replace('_', ' ')}", where=value, expected=f"one of {', '.join(offered)}"

@@ -14,7 +14,7 @@ from apps.iris_app.lib.embedding_store import EmbeddingStore, Facts
 from apps.iris_app.lib.options import Options
 from iris_core.errors import InputError, PassingError
 from iris_core.even_values import label_map_doubt
-from iris_core.modality import detect_modality
+from iris_core.modality import detect_modality, query_modality
 from iris_core.volume import Volume
 
 
@@ -86,20 +86,20 @@ def choose(
         InputError: none can be used, or none of them shows a class that is asked for.
         Outdated: a label changed after it was catalogued.
     """
-    modality = detect_modality(image).name
     facts: list[tuple[ReferenceEntry, Facts]] = []
     warnings: list[str] = []
     if doubt := label_map_doubt(image.array):
         warnings.append(f"this study {doubt}: check that it is an image")
     for entry in references:
         try:
-            facts.append((entry, embeddings.facts(catalogue, entry)))
+            facts.append((entry, embeddings.facts(catalogue, entry, options.sparse)))
         except (Outdated, PassingError):
             raise
         except InputError as error:
             warnings.append(f"{entry.study} is left out: {error}")
     if not facts:
         raise InputError("No reference can be used", found="; ".join(warnings))
+    modality = _modality_of(image, {fact.modality for _, fact in facts})
     alike = [(entry, fact) for entry, fact in facts if fact.modality == modality]
     used = alike if alike and {*options.classes} <= _shown(alike) else facts
     missing = [name for name in options.classes if name not in _shown(used)]
@@ -108,6 +108,7 @@ def choose(
     if used is not alike and len(alike) < len(facts):
         found = Counter(f.modality for _, f in facts).most_common(1)[0][0]
         warnings.append(f"the references are {found}, this study looks like {modality}: check the result")
+    warnings += [fact.gaps for _, fact in used if fact.gaps]
     numbers = catalogue.register.numbers
     names = sorted(options.classes or _shown(used), key=numbers.__getitem__)
     own = _shown([(entry, fact) for entry, fact in used if fact.modality == modality])
@@ -117,6 +118,13 @@ def choose(
         if name not in own
     }
     return Choice(tuple(used), tuple(names), used[0][1].modality, warnings, modality, other)
+
+
+def _modality_of(image: Volume, offered: set[str]) -> str:
+    """How an image is taken: as references of one modality unless it contradicts, else as it looks."""
+    if len(offered) == 1:
+        return query_modality(image, next(iter(offered)), given=False)[0]
+    return detect_modality(image).name
 
 
 def _shown(references: Sequence[tuple[ReferenceEntry, Facts]]) -> set[str]:

@@ -11,11 +11,12 @@ from iris_core.card import load_card, save_card
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import CardError
 from iris_core.intensity import IntensityRecipe
-from iris_core.preprocess import prepare_image, prepare_masks
+from iris_core.preprocess import prepare_image
 from iris_core.progress import Progress
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.tuning import Example, tune
 from iris_core.task import Task
+from iris_core.task_encoding import prepared_example
 
 KEPT = 8  # embeddings tuned for single requests, the newest
 
@@ -38,7 +39,7 @@ class TunedStore:
         return digest(names) if names else ""
 
     def get(
-        self, task: Task, entries: Sequence[ReferenceEntry], *, once: bool = False
+        self, task: Task, entries: Sequence[ReferenceEntry], *, once: bool = False, sparse: str = "no"
     ) -> TaskEmbedding | None:
         """The tuned embedding of a task's classes; None where it was not tuned on just these references.
 
@@ -46,8 +47,9 @@ class TunedStore:
             task: what it is for.
             entries: the references of the task.
             once: one that was made for a single request will do.
+            sparse: how the references are labelled.
         """
-        name = f"{_key(task, entries)}.safetensors"
+        name = f"{_key(task, entries, sparse)}.safetensors"
         path = self.folder / name
         if once and not path.is_file():
             path = self.once / name
@@ -68,6 +70,7 @@ class TunedStore:
         progress: Progress | None = None,
         *,
         shared: bool,
+        sparse: str = "no",
     ) -> dict:
         """Tunes a task on its references and keeps the result, which is never worse on the held-back one.
 
@@ -78,12 +81,13 @@ class TunedStore:
             segmenter: the network, which stays as it is.
             progress: called with (steps done, steps in all).
             shared: for everybody, in place of the one before; else for the request that asks, beside it.
+            sparse: how the references are labelled.
 
         Returns:
             Dice of the held-back reference before and after, steps, classes, references.
         """
         examples = [
-            _example(catalogue, entry, embedding.names, task, segmenter.recipe)
+            _example(catalogue, entry, embedding.names, task, segmenter.recipe, sparse)
             for entry, embedding in zip(entries, task.pool, strict=True)
         ]
         tuned = tune(segmenter, task.pool, examples, task.names, seed=task.seed, progress=progress)
@@ -95,7 +99,7 @@ class TunedStore:
             "references": [entry.study for entry in entries],
             "modality": task.modality,
         }
-        name = _key(task, entries)
+        name = _key(task, entries, sparse)
         save_card(
             Task(
                 task.classes, task.modality, task.spacing, task.pool, "tuning", task.fingerprint, stats,
@@ -120,15 +124,21 @@ class TunedStore:
         return read_json(self.folder / "stats.json", {})
 
 
-def _key(task: Task, entries: Sequence[ReferenceEntry]) -> str:
+def _key(task: Task, entries: Sequence[ReferenceEntry], sparse: str) -> str:
     used = [(entry.study, entry.checksum) for entry in entries]
-    return f"{task.modality}-{digest(METHOD, task.fingerprint, used, task.spacing)}"
+    how = () if sparse == "no" else (sparse,)
+    return f"{task.modality}-{digest(METHOD, task.fingerprint, used, task.spacing, *how)}"
 
 
 def _example(
-    catalogue: Catalogue, entry: ReferenceEntry, names: Sequence[str], task: Task, recipe: IntensityRecipe
+    catalogue: Catalogue,
+    entry: ReferenceEntry,
+    names: Sequence[str],
+    task: Task,
+    recipe: IntensityRecipe,
+    sparse: str,
 ) -> Example:
-    reference = read_reference(catalogue, entry)
+    reference = read_reference(catalogue, entry).completed(sparse).prepared_as(task.modality)
     prepared = prepare_image(reference.image, modality=task.modality, spacing=task.spacing, recipe=recipe)
-    numbers = [catalogue.register.numbers[name] for name in names]
-    return Example(prepared.image, prepare_masks(reference.label, numbers, prepared.grid), tuple(names))
+    held = reference.held([info for info in task.classes if info.name in names])
+    return prepared_example(reference, held, prepared)

@@ -1,0 +1,136 @@
+"""Finding the slices that nobody drew on: a label that stands in single planes with gaps between them.
+
+The anatomy has gaps as well: two vertebrae, lesions here and there, a structure of one thick slice. A label
+counts as sparse where its planes stand alone and show one and the same structure at the same place, plane
+after plane, or where it is far wider than the one or two slices that show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from iris_core.volume import LabelVolume
+
+SAME_PLACE = 0.3  # of the smaller of two outlines that the other covers, in one structure (ours)
+WIDE = 4.0  # times the slices' distance that a structure measures, when one slice cannot be all (ours)
+LEAST_WIDE = 8  # voxels that it measures in plane then (ours)
+ASKED = 0.5  # of both, where a person says that the label is sparse (ours)
+MOST_PAIRS = 0.3  # of the runs of drawn planes that may be two planes long (ours)
+REGULAR = 4  # planes at equal distances that cannot be chance (ours)
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Planes of a label that were drawn on, while others were not.
+
+    Args:
+        axis: of the array, which the planes are perpendicular to.
+        planes: value of a class -> planes in which it was looked for, ascending, for each class that was not
+            drawn throughout.
+    """
+
+    axis: int
+    planes: Mapping[int, tuple[int, ...]]
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Of the classes that were not drawn throughout."""
+        return tuple(self.planes)
+
+    @property
+    def step(self) -> int:
+        """Planes from one drawn plane to the next, the median; 0 where all are single."""
+        return int(np.median(steps)) if (steps := self._steps()) else 0
+
+    @property
+    def regular(self) -> bool:
+        """Whether all steps are the same."""
+        return len(set(self._steps())) == 1
+
+    def _steps(self) -> list[int]:
+        return [step for planes in self.planes.values() for step in np.diff(planes).tolist()]
+
+
+def find_gaps(label: LabelVolume, *, asked: bool = False) -> tuple[Gaps, ...]:
+    """The gaps of a label, at most one of each axis; empty for a label that was drawn throughout.
+
+    Classes that were drawn throughout may stand beside others that were not, and these beside others again
+    that were drawn along another axis.
+
+    Args:
+        label: on its image's grid.
+        asked: a person says that it was not drawn throughout, so less is asked of it.
+    """
+    found: list[Gaps] = []
+    values = label.values
+    while values:
+        candidates = [_along(label, values, axis, asked) for axis in range(3)]
+        best = min(candidates, key=lambda gaps: (-len(gaps.planes), gaps.axis))
+        if not best.planes:
+            break
+        found.append(best)
+        values = tuple(value for value in values if value not in best.planes)
+    return tuple(found)
+
+
+def _along(label: LabelVolume, values: Sequence[int], axis: int, asked: bool) -> Gaps:
+    others = tuple(a for a in range(3) if a != axis)
+    shown = {v: np.flatnonzero(label.masks([v])[0].any(axis=others)) for v in values}
+    thin = {v: planes for v, planes in shown.items() if _stand_alone(planes)}
+    if thin and _one_structure(label, axis, thin, 1 if asked else 2):
+        union = np.unique(np.concatenate(list(thin.values())))
+        return Gaps(axis, {v: _looked_at(planes, union) for v, planes in thin.items()})
+    scale = ASKED if asked else 1.0
+    wide = {v: planes for v, planes in thin.items() if len(planes) <= 2 and _is_wide(label, v, axis, scale)}
+    return Gaps(axis, {v: tuple(planes.tolist()) for v, planes in wide.items()})
+
+
+def _looked_at(own: np.ndarray, union: np.ndarray) -> tuple[int, ...]:
+    """The planes in which a class was looked for: those of all classes, where they share one pattern.
+
+    Args:
+        own: planes that show the class.
+        union: planes that show any class.
+    """
+    inside = union[(union >= own[0]) & (union <= own[-1])]
+    shared = np.array_equal(inside, own) or len(set(np.diff(union).tolist())) == 1
+    return tuple((union if shared else own).tolist())
+
+
+def _stand_alone(planes: np.ndarray) -> bool:
+    """Whether the planes do not lie side by side, but for a few pairs."""
+    runs = np.diff(np.flatnonzero(np.concatenate([[True], np.diff(planes) > 1, [True]])))
+    return bool(runs.max() <= 2 and (runs == 2).sum() <= MOST_PAIRS * len(runs))
+
+
+def _one_structure(label: LabelVolume, axis: int, shown: Mapping[int, np.ndarray], least: int) -> bool:
+    """Whether each class goes on at the same place from plane to plane, or the planes are too regular.
+
+    Args:
+        label, axis: as in `Gaps`.
+        shown: value -> planes that show it.
+        least: pairs of planes that must tell.
+    """
+    union = np.unique(np.concatenate(list(shown.values())))
+    steps = set(np.diff(union).tolist())
+    if len(union) >= REGULAR and len(steps) == 1 and steps != {1}:
+        return True
+    shares = []
+    for value, planes in shown.items():
+        mask = np.moveaxis(label.masks([value])[0], axis, 0)
+        for first, second in zip(planes, planes[1:], strict=False):
+            smaller = min(mask[first].sum(), mask[second].sum())
+            shares.append(float((mask[first] & mask[second]).sum() / smaller))
+    return len(shares) >= least and float(np.median(shares)) >= SAME_PLACE
+
+
+def _is_wide(label: LabelVolume, value: int, axis: int, scale: float) -> bool:
+    """Whether a class is so wide in its planes that the next slices must show it too."""
+    voxels = np.ptp(np.argwhere(label.masks([value])[0]), axis=0) + 1
+    shortest = np.delete(voxels * label.spacing, axis).min()
+    return bool(
+        shortest >= scale * WIDE * label.spacing[axis] and np.delete(voxels, axis).min() >= scale * LEAST_WIDE
+    )

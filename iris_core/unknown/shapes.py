@@ -1,0 +1,117 @@
+"""Outlines between drawn planes: signed distances, interpolated from plane to plane.
+
+Shape-based interpolation after Raya and Udupa (1990). Where a structure moves from one plane to the next, its
+outlines are first brought onto each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+NOWHERE = -np.inf  # signed distance where a structure cannot be
+
+
+class Shapes(NamedTuple):
+    """A structure in all planes.
+
+    Args:
+        inside: (N, H, W) float32, distance from the outline in mm, positive inside; minus infinity where the
+            structure cannot be.
+        away: (N,) planes to the nearest one that was drawn on and shows the structure.
+        sources: for each plane the drawn planes that its outline comes from, none to two.
+    """
+
+    inside: np.ndarray
+    away: np.ndarray
+    sources: list[tuple[int, ...]]
+
+
+def plane_shapes(mask: np.ndarray, drawn: np.ndarray, sizes: Sequence[float]) -> Shapes:
+    """The outline of a structure in every plane, from those in the drawn planes.
+
+    Between two drawn planes that show it, outlines are interpolated. Towards a drawn plane that does not show
+    it, the outline shrinks to nothing. Past a single drawn plane it shrinks like a ball.
+
+    Args:
+        mask: (N, H, W) bool, the structure; planes that were not drawn on do not count.
+        drawn: (N,) bool, which planes were drawn on.
+        sizes: of a voxel, mm, along N, H and W.
+    """
+    planes, shown = np.flatnonzero(drawn), np.flatnonzero(drawn & mask.any(axis=(1, 2)))
+    inside = np.full(mask.shape, NOWHERE, np.float32)
+    away, sources = np.zeros(len(mask), int), [()] * len(mask)
+    own = {k: signed_distance(mask[k], sizes[1:]) for k in shown.tolist()}
+    for k in range(len(mask)):
+        below, above = planes[planes <= k], planes[planes >= k]
+        ends = [int(side) for side in (*below[-1:], *above[:1])]
+        near = tuple(dict.fromkeys(end for end in ends if end in own))
+        if not near:
+            continue
+        away[k] = min(abs(k - end) for end in near)
+        if k in own:
+            inside[k] = own[k]
+        elif len(near) == 2:
+            share = (k - near[0]) / (near[1] - near[0])
+            inside[k] = _between(*(mask[end] for end in near), *(own[end] for end in near), share, sizes[1:])
+        else:
+            lost = _lost(
+                away[k], [abs(end - near[0]) for end in ends if end not in own], mask[near[0]], sizes
+            )
+            if lost >= 1:
+                continue
+            inside[k] = own[near[0]] - lost * own[near[0]].max()
+        sources[k] = near
+    return Shapes(inside, away, sources)
+
+
+def signed_distance(mask: np.ndarray, sizes: Sequence[float]) -> np.ndarray:
+    """Distance of each pixel from the outline, mm, positive inside. Args: mask (H, W), not empty; sizes."""
+    from scipy.ndimage import distance_transform_edt
+
+    inner = distance_transform_edt(np.pad(mask, 1), sampling=sizes)[1:-1, 1:-1]
+    outer = distance_transform_edt(~mask, sampling=sizes)
+    return (inner - outer).astype(np.float32)
+
+
+def _between(
+    first: np.ndarray,
+    second: np.ndarray,
+    near: np.ndarray,
+    far: np.ndarray,
+    share: float,
+    sizes: Sequence[float],
+) -> np.ndarray:
+    """The distances of an outline between two; `share` of the way has been gone from the first."""
+    from scipy.ndimage import center_of_mass, shift
+
+    start, end = (np.array(center_of_mass(mask)) for mask in (first, second))
+    moved = shift(second.astype(np.float32), start - end, order=1) > 0.5
+    if _overlap(first, moved) > _overlap(first, second):
+        middle = (1 - share) * start + share * end
+        near, far = (
+            shift(one, middle - centre, order=1, mode="nearest")
+            for one, centre in ((near, start), (far, end))
+        )
+    return (1 - share) * near + share * far
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    return 2 * float((one & other).sum()) / max(1, int(one.sum() + other.sum()))
+
+
+def _lost(away: int, empty: Sequence[int], mask: np.ndarray, sizes: Sequence[float]) -> float:
+    """Which share of its inner distance an outline has lost, so many planes away from where it was drawn.
+
+    Args:
+        away: planes.
+        empty: distance of the drawn plane that does not show the structure; none: there is no such plane.
+        mask: (H, W), as drawn.
+        sizes: of a voxel, mm.
+    """
+    if empty:
+        return away / empty[0]
+    radius = np.sqrt(mask.sum() * sizes[1] * sizes[2] / np.pi)
+    return 1 - float(np.sqrt(max(0.0, 1 - (away * sizes[0] / radius) ** 2)))
