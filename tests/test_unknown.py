@@ -245,6 +245,15 @@ def test_a_completed_label_is_nearly_the_whole_one_and_completing_it_again_chang
     assert np.array_equal(completed(found, image).array, found.array)
 
 
+def test_slices_to_ignore_are_filled_and_nobody_is_told_of_gaps():
+    image, label = solids()
+    array = np.where(np.arange(36) % 5 == 2, label.array, 4).astype(np.uint8)
+    ignored = ignored_aside(replace(label, array=array, names={**label.names, 4: "ignore"}))
+    assert gap_lines(ignored, "x") == [] and without_gaps(ignored) is ignored
+    found = completed(ignored, image)
+    assert min(dice(found.array == v, label.array == v) for v in (1, 3)) > 0.9
+
+
 def test_half_a_structure_under_voxels_to_ignore_is_guessed_and_never_cut():
     image, label = solids()
     array = label.array.copy()

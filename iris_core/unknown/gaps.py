@@ -65,7 +65,7 @@ def find_gaps(label: LabelVolume, *, asked: bool = False) -> tuple[Gaps, ...]:
         asked: a person says that it was not drawn throughout, so less is asked of it.
     """
     found: list[Gaps] = []
-    values = label.values
+    values = tuple(value for value in label.values if not _told(label, value))
     while values:
         candidates = [_along(label, values, axis, asked) for axis in range(3)]
         best = min(candidates, key=lambda gaps: (-len(gaps.planes), gaps.axis))
@@ -74,6 +74,17 @@ def find_gaps(label: LabelVolume, *, asked: bool = False) -> tuple[Gaps, ...]:
         found.append(best)
         values = tuple(value for value in values if value not in best.planes)
     return tuple(found)
+
+
+def _told(label: LabelVolume, value: int) -> bool:
+    """Whether the label itself says that it knows nothing of a class in planes between others."""
+    unknown = label.unknown(value)
+    if unknown is None:
+        return False
+    hits = np.argwhere(label.masks([value])[0])
+    near = tuple(slice(low, high + 1) for low, high in zip(hits.min(0), hits.max(0), strict=True))
+    axes = [unknown[near].all(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
+    return any(bool(planes.any()) for planes in axes)
 
 
 def _along(label: LabelVolume, values: Sequence[int], axis: int, asked: bool) -> Gaps:
