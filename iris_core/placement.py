@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-ITK = "ITK"  # the key of `Placement.others` for the place where ITK puts the voxels
+#: Keys of `Placement.others`: where ITK puts the voxels, and where a program does that knows no units.
+ITK, UNITLESS = "ITK", "a program that knows no units"
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,8 @@ class Placement:
         shape: voxels along (i, j, k).
         affine: (4, 4) float64, voxel -> RAS+ mm, as nibabel reads the header; Iris works with this one.
         others: other places of the same voxels, each (4, 4), voxel -> RAS+ mm: "qform" where that differs
-            from the sform, "ITK" where ITK reads the header differently. Empty where all readers agree.
+            from the sform, "ITK" where ITK reads the header differently, `UNITLESS` where the unit is not mm.
+            Empty where all readers agree.
     """
 
     fields: Mapping[str, object]

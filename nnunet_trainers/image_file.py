@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.volume import Volume
-from iris_core.volume_io.nifti_header import placement_of
+from iris_core.volume_io.nifti_header import placement_of, scale_of
 from iris_core.volume_io.suffix import NIFTI, suffix_of
 
 
@@ -18,7 +18,7 @@ def readable_by_nnunet(path: Path) -> bool:
     if suffix_of(path) not in NIFTI:
         return False
     image = nib.load(path)
-    return image.ndim == 3 and image.header.get_xyzt_units()[0] in ("mm", "unknown")
+    return image.ndim == 3 and scale_of(image.header) == 1
 
 
 def header_of(path: Path) -> Volume:

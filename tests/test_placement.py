@@ -138,6 +138,24 @@ def test_a_cropped_label_of_an_itk_tool_lands_where_that_tool_showed_the_image(t
     assert np.array_equal(fitted.array, block())
 
 
+@pytest.mark.parametrize("unit", [METRES, MICROMETRES])
+def test_a_label_that_kept_the_numbers_and_lost_the_unit_is_a_label_of_the_image(tmp_path, unit):
+    path = query(tmp_path, Header(PLACE, 1, PLACE, 1, unit=unit))
+    nib.save(nib.Nifti1Image(block(), nib.load(path).affine), tmp_path / "label.nii.gz")
+    assert nib.load(tmp_path / "label.nii.gz").header.get_xyzt_units()[0] == "unknown"
+    fitted = fit_label(read_label(tmp_path / "label.nii.gz"), read_image(path))
+    assert np.array_equal(fitted.array, block())
+
+
+def test_an_unknown_unit_counts_as_mm_and_is_warned_of(tmp_path, caplog):
+    path = query(tmp_path, Header(PLACE, 1, PLACE, 1))
+    raw = bytearray(path.read_bytes())
+    raw[123] = 5  # xyzt_units
+    path.write_bytes(raw)
+    assert np.allclose(read_image(path).affine, PLACE, atol=1e-4)
+    assert "unit of length is unknown" in caplog.text
+
+
 def test_a_label_at_neither_place_is_refused(tmp_path):
     lost = PLACE.copy()
     lost[0, 3] += 30

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
-from iris_core.placement import ITK, Placement, mm_apart, voxels_apart
+from iris_core.placement import ITK, UNITLESS, Placement, mm_apart, voxels_apart
 from iris_core.volume_io import itk
 
 #: The header fields that place voxels; a result takes them over unchanged.
@@ -57,13 +57,20 @@ def placement_of(image: nib.Nifti1Pair, path: Path) -> Placement:
         read = itk.place_of(path)
         if read is not None and voxels_apart(read, affine, shape) > SAME_VOXELS:
             others[ITK] = read
+    if scale_of(header) != 1:  # nibabel.Nifti1Image(label, image.affine) keeps the numbers and drops the unit
+        others[UNITLESS] = np.asarray(image.affine, dtype=np.float64)
     placement = Placement(fields, shape, affine, others)
     _warn(path, header, placement)
     return placement
 
 
+def scale_of(header: nib.Nifti1Header) -> float:
+    """How many mm the header's unit of length has; 1 where it states none that is known."""
+    return SPACE_UNITS.get(int(header["xyzt_units"]) & SPACE_BITS, 1.0)
+
+
 def _in_mm(affine: np.ndarray, header: nib.Nifti1Header) -> np.ndarray:
-    scale = SPACE_UNITS.get(int(header["xyzt_units"]) & SPACE_BITS, 1.0)
+    scale = scale_of(header)
     return np.diag([scale, scale, scale, 1.0]) @ np.asarray(affine, dtype=np.float64)
 
 
@@ -83,8 +90,7 @@ def _plain(header: nib.Nifti1Header, affine: np.ndarray, sizes: np.ndarray) -> b
     if not header["sform_code"]:
         return bool(header["qform_code"])
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
-    scale = SPACE_UNITS.get(int(header["xyzt_units"]) & SPACE_BITS, 1.0)
-    sized = np.allclose(sizes * scale, lengths, rtol=PIXDIM_TOLERANCE)
+    sized = np.allclose(sizes * scale_of(header), lengths, rtol=PIXDIM_TOLERANCE)
     axes = affine[:3, :3] / lengths
     return bool(sized and np.allclose(axes.T @ axes, np.eye(3), atol=AXES_TOLERANCE))
 

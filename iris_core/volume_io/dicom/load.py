@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,13 +33,15 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
         InputError: no image series, several of them, a single slice, colour, or frames that do not make one
             even, upright volume; or files that cannot be read.
     """
-    headers = one_series(path)
-    frames = [frame for file, header in headers.items() for frame in frames_of(header, file)]
-    ordered, affine = stack(frames, path)
-    return _values(ordered, path), LPS_TO_RAS @ affine
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's, about elements that break a rule and do not matter here
+        headers = one_series(path)
+        frames = [frame for file, header in headers.items() for frame in frames_of(header, file)]
+        ordered, affine = stack(frames, path)
+        return _values(ordered), LPS_TO_RAS @ affine
 
 
-def _values(frames: Sequence[Frame], path: Path) -> np.ndarray:
+def _values(frames: Sequence[Frame]) -> np.ndarray:
     """(I, J, K) float32: each frame's stored values by its own slope and intercept."""
     rows, columns = frames[0].size
     array = np.empty((columns, rows, len(frames)), dtype=np.float32)
