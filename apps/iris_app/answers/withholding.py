@@ -34,7 +34,6 @@ def shown(result: Result, bar: float, store: ResultStore) -> Result:
     if not left:
         raise InputError(
             "Nothing that was found can be trusted, so nothing is shown",
-            where=result.study,
             found="; ".join(withheld.values()),
             remedy="label a study that looks like this one, or set withhold_below to 0 to see it anyway",
         )

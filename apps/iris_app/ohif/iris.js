@@ -181,7 +181,7 @@
       if (request.status === 0) {
         notice("error", "Iris", ["The server did not answer."]);
       } else if (request.status >= 400) {
-        notice("error", "Iris", [detailOf(request)]);
+        notice("error", "Iris", detailOf(request).split("; ")); // one clause a line
       } else if (isInfer && warningsOf(request).length) {
         notice("warning", "Iris: check this result", warningsOf(request));
       }
