@@ -11,6 +11,7 @@ import numpy as np
 
 from apps.iris_app.lib.result_store import Result
 from iris_core.errors import InputError
+from iris_core.volume import LabelVolume
 from iris_core.volume_io import write_label
 from iris_core.volume_io.itk import from_array
 from iris_core.volume_io.suffix import WRITABLE
@@ -37,15 +38,23 @@ def write_reply(result: Result, request: Mapping[str, object]) -> str:
     label = result.label()
     handle, name = tempfile.mkstemp(prefix="iris-", suffix=extension)
     os.close(handle)
-    if extension not in (".nrrd", ".mha"):
+    try:
+        _write(label, name, request)
+    except BaseException:  # nothing half-written stays behind, whatever went wrong
+        Path(name).unlink(missing_ok=True)
+        raise
+    return name
+
+
+def _write(label: LabelVolume, name: str, request: Mapping[str, object]) -> None:
+    if not name.endswith((".nrrd", ".mha")):
         write_label(label, name)
-        return name
+        return
     import SimpleITK as sitk
 
     array = label.array.astype(_dtype(request.get("result_dtype"), label.array))
     compress = str(request.get("result_compress", "true")).lower() != "false"
-    sitk.WriteImage(from_array(array, label.itk_affine), str(Path(name)), useCompression=compress)
-    return name
+    sitk.WriteImage(from_array(array, label.itk_affine), name, useCompression=compress)
 
 
 def _dtype(wanted: object, array: np.ndarray) -> np.dtype:

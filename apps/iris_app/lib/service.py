@@ -140,6 +140,8 @@ class Service:
             fetch = getattr(self.datastore, "fetch", None)
             if fetch is not None:  # an archive whose series are brought here one by one
                 fetch(study)
+            elif study not in self.datastore.list_images():  # nothing to look for, so nobody waits
+                return False
             self.refresh()
         return study in self.catalogue.studies
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 from fastapi import APIRouter, Form, HTTPException, Request, UploadFile
@@ -23,6 +24,7 @@ from apps.iris_app.waiting.person import ClientGone, TimeIsUp, while_wanted
 from apps.iris_app.waiting.steps import in_thread
 
 REQUEST_ID = "Iris-Request"  # the header by which a client names its request, to find it in the queue
+NAME = re.compile("[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 GONE = 499  # what is written to the log for a client that has gone; nobody receives it
 
 router = APIRouter()
@@ -112,7 +114,7 @@ def _waiter(request: Request) -> Waiter:
         HTTPException: 422, the client's name for it is no short word.
     """
     waiter, name = Waiter(user_of(request.scope)), request.headers.get(REQUEST_ID, "")
-    if name and not (name.isascii() and name.replace("-", "").isalnum() and len(name) <= 64):
+    if name and not NAME.fullmatch(name):
         raise HTTPException(422, f"{REQUEST_ID} must be letters, digits and hyphens, at most 64 of them")
     waiter.id = name or waiter.id
     return waiter
