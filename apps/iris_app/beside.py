@@ -38,11 +38,25 @@ class Beside:
             return
         loop = asyncio.get_running_loop()
 
+        first: list[Message] = [await receive()]  # here, since each way between two threads takes its time
+        head: list[Message] = []
+
         async def receive_there() -> Message:
+            if first:
+                return first.pop()
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(receive(), loop))
 
+        async def send_here(messages: list[Message]) -> None:
+            for message in messages:
+                await send(message)
+
         async def send_there(message: Message) -> None:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(send(message), loop))
+            head.append(message)
+            if message["type"] == "http.response.start":  # it goes with what follows
+                return
+            messages = head.copy()
+            head.clear()
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(send_here(messages), loop))
 
         def answer() -> None:
             asyncio.run(self._application(scope, receive_there, send_there))

@@ -25,6 +25,7 @@ from iris_core.errors import IrisError
 
 log = logging.getLogger(__name__)
 
+CALM = 2  # how much it gives way to the server, which answers everybody else meanwhile
 TRIES = 3  # of a study whose files change while it is computed
 PAUSE = 1.5  # seconds between two tries, in which the server looks at the datastore again
 
@@ -87,6 +88,8 @@ def main() -> int:
             answers.flush()
 
     reuse_memory()
+    if hasattr(os, "nice"):
+        os.nice(CALM)
     annotators = {"auto": Annotator(State(arguments.state), arguments.checkpoint)}
     for request in inbox.requests():
         device, number = request["options"]["device"], request["request"]

@@ -129,13 +129,25 @@ class IrisApp(MONAILabelApp):
         Raises:
             HTTPException: 422, an unknown strategy.
         """
+        found = self.choose_next(request)
+        if found:
+            self.want(found["id"])
+        return found
+
+    def choose_next(self, request: dict) -> dict:
+        """The study to label next; nothing is written, so nobody waits for a disk or a lock.
+
+        Raises:
+            HTTPException: 422, an unknown strategy.
+        """
         if request.get("strategy") not in self._strategies:
             known = ", ".join(self._strategies)
             raise HTTPException(422, f"There is no strategy {request.get('strategy')}; use {known}")
-        found = super().next_sample(request)
-        if found:
-            want(self.service.state, found["id"])
-        return found
+        return super().next_sample(request)
+
+    def want(self, study: str) -> None:
+        """Has a study pre-labelled before all others."""
+        want(self.service.state, study)
 
     def on_save_label(self, image_id: str, label_id: str) -> None:
         """Takes a label that a viewer has just submitted."""

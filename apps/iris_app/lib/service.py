@@ -35,6 +35,7 @@ from apps.iris_app.lib.state import State, read_json, stamp
 from apps.iris_app.lib.tuned_store import TunedStore
 from apps.iris_app.lib.weights import weights_fingerprint
 from apps.iris_app.lib.worker_client import WorkerClient
+from apps.iris_app.reading.label_reader import LabelReader
 from apps.iris_app.submissions.submissions import Submissions
 from apps.iris_app.waiting.line import Line
 from apps.iris_app.waiting.lookout import Lookout
@@ -45,6 +46,7 @@ from iris_core.memory_reuse import give_memory_back
 log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds between two looks at the datastore
+SWITCH = 0.0005  # seconds that a busy thread keeps the others waiting; many of ours wait for moments
 ENDING = "The server is about to end; ask again when it is back"
 RESTART = 3.0  # seconds before a job that died is started again
 
@@ -97,6 +99,9 @@ class Service:
         worker = WorkerClient(self.state, self.checkpoint)
         self.line = Line(worker, self._known_key, self.results.usual_seconds)
         self.lookout = Lookout(self.refresh)
+        self._reader = LabelReader()
+        self.catalogue.read = self._reader.read
+        sys.setswitchinterval(SWITCH)
         self._close_before_the_end()
         threading.Thread(target=self._follow, name="iris", daemon=True).start()
 
@@ -240,6 +245,7 @@ class Service:
                 while fetch_next is not None and fetch_next():
                     self.refresh()
                 self._publish()
+                self._reader.rest()
                 if getattr(self.datastore, "index_lags", False):
                     self.datastore.write_index()
                 if self._folder is not None:
