@@ -185,7 +185,8 @@ def test_a_server_that_is_asked_to_end_sends_waiting_requests_away_and_ends(tmp_
     server = AppServer(folder, tmp_path / "server", TMPDIR=str(tmp_path))
     try:
         file = label_file(tmp_path, "case_1", {1: 1, 4: 4})
-        server.client().save_label("case_1", file, params={"label_info": [{"name": "bright", "idx": 1}]})
+        info = [{"name": "bright", "idx": 1}, {"name": "dark", "idx": 4}]
+        server.client().save_label("case_1", file, params={"label_info": info})
         delete(server, "/prelabels/")
         answers: list[int] = []
 
