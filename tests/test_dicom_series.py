@@ -158,6 +158,21 @@ def test_a_file_that_is_there_twice_counts_once(tmp_path, caplog):
     assert "more than once" in caplog.text
 
 
+def test_slices_that_share_one_uid_are_no_copies(tmp_path):
+    def change(dataset, _):
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.1"
+
+    write_series(tmp_path / "ct", numbers(), AXIAL, change=change)
+    assert np.array_equal(read_image(tmp_path / "ct").array, numbers())
+
+
+def test_a_file_without_a_suffix_that_is_no_dicom_is_named_and_left_out(tmp_path, caplog):
+    write_series(tmp_path / "ct", numbers(), AXIAL)
+    (tmp_path / "ct" / "README").write_text("about this series")
+    assert np.array_equal(read_image(tmp_path / "ct").array, numbers())
+    assert "left out: README" in caplog.text
+
+
 def test_slices_without_a_position_are_placed_by_their_location_and_said_so(tmp_path, caplog):
     def change(dataset, k):
         del dataset.ImagePositionPatient

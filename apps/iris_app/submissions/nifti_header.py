@@ -64,6 +64,8 @@ def nifti_grid(path: Path) -> tuple[tuple[int, int, int], tuple[np.ndarray, ...]
         except (HeaderDataError, ValueError):
             pass  # its numbers are no rotation: the sform counts
     affines = [np.diag([scale, scale, scale, 1.0]) @ np.asarray(affine, float) for affine in stated]
+    if scale != 1:
+        affines.append(np.asarray(stated[0], float))  # of a program that copies the numbers and not the unit
     try:
         affines.append(itk_grid(path)[1])
     except InputError:

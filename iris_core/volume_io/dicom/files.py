@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 UNREADABLE = (
     OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, NotImplementedError, struct.error,
 )  # fmt: skip
+OF_A_SLICE = ("ImagePositionPatient", "SliceLocation", "InstanceNumber")
 LISTED = 3  # files that a message names
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def holds_dicom(folder: Path) -> bool:
 def one_series(path: Path) -> dict[Path, Dataset]:
     """The headers of the one image series in a folder or a file, without pixels, in the order of file names.
 
-    A file that is there twice (one SOP instance UID) counts once.
+    A file that is there twice (one SOP instance UID, one place) counts once.
 
     Raises:
         InputError: there is no image, or images of several series; a file cannot be read.
@@ -84,7 +85,10 @@ def named(files: list[Path] | tuple[Path, ...]) -> str:
 
 
 def _refuse_broken(files: list[Path]) -> None:
-    """Refuses slices by name that are none by content: without them a volume would be short of slices."""
+    """Refuses what is a slice by name and none by content: without it a volume would be short of slices.
+
+    A file without a suffix may be anything, so it is left out with a warning.
+    """
     for file in files:
         if file.suffix.lower() in DICOM:
             raise InputError(
@@ -94,6 +98,9 @@ def _refuse_broken(files: list[Path]) -> None:
                 found=f"{file.stat().st_size} bytes",
                 remedy="the file is damaged or cut short; copy it again, or take it out of the folder",
             )
+    nameless = [file for file in files if not file.suffix]
+    if nameless:
+        log.warning("%s: no DICOM files, left out: %s", nameless[0].parent, named(nameless))
 
 
 def _candidates(folder: Path) -> list[Path]:
@@ -106,14 +113,15 @@ def _candidates(folder: Path) -> list[Path]:
 
 
 def _without_copies(images: Mapping[Path, Dataset], path: Path) -> dict[Path, Dataset]:
-    kept: dict[str, Path] = {}
+    kept: dict[tuple[str, ...], Path] = {}
     copies = []
     for file, one in images.items():
         uid = str(one.get("SOPInstanceUID", "")) or str(file)
-        if uid in kept:
+        key = (uid, *(str(one.get(name, "")) for name in OF_A_SLICE))  # some exports give all slices one UID
+        if key in kept:
             copies.append(file)
         else:
-            kept[uid] = file
+            kept[key] = file
     if copies:
         log.warning("%s: the same DICOM image is there more than once; left out: %s", path, named(copies))
     return {file: images[file] for file in kept.values()}

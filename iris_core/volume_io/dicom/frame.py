@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 #: What may tell two slices at one place apart: words for a message -> attribute, looked for in a frame's
 #: functional groups first and in the file's own elements then.
-SERIES_AXES = {
-    "stack": "StackID",
-    "time point": "TemporalPositionIndex",
-    "time point ": "TemporalPositionIdentifier",
-    "b-value": "DiffusionBValue",
-    "diffusion direction": "DiffusionGradientOrientation",
-    "echo time": "EffectiveEchoTime",
-    "echo time ": "EchoTime",
-    "inversion time": "InversionTime",
-    "cardiac delay": "NominalCardiacTriggerDelayTime",
-    "trigger time": "TriggerTime",
-    "frame type": "FrameType",
-    "image type": "ImageType",
-    "frame time": "FrameReferenceDateTime",
-    "kernel": "ConvolutionKernel",
-    "acquisition": "AcquisitionNumber",
-    "acquisition time": "AcquisitionTime",
-    "content time": "ContentTime",
-    "instance": "InstanceNumber",
-}
+SERIES_AXES = (
+    ("stack", "StackID"),
+    ("time point", "TemporalPositionIndex"),
+    ("time point", "TemporalPositionIdentifier"),
+    ("b-value", "DiffusionBValue"),
+    ("diffusion direction", "DiffusionGradientOrientation"),
+    ("echo time", "EffectiveEchoTime"),
+    ("echo time", "EchoTime"),
+    ("inversion time", "InversionTime"),
+    ("cardiac delay", "NominalCardiacTriggerDelayTime"),
+    ("trigger time", "TriggerTime"),
+    ("frame type", "FrameType"),
+    ("image type", "ImageType"),
+    ("frame time", "FrameReferenceDateTime"),
+    ("kernel", "ConvolutionKernel"),
+    ("acquisition", "AcquisitionNumber"),
+    ("acquisition time", "AcquisitionTime"),
+    ("content time", "ContentTime"),
+    ("instance", "InstanceNumber"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +79,8 @@ def frames_of(header: Dataset, file: Path) -> list[Frame]:
     Raises:
         InputError: colour, values stored through a table, or a broken element.
     """
-    samples, colours = (
-        int(header.get("SamplesPerPixel", 1) or 1),
-        str(header.get("PhotometricInterpretation")),
-    )
+    samples = int(header.get("SamplesPerPixel", 1) or 1)
+    colours = str(header.get("PhotometricInterpretation"))
     if samples != 1 or colours.startswith("PALETTE"):
         raise InputError(
             "is a colour picture",
@@ -147,9 +145,7 @@ def _frame(header: Dataset, file: Path, index: int, groups: list[Dataset]) -> Fr
         location=_number(groups, "SliceLocation"),
         gap=gap,
         axes={
-            words.strip(): _text(value)
-            for words, name in SERIES_AXES.items()
-            if (value := _find(groups, name)) is not None
+            words: _text(value) for words, name in SERIES_AXES if (value := _find(groups, name)) is not None
         },
     )
 
@@ -234,4 +230,4 @@ def _text(value: object) -> str:
 
 def at_mm(position: np.ndarray) -> str:
     """A place, (3,) LPS mm, in words."""
-    return f"({', '.join(f'{part:.1f}' for part in position)}) mm"
+    return f"({', '.join(f'{part:.1f}' for part in position)}) mm LPS"
