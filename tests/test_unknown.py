@@ -263,6 +263,20 @@ def test_half_a_structure_under_voxels_to_ignore_is_guessed_and_never_cut():
     assert dice(found.array == 1, label.array == 1) > 0.9 and found.values == (1, 3)
 
 
+def test_a_guess_reaches_as_far_as_a_large_structure_may():
+    shape = (80, 60, 60)
+    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)
+    whole = (((grid - (40, 30, 30)) / (30, 22, 22)) ** 2).sum(-1) < 1
+    values = np.where(whole, 160, 100) + np.random.default_rng(0).normal(0, 8, shape)
+    image = Volume(values.astype(np.float32), np.eye(4))
+    half = ignored_aside(
+        LabelVolume(np.where(grid[..., 0] > 38, 2, whole).astype(np.uint8), np.eye(4), {2: "ignore"})
+    )
+    one = without_gaps(LabelVolume((whole & (grid[..., 0] == 40)).astype(np.uint8), np.eye(4)))
+    assert dice(completed(half, image).array == 1, whole) > 0.9
+    assert dice(completed(one, image).array == 1, whole) > 0.75
+
+
 def test_strokes_grow_to_their_structure():
     image, label = solids()
     array = np.zeros_like(label.array)

@@ -238,7 +238,7 @@ class Bench:
             return pair
         try:
             prediction, cost = measured(lambda: self.apply(task, image))
-            scores = _scores(truth, prediction.label, values)
+            scores = dice_per_class(truth.array, prediction.label.array, values, truth.unknown)
         except Exception as error:
             return replace(pair, failure=_say(error, query.name))
         return replace(
@@ -261,7 +261,7 @@ def _with_peer(
 ) -> Pair:
     try:
         answer, cost = measured(lambda: peer(question))
-        found = _scores(truth, answer.label, question.values)
+        found = dice_per_class(truth.array, answer.label.array, question.values, truth.unknown)
     except Exception as error:
         why = _say(error, question.query)
         LOG.debug("%s: %s", name, why)
@@ -276,14 +276,10 @@ def _better_copy(
 ) -> tuple[str, dict[int, ClassScore], Cost]:
     copied, cost = measured(lambda: copy_prompt(reference, image, values))
     candidates = [
-        (how, _scores(truth, label, values))
+        (how, dice_per_class(truth.array, label.array, values, truth.unknown))
         for how, label in (("rescaled", copied.rescaled), ("centred", copied.centred))
     ]
     return *max(candidates, key=lambda candidate: mean_dice(candidate[1]) or 0.0), cost
-
-
-def _scores(truth: LabelVolume, result: LabelVolume, values: Sequence[int]) -> dict[int, ClassScore]:
-    return dice_per_class(truth.array, result.array, values, truth.unknown)
 
 
 def _usual(

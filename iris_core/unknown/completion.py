@@ -16,7 +16,9 @@ from iris_core.unknown.shapes import NOWHERE, plane_shapes
 from iris_core.unknown.tissue import Histogram, binned, log_odds
 from iris_core.volume import LabelVolume, Volume, label_from_masks
 
-MARGIN = 0.25  # of a structure's length, kept around it (ours)
+MARGIN = 0.25  # of a structure's length along an axis, kept around it (ours)
+THIN_MARGIN = 0.5  # of its greatest length, where it is known to be less than half as long (ours)
+HIDDEN_MARGIN = 1.0  # of its greatest length, where voxels to ignore may hide more of it (ours)
 LEAST_MARGIN = 8  # voxels
 IN_PLANES = 0.95  # of the unknown voxels that lie in planes of which nothing is known, to go plane by plane
 SMOOTH, LAST = 0.5, 0.7  # voxels, standard deviations that smooth the image and the odds (ours)
@@ -77,7 +79,7 @@ def completed(label: LabelVolume, image: Volume) -> LabelVolume:
     for value, hidden in unknown.items():
         if hidden is None or not known[value].any():
             continue
-        sides = _surroundings(known[value])
+        sides = _surroundings(known[value], hidden, label.spacing, ignored=value not in label.unlabelled)
         if hidden[sides].any():
             # layers may overlap, so that a voxel of another class may be this one too
             other = np.zeros_like(hidden[sides]) if label.layers else ~np.isin(array[sides], (0, value))
@@ -201,14 +203,37 @@ def _joined(inside: np.ndarray, doubt: np.ndarray | float, told: np.ndarray, vox
     return np.where(inside < -BEYOND * np.maximum(doubt, voxel), -SURE, odds)
 
 
-def _surroundings(mask: np.ndarray) -> Sides:
-    """The box around a class with a margin."""
-    sides = []
-    for axis, length in enumerate(mask.shape):
+def _surroundings(mask: np.ndarray, unknown: np.ndarray, sizes: Sequence[float], *, ignored: bool) -> Sides:
+    """The box around a class with a margin, as far as anything is unknown there.
+
+    Args:
+        mask: (I, J, K) bool, known voxels of the class.
+        unknown: (I, J, K) bool.
+        sizes: of a voxel, mm.
+        ignored: the unknown voxels are to be ignored, and may hide most of the class.
+    """
+    drawn = _extent(mask)
+    lengths = [(stop - start) * size for (start, stop), size in zip(drawn, sizes, strict=True)]
+    box = []
+    for (start, stop), length, size, end in zip(drawn, lengths, sizes, mask.shape, strict=True):
+        margin = MARGIN * length if 2 * length >= max(lengths) else THIN_MARGIN * max(lengths)
+        margin = HIDDEN_MARGIN * max(lengths) if ignored else margin
+        voxels = max(LEAST_MARGIN, int(margin / size))
+        box.append(slice(max(0, start - voxels), min(end, stop + voxels)))
+    needed = _extent(mask[tuple(box)] | unknown[tuple(box)])
+    return tuple(
+        slice(side.start + max(0, first - LEAST_MARGIN), min(side.stop, side.start + last + LEAST_MARGIN))
+        for side, (first, last) in zip(box, needed, strict=True)
+    )  # type: ignore[return-value]
+
+
+def _extent(mask: np.ndarray) -> list[tuple[int, int]]:
+    """Along each axis the first index that shows anything and the one after the last."""
+    found = []
+    for axis in range(3):
         hits = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        margin = max(LEAST_MARGIN, int(MARGIN * (hits[-1] - hits[0] + 1)))
-        sides.append(slice(max(0, int(hits[0]) - margin), min(length, int(hits[-1]) + 1 + margin)))
-    return sides[0], sides[1], sides[2]
+        found.append((int(hits[0]), int(hits[-1]) + 1))
+    return found
 
 
 def _axis_of_planes(unknown: np.ndarray, other: np.ndarray) -> int | None:
