@@ -160,20 +160,26 @@ def in_every_fifth(label: LabelVolume, axis: int) -> LabelVolume:
 
 
 def share_of_the_whole(
-    segmenter: Segmenter, reference: Reference, query: Reference, axis: int
-) -> tuple[float, float]:
-    """Dice by a label in every fifth slice, of that by the whole label: with `sparse`, and without."""
+    segmenter: Segmenter, reference: Reference, query: Reference, axis: int, *hows: str
+) -> list[float]:
+    """Dice by a label in every fifth slice, taken in these ways, of that by the whole label."""
     sparse = Reference(reference.image, in_every_fifth(reference.label, axis), reference.name)
     scores = []
-    for one, how in ((reference, "no"), (sparse, "slices"), (sparse, "no")):
+    for one, how in ((reference, "no"), *((sparse, how) for how in hows)):
         task = encode_task(segmenter, [one], sparse=how)
         scores.append(mean_dice(apply_task(segmenter, task, query.image).label.array, query.label))
-    return scores[1] / scores[0], scores[2] / scores[0]
+    return [score / scores[0] for score in scores[1:]]
 
 
-def test_every_fifth_slice_gives_nine_tenths_of_the_whole_label_on_a_phantom(shipped, pairs):
-    filled, plain = share_of_the_whole(shipped, *pairs[2], axis=2)
-    assert filled >= 0.9 > plain
+@pytest.fixture(scope="module")
+def seen_once() -> Segmenter:
+    """Without the second pass, for half the time."""
+    return Segmenter(load_model().model, mirror=False)
+
+
+def test_every_fifth_slice_gives_nine_tenths_of_the_whole_label_on_a_phantom(seen_once, pairs):
+    (share,) = share_of_the_whole(seen_once, *pairs[2], 2, "slices")
+    assert share >= 0.9
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +233,7 @@ def test_another_orientation_of_the_same_study_gives_the_same_mask(shipped, real
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_every_fifth_slice_gives_nine_tenths_of_the_whole_label_on_real_studies(shipped, real_pairs, axis):
-    shares = [share_of_the_whole(shipped, *pair, axis)[0] for pair in real_pairs]
-    assert np.mean(shares) >= 0.9, shares
+def test_every_fifth_slice_gives_nine_tenths_of_the_whole_label_on_real_studies(seen_once, real_pairs, axis):
+    shares = [share_of_the_whole(seen_once, *pair, axis, "slices", "no") for pair in real_pairs]
+    filled, plain = np.mean(shares, axis=0)
+    assert filled >= 0.9 > plain, shares
