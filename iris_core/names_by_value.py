@@ -25,7 +25,7 @@ def named_by_value(labels: Sequence[LabelVolume]) -> tuple[list[LabelVolume], li
     """
     named, lines = [], []
     for label in labels:
-        taken = {value: name for value in _nameless(label) if (name := _name_elsewhere(value, label, labels))}
+        taken = {value: name for value in nameless(label) if (name := _name_elsewhere(value, label, labels))}
         named.append(replace(label, names={**label.names, **taken}) if taken else label)
         if taken:
             read = ", ".join(f"{value} = {name}" for value, name in taken.items())
@@ -33,7 +33,8 @@ def named_by_value(labels: Sequence[LabelVolume]) -> tuple[list[LabelVolume], li
     return named, lines
 
 
-def _nameless(label: LabelVolume) -> list[int]:
+def nameless(label: LabelVolume) -> list[int]:
+    """The values that occur and have no name but their number."""
     return [value for value in label.values if is_placeholder(label.names.get(value, str(value)), value)]
 
 

@@ -89,6 +89,17 @@ def test_a_name_that_the_label_has_for_another_value_is_not_taken(dataset):
         read_references([pair(dataset, 1), elsewhere(dataset, 2, {3: "liver"})])
 
 
+def test_a_datasets_file_names_what_the_label_leaves_open_and_is_not_asked_for_more(dataset):
+    image, label = pair(dataset, 1)
+    write_label(LabelVolume(label_array(), AFFINE, {1: "Leber", 3: "3"}), label)
+    (_, read), = read_references([(image, label)], warn=lambda _: None)
+    assert read.names[1] == "Leber" and read.names[3] == "kidney"
+    write_label(LabelVolume(label_array(), AFFINE, {1: "Leber", 3: "Niere"}), label)
+    write_dataset_names(dataset, {"whole": [1, 3]})  # regions, which are not read
+    (_, read), = read_references([(image, label)], warn=lambda _: None)
+    assert read.names == {1: "Leber", 3: "Niere"}
+
+
 def test_a_value_that_nobody_names_keeps_its_number(dataset):
     told = []
     write_dataset_names(dataset, {"liver": 1})

@@ -12,9 +12,15 @@ import numpy as np
 from iris_core.cli.class_choice import chosen_names
 from iris_core.cli.unnamed_values import unnamed_lines
 from iris_core.errors import InputError
-from iris_core.label_names import IGNORED, dataset_ignored, dataset_label_names, read_label_names
+from iris_core.label_names import (
+    IGNORED,
+    dataset_ignored,
+    dataset_label_names,
+    is_placeholder,
+    read_label_names,
+)
 from iris_core.lattice import fit_label
-from iris_core.names_by_value import named_by_value
+from iris_core.names_by_value import named_by_value, nameless
 from iris_core.unknown import ignored_aside
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
@@ -99,10 +105,11 @@ def _named(
     """The references with names of other references for values without one; what is missing is said."""
     labels, lines = named_by_value([label for _, label in references])
     for label in labels:
-        source = Path(label.source or "")
-        dataset = None if given else dataset_label_names(source)
-        where = file if given else source.absolute().parent.parent / "dataset.json"
-        lines += unnamed_lines(label, given or dataset, where)
+        if given:
+            lines += unnamed_lines(label, given, file)
+        elif nameless(label) and label.source is not None:
+            description = label.source.absolute().parent.parent / "dataset.json"
+            lines += unnamed_lines(label, dataset_label_names(label.source), description)
     for line in lines:
         warn(line)
     return [(image, label) for (image, _), label in zip(references, labels, strict=True)]
@@ -122,7 +129,9 @@ def _refuse_the_image(image: Volume, label: LabelVolume, path: Path) -> None:
 def _read(path: Path, given: dict[int, str] | None) -> LabelVolume:
     """A label whose values all have names, and of which voxels to ignore are no class."""
     label = read_label(path, labels=given)
-    known = dict(label.names) or ({} if given else dataset_label_names(path) or {})
+    known = {value: name for value, name in label.names.items() if not is_placeholder(name, value)}
+    if not given and not set(label.values) <= set(known):
+        known = {**(dataset_label_names(path) or {}), **known}
     ignored = dataset_ignored(path)
     if ignored is not None:
         known.setdefault(ignored, IGNORED)

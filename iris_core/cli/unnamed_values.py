@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from iris_core.label_names import is_placeholder
+from iris_core.names_by_value import nameless
 from iris_core.volume import LabelVolume
 
 SHOWN = 8  # values that a line lists
@@ -24,12 +24,11 @@ def unnamed_lines(label: LabelVolume, given: Mapping[int, str] | None, file: Pat
     """
     if given is None:
         return []
-    nameless = [v for v in label.values if is_placeholder(label.names.get(v, str(v)), v)]
     if not set(given) & set(label.values):
         named, there = listed(sorted(given)), listed(label.values)
         return [f"{file} names no value of {label.source}: it names {named}, and there are {there}"]
-    if nameless:
-        return [f"{label.source}: {file} does not name {listed(nameless)}; called by number"]
+    if without := nameless(label):
+        return [f"{label.source}: {file} does not name {listed(without)}; called by number"]
     return []
 
 
