@@ -229,3 +229,47 @@ def test_a_series_that_makes_no_image_is_refused_with_its_reason_until_it_change
     client.images[IMAGE] = 10
     until_steady(archive)
     assert archive.fetch_next() and len(archive.studies()) == 1 and archive.brought == 2
+
+
+def test_segs_that_were_replaced_or_deleted_count_no_more_and_every_version_is_kept(
+    datastore, client, tmp_path, monkeypatch
+):
+    """The SEGs here have no dates, so only what was done through the server says which one counts."""
+    from types import SimpleNamespace
+
+    import nibabel as nib
+    from monailabel.datastore.dicom import DICOMWebDatastore
+    from monailabel.datastore.local import DataModel, ImageLabelModel
+
+    from apps.iris_app.datastores import archive_labels
+    from apps.iris_app.datastores.whole_folder import WholeFolder
+    from apps.iris_app.history.seen import Sender
+    from apps.iris_app.submissions.submissions import Submissions
+
+    def upload(self, image_id, label_filename, label_tag, label_info, label_id=""):
+        client.segs.insert(0, f"2.{len(client.segs)}")
+        info = {**label_info, "SeriesInstanceUID": client.segs[0]}
+        return WholeFolder.save_label(self, image_id, label_filename, label_tag, info)
+
+    monkeypatch.setattr(DICOMWebDatastore, "save_label", upload)
+    monkeypatch.setattr(archive_labels, "dcmread", lambda file: SimpleNamespace(SeriesInstanceUID=SEG))
+    datastore._datastore.objects[IMAGE] = ImageLabelModel(image=DataModel())
+    label = tmp_path / "drawn.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((4, 4, 4), np.uint8), np.eye(4)), label)
+    submissions = Submissions(State(tmp_path / "state"), datastore, lambda study: False)
+    client.segs = [SEG]  # drawn in OHIF
+
+    receipt = submissions.submit(IMAGE, "final", label, {}, Sender.of("ben", "", ""))
+    assert "somebody unknown" in receipt.warnings[0]
+    assert datastore.newest_segs()[IMAGE].uid == "2.1" and client.segs == ["2.1", SEG]
+    versions = submissions.history.versions(IMAGE)
+    assert [(v.user, v.mark) for v in versions] == [("", f"seg {SEG}"), ("ben", "seg 2.1")]
+
+    assert submissions.delete(IMAGE, "final").number == 2
+    assert datastore.newest_segs() == {} and client.segs == ["2.1", SEG]
+    submissions.restore(IMAGE, 1, tmp_path, Sender.of("anna", "", ""))
+    assert datastore.newest_segs()[IMAGE].uid == SEG and client.segs == ["2.1", SEG]
+    client.segs.append("3.1")  # drawn in OHIF again
+    datastore._forget_segs()
+    assert submissions.current(IMAGE, "final").mark in (f"seg {SEG}", "seg 3.1")
+    assert len(submissions.history.versions(IMAGE)) == 2

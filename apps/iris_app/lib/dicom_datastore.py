@@ -16,16 +16,12 @@ from pathlib import Path
 from monailabel.config import settings
 from monailabel.datastore.dicom import DICOMWebDatastore
 from monailabel.datastore.utils.dicom import dicom_web_download_series
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from apps.iris_app.datastores.archive_faults import archive_may_fail
+from apps.iris_app.datastores.archive_labels import ArchiveLabels
 from apps.iris_app.datastores.seg_series import SegSeries
 from apps.iris_app.datastores.series_image import SeriesImages
-from apps.iris_app.datastores.whole_folder import CurrentLabel, WholeFolder
-from apps.iris_app.datastores.withdrawn_segs import WithdrawnSegs
 from apps.iris_app.lib.datastore_view import FINAL
-from apps.iris_app.lib.segment_description import described_segments
 from apps.iris_app.lib.state import State, read_json, stamp, write_json
 from apps.iris_app.lib.study import FinalLabel, Study
 from iris_core.errors import InputError
@@ -36,7 +32,7 @@ REFRESH = 2.0  # seconds that an answer of the archive is good for
 AGAIN = 60.0  # seconds after which a series that could not be brought here is tried again
 
 
-class NamedDicomDatastore(DICOMWebDatastore, WholeFolder):
+class NamedDicomDatastore(ArchiveLabels):
     """Made from the host's own datastore by `in_place_of`."""
 
     @classmethod
@@ -53,16 +49,14 @@ class NamedDicomDatastore(DICOMWebDatastore, WholeFolder):
         )
 
     def __init__(self, state: State, **kwargs) -> None:
-        self._withdrawn = WithdrawnSegs(state)
         self._fetching, self._fetching_seg = threading.RLock(), threading.Lock()
         self._images = SeriesImages()
         self._broken: dict[str, float] = {}  # series -> when it could not be brought here
         self._counts: dict[str, int | None] = {}  # images of each series at the last look, None: not told
         self._counts_before: dict[str, int | None] = {}
-        self._segs: dict[str, SegSeries | None] = {}  # None: drawn on nothing that is listed
         self._listed: tuple[float, list[str]] = (-REFRESH, [])
         self._found: tuple[float, dict[str, SegSeries]] = (-REFRESH, {})
-        super().__init__(**kwargs)
+        super().__init__(state, **kwargs)
         self._ledger = Path(self._datastore_path) / "whole.json"
         kept = read_json(self._ledger, {})
         self._whole: dict[str, int | None] = kept if isinstance(kept, dict) else {}  # series -> its images
@@ -99,11 +93,6 @@ class NamedDicomDatastore(DICOMWebDatastore, WholeFolder):
             self._found = (time.monotonic(), found)
         return found
 
-    def has_final_now(self, study: str) -> bool:
-        """Whether a series has a SEG, asked of the archive at once."""
-        self._found = (-REFRESH, {})
-        return study in self.newest_segs()
-
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         """Image series with a SEG, each once."""
         return [image for image in self.list_images() if image in self.newest_segs()]
@@ -121,74 +110,8 @@ class NamedDicomDatastore(DICOMWebDatastore, WholeFolder):
             return seg.uid if seg else ""
         return super().get_label_by_image_id(image_id, tag)
 
-    def save_label(
-        self, image_id: str, label_filename: str, label_tag: str, label_info: dict, label_id: str = ""
-    ) -> str:
-        """Saves a label; a final one goes to the archive as a SEG whose segments carry their own names.
-
-        The SEGs of the series that were there before count no more, whatever their dates say.
-
-        Raises:
-            PassingError: the archive does not take it.
-        """
-        if label_tag != FINAL:
-            return super().save_label(image_id, label_filename, label_tag, label_info, label_id)
-        super()._about_to_change(image_id, label_tag)
-        before = self._uids_of(image_id)
-        label_info = {**label_info, "label_info": described_segments(label_filename, label_info)}
-        with archive_may_fail():
-            saved = super().save_label(image_id, label_filename, label_tag, label_info, label_id)
-        self._withdrawn.add(before)
+    def _forget_segs(self) -> None:
         self._found = (-REFRESH, {})
-        return saved
-
-    def save_seg(self, image: str, file: Path) -> str:
-        """Makes a SEG file that was kept the label of a series again; gives the label's id.
-
-        Raises:
-            PassingError: the archive does not take it.
-        """
-        dataset = dcmread(file)
-        uid, before = str(dataset.SeriesInstanceUID), self._uids_of(image)
-        with archive_may_fail():
-            if not self._client.search_for_series(search_filters={"SeriesInstanceUID": uid}):
-                self._client.store_instances([dataset])
-        self._withdrawn.add(before - {uid})
-        self._withdrawn.remove(uid)
-        self._found = (-REFRESH, {})
-        return image
-
-    def current_label(self, study: str, tag: str) -> CurrentLabel | None:
-        """The newest SEG that counts, brought here, or what is kept here under another tag."""
-        if tag != FINAL:
-            return super().current_label(study, tag)
-        with archive_may_fail():
-            if not self.has_final_now(study):
-                return None
-            seg = self.newest_segs()[study]
-            file = self._seg_file(seg)
-        info = self.get_label_info(study, FINAL) or {}
-        own = info.get("SeriesInstanceUID") == seg.uid  # else it was drawn elsewhere, in OHIF say
-        return CurrentLabel(file, f"seg {seg.uid}", dict(info) if own else {})
-
-    def remove_label(self, label_id: str, label_tag: str) -> None:
-        """Removes a label. An archive's own SEGs stay in it and count no more."""
-        super()._about_to_change(label_id, label_tag)
-        if label_tag == FINAL:
-            self._withdrawn.add(self._uids_of(label_id))
-            self._found = (-REFRESH, {})
-        super().remove_label(label_id, label_tag)
-
-    def _about_to_change(self, study: str, tag: str) -> None:
-        """Asks nobody about a final label's copy here: that was done before the archive was asked."""
-        if tag != FINAL:
-            super()._about_to_change(study, tag)
-
-    def _uids_of(self, image: str) -> set[str]:
-        """UIDs of all SEGs of a series that the archive has now."""
-        self._found = (-REFRESH, {})
-        self.newest_segs()
-        return {seg.uid for seg in self._segs.values() if seg is not None and seg.image == image}
 
     def studies(self) -> list[Study]:
         """The series that are here already, with the newest SEG of each."""
