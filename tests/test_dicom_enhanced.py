@@ -176,6 +176,14 @@ REFUSED = {
     ),
     "frames without a position": (dict(frame=nowhere), "without a position"),
     "one frame": (dict(order=(4,)), "2D image"),
+    "fewer frames than groups": (
+        dict(change=lambda d, _: setattr(d, "NumberOfFrames", 8)),
+        "describe each of its frames.*8 frames.*groups for 10",
+    ),
+    "more frames than groups": (
+        dict(change=lambda d, _: setattr(d, "NumberOfFrames", 12)),
+        "describe each of its frames",
+    ),
     "all frames at one place": (dict(order=[4] * 10), "all its slices at one place"),
 }  # fmt: skip
 

@@ -62,6 +62,11 @@ def uneven(dataset, k):
     dataset.ImagePositionPatient = plane(AXIAL, k**1.1)[0][0]
 
 
+def far_away(dataset, k):
+    if k == 9:
+        dataset.ImagePositionPatient = [60, 50, 9000.5]
+
+
 def missing(dataset, k):
     dataset.ImagePositionPatient = plane(AXIAL, k if k < 6 else k + 2)[0][0]
 
@@ -113,6 +118,7 @@ REFUSED = [
     (all_at_one_place, "all its slices at one place.*trigger time 0.0, 40.0"),
     (two_time_points, "several volumes.*2 slices at each of 5 places.*time point 1, 2"),
     (uneven, "unevenly spaced"),
+    (far_away, "slices are missing.*between .*9000.5"),
     (missing, "slices are missing.*2 missing, the first between"),
     (tilted, "tilted gantry"),
     (colour, "colour picture.*RGB"),

@@ -89,6 +89,16 @@ def frames_of(header: Dataset, file: Path) -> list[Frame]:
             found=f"{colours} with {samples} samples",
             remedy="give the scanner's own series; a screen capture has no values that mean anything",
         )
+    described = header.get("PerFrameFunctionalGroupsSequence")
+    count = int(header.get("NumberOfFrames", 1) or 1)
+    if described and len(described) != count:
+        raise InputError(
+            "does not describe each of its frames",
+            where=file,
+            expected=f"functional groups for {count} frames",
+            found=f"groups for {len(described)}",
+            remedy="the file is damaged; export it again",
+        )
     try:
         return [_frame(header, file, index, groups) for index, groups in enumerate(_groups(header))]
     except (TypeError, ValueError, IndexError, AttributeError) as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +35,25 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
         InputError: no image series, several of them, a single slice, colour, or frames that do not make one
             even, upright volume; or files that cannot be read.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's, about elements that break a rule and do not matter here
+    with _quiet():
         headers = one_series(path)
         frames = [frame for file, header in headers.items() for frame in frames_of(header, file)]
         ordered, affine = stack(frames, path)
         return _values(ordered), LPS_TO_RAS @ affine
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps pydicom's remarks off the terminal; what matters of a broken element is raised as an error."""
+    pydicom_log = logging.getLogger("pydicom")
+    level = pydicom_log.level
+    pydicom_log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        pydicom_log.setLevel(level)
 
 
 def _values(frames: Sequence[Frame]) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from iris_core.errors import InputError
 from iris_core.volume_io.dicom.frame import Frame, at_mm
 
-SAME_PLACE = 0.02  # slice distances (of the mean): two slices closer than this are at one place
+SAME_PLACE = 0.02  # of the usual slice distance: two slices closer than this are at one place
 SAME_PLACE_MM = 0.01  # and closer than this they always are: scanners round positions
 LISTED = 6  # values that a message lists
 NOT_ONE_VOLUME = (
@@ -26,8 +26,9 @@ def refuse_shared_places(frames: Sequence[Frame], depths: np.ndarray, path: Path
         depths: (F,) mm along the normal, ascending.
         path: for the message.
     """
-    mean = (depths[-1] - depths[0]) / (len(depths) - 1)
-    new = np.diff(depths) > max(SAME_PLACE * mean, SAME_PLACE_MM)
+    gaps = np.diff(depths)
+    apart = gaps[gaps > SAME_PLACE_MM]
+    new = gaps > max(SAME_PLACE * float(np.median(apart)) if apart.size else 0.0, SAME_PLACE_MM)
     place = np.concatenate([[0], np.cumsum(new)])  # (F,) the number of each slice's place
     counts = np.bincount(place)
     if counts.max() == 1:
