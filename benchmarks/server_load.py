@@ -155,7 +155,8 @@ def measured(
         clients: that wait meanwhile.
         leave: the clients go away at the end.
     """
-    end, turn = time.monotonic() + seconds, threading.Event()
+    sys.setswitchinterval(0.0005)  # else the threads here make each other's answers late
+    end = time.monotonic() + seconds
     found: dict[str, list[float]] = {name: [] for name in [*ROUTES, "nothing"]}
 
     def probe(name: str, where: int, method: str, path: str) -> None:
@@ -168,20 +169,22 @@ def measured(
             time.sleep(0.02)
 
     def rewrite() -> None:
+        os.nice(5)
         number = 0
-        while not turn.is_set():
+        while True:
             replace(number)
             number += 1
 
     waiting = [_waiting(port, number) for number in range(clients)]
-    writer = threading.Thread(target=rewrite)
+    writer = multiprocessing.get_context("fork").Process(target=rewrite, daemon=True)
+    writer.start()
     people = [threading.Thread(target=probe, args=(n, port, *ROUTES[n])) for n in ROUTES]
     people.append(threading.Thread(target=probe, args=("nothing", nothing, "GET", "/")))
-    for thread in [writer, *people]:
+    for thread in people:
         thread.start()
     for thread in people:
         thread.join()
-    turn.set()
+    writer.kill()
     writer.join()
     for client in waiting:
         client.close() if leave else client.detach()

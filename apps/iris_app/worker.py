@@ -25,7 +25,7 @@ from iris_core.errors import IrisError
 
 log = logging.getLogger(__name__)
 
-CALM = 2  # how much it gives way to the server, which answers everybody else meanwhile
+CALM = 5  # how much it gives way to the server, which answers everybody else meanwhile
 TRIES = 3  # of a study whose files change while it is computed
 PAUSE = 1.5  # seconds between two tries, in which the server looks at the datastore again
 
