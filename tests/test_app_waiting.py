@@ -229,3 +229,14 @@ def test_a_time_limit_is_seconds_or_none(given, seconds):
 def test_the_time_limit_and_the_bar_are_no_part_of_what_is_computed():
     assert Options(time_limit=3.0, withhold_below=0.9).decisive == Options().decisive
     assert Options().withhold_below == WITHHOLD_BELOW
+
+
+def test_who_is_dropped_is_the_very_request_and_not_a_later_one_of_the_same_name(line, computer):
+    first = line.join("a", Options(), "a", Waiter(id="mine"))
+    computer.go.release()
+    first.key.result(SOON)
+    until(lambda: not line.places())
+    second = line.join("b", Options(), "b", Waiter(id="mine"))
+    assert not line.drop(first) and line.place("mine")
+    computer.go.release()
+    assert second.key.result(SOON) == "key of b"

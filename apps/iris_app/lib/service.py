@@ -190,7 +190,7 @@ class Service:
         try:
             return self.computed(study, waiter.key.result(options.time_limit))
         except FutureTimeout:
-            self.line.leave(waiter.id, "")
+            self.line.drop(waiter)
             raise InputError("The time limit has passed", where=study, remedy="ask again") from None
 
     def save(self, result: Result, tag: str) -> str:

@@ -87,7 +87,7 @@ async def _waited(service: Service, asked: Asked, key: str, waiter: Waiter) -> R
     try:
         return service.computed(asked.study, await asyncio.wrap_future(waiter.key))
     finally:
-        service.line.leave(waiter.id, "")  # where the wait was cut short
+        service.line.drop(waiter)  # where the wait was cut short
 
 
 def _written(

@@ -107,17 +107,32 @@ class Line:
             Whether there was such a request.
         """
         with self._changed:
-            for order in self._orders:
-                for waiter in [other for other in order.waiters if other.id == name]:
-                    order.waiters.remove(waiter)
-                    if waiter.key.set_running_or_notify_cancel():
-                        waiter.key.set_exception(LeftQueue(reason))
-                    if not order.waiters and order.began is None:
-                        self._orders.remove(order)
-                    elif not order.waiters:
-                        self._computer.stop()
-                    return True
-        return False
+            waiting = [waiter for order in self._orders for waiter in order.waiters]
+            found = next((waiter for waiter in waiting if waiter.id == name), None)
+            return found is not None and self.drop(found, reason)
+
+    def drop(self, waiter: Waiter, reason: str = "") -> bool:
+        """Takes this very request out of the queue, where it still waits; another may bear its id by now.
+
+        Args:
+            waiter: the request.
+            reason: a sentence for the one who waits.
+
+        Returns:
+            Whether it waited.
+        """
+        with self._changed:
+            order = next((order for order in self._orders if waiter in order.waiters), None)
+            if order is None:
+                return False
+            order.waiters.remove(waiter)
+            if waiter.key.set_running_or_notify_cancel():
+                waiter.key.set_exception(LeftQueue(reason))
+            if not order.waiters and order.began is None:
+                self._orders.remove(order)
+            elif not order.waiters:
+                self._computer.stop()
+            return True
 
     def places(self) -> list[dict[str, object]]:
         """Every request that waits, in the order of their answers, in JSON types."""
