@@ -30,6 +30,8 @@ NARROWEST_RANGE_HU = 500.0
 OFFSET = 1024.0  # that some writers add, so that no value is negative
 OFFSET_TISSUE = (900.0, 1200.0)  # where most of a body lies then, fat and soft tissue
 MOST_OF_BODY = 0.5  # of the voxels above lung that lie there (ours)
+BETWEEN = (300.0, 850.0)  # and between air and fat, where CT has little and an MR has tissue
+MOST_BETWEEN = 0.3  # of the voxels above air that lie there (ours)
 
 
 class Modality(NamedTuple):
@@ -123,7 +125,9 @@ def has_offset(volume: Volume) -> bool:
     if not 0 <= values.low < WATER_HU or values.high < OFFSET_TISSUE[1]:
         return False
     body = values.share(OFFSET / 2, np.inf)
-    return body > 0 and values.share(*OFFSET_TISSUE) >= MOST_OF_BODY * body
+    if not body or values.share(*OFFSET_TISSUE) < MOST_OF_BODY * body:
+        return False
+    return values.share(*BETWEEN) <= MOST_BETWEEN * values.share(BETWEEN[0], np.inf)
 
 
 def in_hounsfield(volume: Volume, modality: str) -> Volume:

@@ -50,6 +50,7 @@ BONE_CROP = mixture((0.4, 350, 60), (0.6, 900, 150))
 UNSIGNED = mixture((0.6, 0, 0), (0.25, 1070, 20), (0.1, 924, 15), (0.05, 1900, 200))
 BODY = mixture((0.5, -1000, 10), (0.4, 45, 20), (0.1, -100, 15))
 MR_HEAD = magnitude((0.5, 12, 6), (0.4, 500, 90), (0.1, 900, 60))
+MR_T1 = magnitude((0.4, 12, 6), (0.3, 1000, 60), (0.2, 780, 60), (0.1, 350, 80))
 MR_SKULL_STRIPPED = mixture((0.7, 0, 0), (0.3, 700, 150))
 MR_RINGING = mixture((0.5, 0, 4), (0.5, 700, 150))
 MR_SIGNED = mixture((0.5, -60, 60), (0.5, 600, 200), (0.001, -400, 20))
@@ -70,7 +71,9 @@ def test_a_query_that_nothing_contradicts_is_what_its_references_are_and_one_lin
     assert name == "ct" and "\n" not in line and "nothing contradicts" in line and "--modality mr" in line
 
 
-@pytest.mark.parametrize("image", [MR_HEAD, MR_SKULL_STRIPPED, MR_RINGING, MR_REAL_PART, PET, PET_COUNTS])
+@pytest.mark.parametrize(
+    "image", [MR_T1, MR_HEAD, MR_SKULL_STRIPPED, MR_RINGING, MR_REAL_PART, PET, PET_COUNTS]
+)
 def test_values_that_no_ct_has_overrule_the_references(image):
     name, (line,) = query_modality(image, "ct", given=False)
     assert name == "mr" and "prepared as mr" in line
@@ -96,6 +99,7 @@ def test_ct_with_1024_added_is_brought_to_hounsfield_units_and_nothing_else_is()
         BODY,
         WITHOUT_AIR,
         BONE_CROP,
+        MR_T1,
         MR_HEAD,
         MR_SKULL_STRIPPED,
         MR_RINGING,
