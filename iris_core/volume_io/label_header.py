@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Extension
 
 HEADER_LIMIT = 4 << 20  # bytes of a text header; a thousand segments take less than one of these four MB
+PART = 1 << 16  # bytes that are read at a time
+HEADER_ENDS = (b"\n\n", b"\r\n\r\n", b"ElementDataFile")
 TEXT_FIELD = re.compile(r"^(\S+?)\s*(?::=|=)\s?(.*)$", re.MULTILINE)
 
 
@@ -48,6 +50,21 @@ def why_no_image(path: Path) -> str | None:
     return None
 
 
+def _text_header(path: Path) -> str:
+    """The header of an NRRD or MetaImage file; "" where none ends within the limit."""
+    head = b""
+    try:
+        with open(path, "rb") as file:
+            while len(head) < HEADER_LIMIT and (part := file.read(PART)):
+                head += part
+                ends = [at for mark in HEADER_ENDS if (at := head.find(mark)) >= 0]
+                if ends:
+                    return head[: min(ends)].decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return ""
+
+
 def _nifti_table(path: Path) -> LabelTable | None:
     """The first table with names among the header extensions of a NIfTI file."""
     try:
@@ -68,13 +85,7 @@ def _content(extension: Nifti1Extension) -> bytes:
 
 def _text_table(path: Path) -> LabelTable | None:
     """The table in the text header of an NRRD or MetaImage file: Slicer's segment fields."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(HEADER_LIMIT)
-    except OSError:
-        return None
-    end = [at for mark in (b"\n\n", b"\r\n\r\n", b"ElementDataFile") if (at := head.find(mark)) >= 0]
-    fields = dict(TEXT_FIELD.findall(head[: min(end, default=0)].decode("utf-8", "replace")))
+    fields = dict(TEXT_FIELD.findall(_text_header(path)))
     names: dict[int, str] = {}
     for number in range(len(fields)):
         if f"Segment{number}_Name" not in fields and f"Segment{number}_ID" not in fields:
