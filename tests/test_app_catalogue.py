@@ -138,6 +138,20 @@ def test_a_label_that_cannot_be_read_just_now_is_read_again_after_a_growing_paus
     assert folder.catalogue.problems == {} and folder.catalogue.references["case_1"].classes
 
 
+def test_a_catalogue_that_cannot_be_written_is_written_when_there_is_room_again(folder, monkeypatch):
+    def full(*_):
+        raise PassingError("cannot be written", found="No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("apps.iris_app.lib.catalogue.write_json", full)
+        for _ in range(2):
+            with pytest.raises(PassingError):
+                folder.label("case_1")
+    assert Catalogue(folder.state).references == {}
+    assert folder.refresh() and not folder.refresh()
+    assert Catalogue(folder.state).references == folder.catalogue.references != {}
+
+
 def test_names_in_a_segmentation_nrrd_go_before_those_of_the_datastore(tmp_path):
     array = np.zeros((6, 6, 6), np.uint8)
     array[2:4] = 3

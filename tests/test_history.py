@@ -105,6 +105,17 @@ def test_a_disk_that_is_full_keeps_nothing_half(history, tmp_path, monkeypatch):
     assert history.versions("case é/1") == [one] and len(list(history.file(one).parent.iterdir())) == 2
 
 
+def test_a_history_that_cannot_be_listed_is_no_empty_one(state, history, tmp_path, monkeypatch):
+    kept(history, tmp_path, "one")
+
+    def denied(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("apps.iris_app.history.history.os.listdir", denied)
+    with pytest.raises(PassingError, match="cannot be used"):
+        history.versions("case é/1")
+
+
 def test_a_history_that_is_no_folder_is_told_before_anything_changes(state, history, tmp_path):
     state.history.write_text("in the way")
     with pytest.raises(PassingError, match="history of labels cannot be used"), history.lock("case"):

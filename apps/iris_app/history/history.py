@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from iris_core.volume_io.suffix import suffix_of
 
 log = logging.getLogger(__name__)
 
+RECORD = re.compile(r"\d{6,}\.json")
 MOST = 20  # versions of one study, tag and user
 PATIENCE = 60.0  # seconds to wait for another process that changes the same study
 
@@ -73,8 +76,8 @@ class History:
         """
         folder = self._folder(study)
         try:
-            records = sorted(folder.glob("[0-9]*.json")) if folder.is_dir() else []
-            found = [version for path in records if (version := _read(path)) is not None]
+            names = [name for name in self._names(study) if RECORD.fullmatch(name)]
+            found = [version for name in names if (version := _read(folder / name)) is not None]
         except OSError as error:
             raise _unusable(error) from error
         found.sort(key=lambda version: version.number)
@@ -146,8 +149,14 @@ class History:
 
     def _next_number(self, study: str) -> int:
         """One more than any file here has, also one that a killed process has left without a record."""
-        names = [path.name[:6] for path in self._folder(study).glob("[0-9]*")]
-        return max((int(name) for name in names if name.isdigit()), default=0) + 1
+        numbers = (name.partition(".")[0] for name in self._names(study))
+        return max((int(number) for number in numbers if number.isdecimal()), default=0) + 1
+
+    def _names(self, study: str) -> list[str]:
+        try:
+            return os.listdir(self._folder(study))
+        except FileNotFoundError:
+            return []
 
     def _write(self, version: Version) -> None:
         write_json(version.to_json(), self._record(version))

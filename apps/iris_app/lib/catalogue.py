@@ -76,6 +76,7 @@ class Catalogue:
     def __init__(self, state: State, folder: Path | None = None) -> None:
         self.state = state
         self._lock = threading.Lock()  # held while labels are read
+        self._unwritten = False
         self._pauses = Pauses()  # of labels whose reading failed and may succeed later
         self.read = read_drawn  # the server has large labels read elsewhere
         self._swap = threading.Lock()  # held while studies and references change together
@@ -123,13 +124,15 @@ class Catalogue:
         with self._lock:
             found = {study.id: study for study in studies}
             references = self._references(found.values())
-            if found == self.studies and references == self.references:
+            if not self._unwritten and found == self.studies and references == self.references:
                 return False
+            self._unwritten = True  # until the last line: a disk may be full, and the job reads the file
             with self._swap:
                 self.studies, self.references = found, references
             named = {name for s in found.values() if s.final for name in s.final.names.values()}
             self.register.forget(named | {name for r in references.values() for name in r.classes})
             self._write()
+            self._unwritten = False
             return True
 
     def retry(self) -> None:

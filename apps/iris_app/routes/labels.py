@@ -19,6 +19,7 @@ from apps.iris_app.routes.request import ANNOTATOR, PREFIX, USER, json_object
 from apps.iris_app.routes.sender import sender_of
 from apps.iris_app.submissions.check import check_label
 from apps.iris_app.submissions.viewable import viewable
+from iris_core.volume_io.suffix import suffix_of
 
 LABEL = File(...)
 TAG = re.compile(r"\w[\w.-]*")  # it is the name of a folder
@@ -100,7 +101,7 @@ def get_label(
     if request.method == "GET":
         submissions.seen.note(sender_of(request, user), study, tag, current.mark)
     headers = {"ETag": f'"{current.mark}"'}
-    return FileResponse(file, filename=f"{study}{''.join(file.suffixes[-2:])}", headers=headers)
+    return FileResponse(file, filename=f"{study}{suffix_of(file)}", headers=headers)
 
 
 @router.delete(PATH)
