@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ class ServingLock:
     """
 
     def __init__(self, state: State) -> None:
+        logging.getLogger("filelock").setLevel(logging.WARNING)  # it reports every step
         self._lock = FileLock(state.root / "serve.lock")
         self._holder = Path(state.root / "serve.json")
 
