@@ -12,6 +12,7 @@ from apps.iris_app.door.dicomweb import READ, STORE
 from apps.iris_app.lib.infer_task import MODEL
 
 SMALL = 1 << 20  # bytes of a request without a file
+FORM = 16 << 20  # with options in a form
 LARGE = 4 << 30  # with an image or a label
 ARCHIVE = 1 << 30  # DICOM files on their way into an archive
 WORD = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,63})"
@@ -55,7 +56,7 @@ ALLOWED: tuple[Allowed, ...] = (
     _line("POST", "/auth/token", "Slicer, where the host's own login is on"),
     _line("GET", "/info/", "Slicer, OHIF"),
     _line("POST", f"/activelearning/{WORD}", "Slicer, OHIF", json=True),
-    _line("POST", f"/infer/{MODEL}", "Slicer, OHIF", "image output", body=LARGE),
+    _line("POST", f"/infer/{MODEL}", "Slicer, OHIF", "image output", body=FORM),
     _line("GET POST DELETE", "/prelabels/", "scripts"),
     _line("GET", "/queue/", "OHIF, scripts"),
     _line("GET DELETE", f"/queue/{WORD}", "OHIF, scripts"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from iris_core.volume_io.suffix import READABLE
+
 LONGEST_ID = 200  # characters; with a suffix it is still a file name everywhere
 LONGEST_NAME = 255  # bytes of a file name
 TAG = re.compile(r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_-]){0,63}")
@@ -30,6 +32,8 @@ def upload_fault(text: str) -> str | None:
     fault = id_fault(text)
     if fault is None and not UPLOAD.fullmatch(text):
         fault = "a new id holds letters, digits, spaces, `.`, `_`, `-`; it begins with a letter or digit"
+    if fault is None and any(suffix in text.lower() for suffix in READABLE):
+        fault = "a new id holds no suffix of an image file"
     if fault is None and unicodedata.normalize("NFC", text) != text:
         fault = "a new id is written in composed characters (Unicode NFC)"
     return fault

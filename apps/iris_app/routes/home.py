@@ -31,11 +31,13 @@ code {{ background: #eee; padding: 0 .3em }} td {{ padding: .2em 1.5em .2em 0; v
 VIEWER = '<tr><td>OHIF<td><a href="/ohif/">open the viewer</a>; its server is <code>{address}</code>\n'
 WITH_TOKEN = "/t/<em>TOKEN</em>, with your token"
 
+STRICT = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"}
+
 router = APIRouter()
 
 
-@router.get(f"{PREFIX}/", response_class=HTMLResponse)
-def home(request: Request, user: User = USER) -> str:
+@router.get(f"{PREFIX}/")
+def home(request: Request, user: User = USER) -> HTMLResponse:
     """How many studies there are, how far the pre-labels are, and where the viewers find the server."""
     app = app_instance()
     counts = app.datastore().status()
@@ -43,7 +45,7 @@ def home(request: Request, user: User = USER) -> str:
     done = f", {told['done']} of {told['total']}" if {"done", "total"} <= told.keys() else ""
     address = f"{request.url.scheme}://{request.url.netloc}"
     remote = settings.MONAI_LABEL_STUDIES.startswith(("http://", "https://"))
-    return PAGE.format(
+    page = PAGE.format(
         total=counts["total"],
         labelled=counts["completed"],
         prelabels=escape(f"{told['state']}{done}"),
@@ -51,3 +53,4 @@ def home(request: Request, user: User = USER) -> str:
         slicer=WITH_TOKEN if USER_KEY in request.scope else "",
         viewer=VIEWER.format(address=escape(address)) if remote else "",
     )
+    return HTMLResponse(page, headers=STRICT)

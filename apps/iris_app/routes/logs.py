@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import User
 
+from apps.iris_app.routes.home import STRICT
 from apps.iris_app.routes.request import PREFIX, USER
 
 MOST_LINES = 10_000
@@ -42,4 +43,4 @@ def logs(
     if text or not html:
         return PlainTextResponse(last)
     again = f'<meta http-equiv="refresh" content="{min(max(refresh, 3), 3600)}">' if refresh > 0 else ""
-    return HTMLResponse(PAGE.format(refresh=again, lines=escape(last)))
+    return HTMLResponse(PAGE.format(refresh=again, lines=escape(last)), headers=STRICT)

@@ -6,12 +6,15 @@ import logging
 import time
 from typing import Any
 
-from fastapi import APIRouter, BackgroundTasks
+from fastapi import APIRouter, BackgroundTasks, Request
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.iris_app.door.identity import user_of
 from apps.iris_app.routes.request import PREFIX, USER
 from apps.iris_app.waiting.steps import in_thread
+
+LONGEST = 200  # characters of a client's name, which is written into the index
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +23,11 @@ router = APIRouter()
 
 @router.post(f"{PREFIX}/activelearning/{{strategy}}")
 async def next_study(
-    strategy: str, background_tasks: BackgroundTasks, params: dict[str, Any] | None = None, user: User = USER
+    strategy: str,
+    request: Request,
+    background_tasks: BackgroundTasks,
+    params: dict[str, Any] | None = None,
+    user: User = USER,
 ) -> dict:
     """A study and what is noted of it; {} where all are labelled.
 
@@ -29,8 +36,8 @@ async def next_study(
     """
     found = await in_thread(_chosen, {**(params or {}), "strategy": strategy})
     if found:
-        client = (params or {}).get("client_id", user.username)
-        background_tasks.add_task(_note, found["id"], strategy, client)
+        client = user_of(request.scope) or (params or {}).get("client_id") or user.username
+        background_tasks.add_task(_note, found["id"], strategy, str(client)[:LONGEST])
     return found
 
 
@@ -41,7 +48,7 @@ def _chosen(request: dict[str, Any]) -> dict:
     return {**found, **{name: value for name, value in noted.items() if name != "path"}}
 
 
-def _note(study: str, strategy: str, client: object) -> None:
+def _note(study: str, strategy: str, client: str) -> None:
     """Writes down that a study was handed out; nobody waits for it."""
     app = app_instance()
     app.want(study)
