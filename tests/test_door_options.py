@@ -19,6 +19,7 @@ import pytest
 from apps.iris_app.cli.archive_check import require_archive
 from apps.iris_app.cli.serve import add_arguments
 from apps.iris_app.cli.users_file import read_users
+from apps.iris_app.door.secrets_in_logs import hide_in_logs
 from apps.iris_app.door.settings import VARIABLE, DoorSettings
 from apps.iris_app.lib.serving_lock import ServingLock
 from apps.iris_app.lib.state import State
@@ -319,6 +320,25 @@ def test_an_archive_that_does_not_answer_is_told_in_one_sentence(started, monkey
             said = capsys.readouterr().err
             assert len(said.strip().splitlines()) == 1 and "password@" not in said
     assert started == []
+
+
+def test_a_token_is_masked_in_whatever_is_logged(caplog):
+    """As text, as an argument, within an object, and in the message of an exception."""
+    make = logging.getLogRecordFactory()
+    try:
+        hide_in_logs([GOOD, GOOD[:10]])
+        log = logging.getLogger("somebody's library")
+        with caplog.at_level(logging.INFO):
+            log.info(f"asked for /t/{GOOD}/info/")
+            log.info("%s and %d and %s", GOOD, 7, {"cookie": GOOD})
+            log.info("%(path)s", {"path": f"/?token={GOOD}"})
+            try:
+                raise ValueError(GOOD)
+            except ValueError:
+                log.exception("failed")
+    finally:
+        logging.setLogRecordFactory(make)
+    assert GOOD[:10] not in caplog.text and caplog.text.count("***") >= 5 and " and 7 and " in caplog.text
 
 
 def test_every_option_of_the_door_is_in_the_help():

@@ -17,7 +17,8 @@ OPEN = {
     ("GET", "/"), ("GET", "/favicon.ico"), ("GET", "/logs/"), ("GET", "/info/"), ("GET", "/ohif/{path:path}"),
     ("POST", "/activelearning/{strategy}"), ("POST", "/infer/in_context"),
     ("GET", "/prelabels/"), ("POST", "/prelabels/"), ("DELETE", "/prelabels/"),
-    ("GET", "/queue/"), ("GET", "/queue/{name}"), ("DELETE", "/queue/{name}"),
+    ("DELETE", "/datastore/"), ("DELETE", "/datastore/label"), ("GET", "/history/{study}"),
+    ("POST", "/history/{study}"), ("GET", "/queue/"), ("GET", "/queue/{name}"), ("DELETE", "/queue/{name}"),
     ("GET", "/datastore/"), ("PUT", "/datastore/"), ("GET", "/datastore/image"), ("PUT", "/datastore/image"),
     ("GET", "/datastore/image/info"), ("GET", "/datastore/label"), ("PUT", "/datastore/label"),
     ("GET", "/datastore/label/info"), ("GET", "/train/"), ("POST", "/train/"), ("DELETE", "/train/"),
@@ -105,6 +106,7 @@ def hostile_ids(image: bytes) -> Iterator[Request]:
         yield Request("PUT", f"/datastore/label?image={text}", headers, body)
         yield Request("DELETE", f"/datastore/?id={text}")
         yield Request("DELETE", f"/datastore/?id={text}&type=label")
+        yield Request("DELETE", f"/datastore/?id={text}&type=label_tag")
         yield Request("DELETE", f"/datastore/label?id={text}&tag=final")
         yield Request("GET", f"/history/{text}")
         yield Request("POST", f"/history/{text}?version=1")
@@ -121,6 +123,12 @@ def hostile_uploads(image: bytes) -> Iterator[Request]:
         yield Request("PUT", "/datastore/image?image=fresh", *form(file=(name, image)))
     for content in (b"", b"junk", image[:100], huge_image(), b"PK\x03\x04" + image):
         yield Request("PUT", "/datastore/image?image=fresh", *form(file=("x.nii.gz", content)))
+    for name in ("..", ".", "/", "a\x00b.nii.gz", "x" * 300 + ".nii.gz", "", "x.sh", "..\\x.nii.gz"):
+        yield Request("PUT", "/datastore/label?image=case_1", *form(label=(name, b"junk"), params="{}"))
+    yield Request("DELETE", "/datastore/?id=case_1&type=image")
+    yield Request("DELETE", "/datastore/?id=case_1")
+    yield Request("POST", "/history/case_1?version=../x")
+    yield Request("GET", "/history/case_1?version=-1")
     for name in (".nii.gz", "../.nii.gz", "../../..nii.gz", "a\x00b.nii.gz"):
         yield Request("PUT", "/datastore/image", *form(file=(name, image)))
     yield Request("PUT", "/datastore/image?image=case_1", *form(file=("x.nii.gz", image)))

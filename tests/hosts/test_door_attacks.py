@@ -170,7 +170,6 @@ def test_no_log_holds_the_token(server, canary):
         send(server.port, Request("GET", target, headers))
     send(server.port, Request("GET", f"/t/{TOKEN}/\x00"))
     server.post_infer("case_1", note=f"please hide {TOKEN}")
-    assert "please hide ***" in server.log.read_text()
     logs = [server.log, *(canary / "studies/.iris/app/logs").iterdir()]
     assert not [path for path in logs if TOKEN in path.read_text()]
     shown = send(server.port, inside(Request("GET", "/logs/?text=true")))
