@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from fastapi import APIRouter, BackgroundTasks, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.iris_app.door.ids import id_fault
 from apps.iris_app.lib.class_register import with_colors
 from apps.iris_app.lib.datastore_view import FINAL
 from apps.iris_app.routes.answers import label_errors
@@ -58,7 +59,7 @@ def put_label(
     """
     given, tag = json_object(params), tag or FINAL
     known = _study(image, tag)
-    name = Path(label.filename or "label.nii.gz").name
+    name = _file_name(label.filename or "label.nii.gz")
     service = app_instance().service
     empty = allow_empty or given.pop("allow_empty", False) in (True, "true")
     with tempfile.TemporaryDirectory() as scratch, label_errors("The label is not saved", name):
@@ -132,6 +133,19 @@ def delete_label_by_type(id: str, type: str, tag: str = FINAL, user: User = ANNO
     if type not in TYPES:
         raise HTTPException(422, f"Nothing is deleted: type must be {' or '.join(TYPES)}, found {type[:40]}")
     return delete_label(id, tag, user)
+
+
+def _file_name(given: str) -> str:
+    """The name of a file that is sent, without the folders in which its sender keeps it.
+
+    Raises:
+        HTTPException: 422, no file can have this name.
+    """
+    name = PureWindowsPath(given).name  # takes both kinds of slashes for what they are
+    fault = id_fault(name) if name else "it is empty"
+    if fault:
+        raise HTTPException(422, f"The label is not saved: the name of its file cannot be used; {fault}")
+    return name
 
 
 def _study(study: str, tag: str):
