@@ -24,8 +24,6 @@ OPEN = {
     ("GET", "/datastore/label/info"), ("GET", "/train/"), ("POST", "/train/"), ("DELETE", "/train/"),
     ("POST", "/train/in_context"), ("GET", "/batch/infer"), ("DELETE", "/batch/infer"),
     ("POST", "/batch/infer/in_context"),
-    ("DELETE", "/datastore/"), ("DELETE", "/datastore/label"),
-    ("GET", "/history/{study}"), ("POST", "/history/{study}"),
 }  # fmt: skip
 
 # Texts that no id of a study is, as they stand in a query.
@@ -72,7 +70,7 @@ PATHS = (
     "/info/%20", "/reload", "/openapi.json", "/docs", "/redoc", "/static/ohif/index.html",
     "/static/../app.py", "/logs/gpu", "/logs/../reload", "/logs/%2e%2e/app.log", "/ohif/../../app.py",
     "/ohif/%2e%2e/%2e%2e/app.py", "/ohif/..%2f..%2fapp.py", "/.env", "/ohif//etc/passwd", "/ohif/..",
-    "/ohif/.git/config", "/ohif/assets", "/datastore/dataset", "/model/in_context",
+    "/ohif/.git/config", "/datastore/dataset", "/model/in_context",
     "/model/info/in_context", "/session/x", "/scoring/dice", "/scoring/", "/batch/infer/nothing",
     "/train/nothing", "/train/..%2f", "/activelearning/..%2fnext", "/activelearning/next/../../reload",
     "/infer/nothing", "/t/", "/t/x/", "/infer/wsi/in_context", "/infer/wsi_v2/in_context", "/auth/",
