@@ -169,6 +169,9 @@ def test_no_log_holds_the_token(server, canary):
     for target in (f"/t/{TOKEN}/info/", f"/?token={TOKEN}", f"/t/{TOKEN}/nowhere", f"/t/{TOKEN}/train/"):
         send(server.port, Request("GET", target, headers))
     send(server.port, Request("GET", f"/t/{TOKEN}/\x00"))
+    server.post_infer("case_1", note=f"please hide {TOKEN}")
+    told = json.dumps({"client_id": f"please hide {TOKEN}"}).encode()
+    send(server.port, inside(Request("POST", "/activelearning/first", attacks.JSON, told)))
     logs = [server.log, *(canary / "studies/.iris/app/logs").iterdir()]
     assert not [path for path in logs if TOKEN in path.read_text()]
     shown = send(server.port, inside(Request("GET", "/logs/?text=true")))
