@@ -57,8 +57,21 @@ def test_next_is_the_study_whose_worst_class_is_least_like_the_references(servic
 def test_a_study_without_foreground_in_view_comes_last(service):
     from apps.iris_app.lib.strategies import NextStudy
 
-    weights = NextStudy(service).weigh(["a", "empty", "c"])
-    assert min(weights, key=weights.__getitem__) == "empty"
+    now = time.time()
+    assert "empty" not in NextStudy(service).weigh(["a", "empty", "c"])
+    assert chosen(NextStudy(service), Datastore(a=now, b=now, c=now)) == "empty"
+
+
+def test_a_study_whose_prelabel_is_stale_comes_after_all_fresh_ones_with_something_in_them(service):
+    from apps.iris_app.lib.strategies import NextStudy
+
+    fresh = service.prelabels()
+    service.prelabels = lambda: {name: fresh[name] for name in ("a", "empty")}
+    now = time.time()
+    assert chosen(NextStudy(service)) == "a", "b and c would teach more, and are being computed"
+    assert chosen(NextStudy(service), Datastore(a=now)) == "b"
+    service.prelabels = dict
+    assert chosen(NextStudy(service)) == "b"
 
 
 def test_a_study_that_was_just_handed_out_goes_to_nobody_else_while_there_are_others(service):
