@@ -191,7 +191,7 @@ def test_slicers_sequence_works_with_the_token_in_the_servers_address(server, ca
     assert client.auth_enabled() is False
     assert client.info()["name"] == "Iris"
     sample = client.next_sample("first", {})
-    assert sample["id"] == "case_1" and "/" not in str(sample.get("path", ""))
+    assert sample["id"] in ("case_1", "case_2") and "path" not in sample
     info = [{"name": "bright", "idx": 1}, {"name": "dark", "idx": 4}]
     client.save_label("case_1", label_file(tmp_path, "case_1", {1: 1, 4: 4}), params={"label_info": info})
     assert set(client.info()["labels"]) == {"bright", "dark"}
