@@ -208,3 +208,33 @@ def test_a_server_that_is_asked_to_end_sends_waiting_requests_away_and_ends(tmp_
         server.until(lambda: worker_of(server) is None, SOON)
     finally:
         server.stop()
+
+
+def test_where_users_have_names_only_ones_own_request_can_be_taken_out(monkeypatch):
+    import asyncio
+    from types import SimpleNamespace
+
+    from fastapi import HTTPException
+
+    from apps.iris_app.door.identity import USER_KEY
+    from apps.iris_app.lib.options import Options
+    from apps.iris_app.routes import queue
+    from apps.iris_app.waiting.line import Line
+    from apps.iris_app.waiting.order import Waiter
+
+    never = threading.Event()
+    computer = SimpleNamespace(
+        annotate=lambda *_: never.wait(SOON) and "", stop=never.set, close=lambda: None
+    )  # fmt: skip
+    line = Line(computer, lambda *_: None)
+    monkeypatch.setattr(queue, "app_instance", lambda: SimpleNamespace(service=SimpleNamespace(line=line)))
+    line.join("case", Options(), "key", Waiter("ann", "hers"))
+
+    def taken_out(by: str) -> dict:
+        return asyncio.run(queue.leave("hers", SimpleNamespace(scope={USER_KEY: by})))
+
+    for stranger in ("bob", ""):
+        with pytest.raises(HTTPException) as refused:
+            taken_out(stranger)
+        assert refused.value.status_code == 403 and line.place("hers")
+    assert taken_out("ann")["state"] == "cancelled" and not line.place("hers")
