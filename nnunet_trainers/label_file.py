@@ -18,6 +18,8 @@ from iris_core.volume_io import read_label
 def renumbered(path: Path, image: Volume, values: Mapping[int, int]) -> LabelVolume:
     """Reads a label, brings it onto its image's voxels, and gives every structure its new value.
 
+    The file's own names go with its old values; dataset.json names the new ones.
+
     Args:
         path: the label file.
         image: its image; the grid is enough.
@@ -45,4 +47,4 @@ def renumbered(path: Path, image: Volume, values: Mapping[int, int]) -> LabelVol
         )
     table = np.zeros(max(values) + 1, dtype=label_dtype(max(values.values())))
     table[list(values)] = list(values.values())
-    return replace(label, array=table[label.array], layers=())
+    return replace(label, array=table[label.array], layers=(), names={}, colors={})

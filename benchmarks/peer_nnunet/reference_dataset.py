@@ -80,4 +80,5 @@ def _write_case(folder: Path, case: LabelledCase, values: tuple[int, ...]) -> No
     array = np.zeros(label.shape, np.uint8)
     for k, value in enumerate(values):
         array[label.array == value] = k + 1
-    write_label(replace(label, array=array, layers=()), folder / "labelsTr" / f"{case.name}{ENDING}")
+    renumbered = replace(label, array=array, layers=(), names={}, colors={})
+    write_label(renumbered, folder / "labelsTr" / f"{case.name}{ENDING}")
