@@ -39,6 +39,8 @@ class ModelConfig:
             "high-resolution" the mask is read at the features' own resolution; a token that is left out is 0.
         attention_heads: heads of every attention layer (ours).
         decoder_layers: bidirectional cross-attention blocks at the bottleneck (ours: 2).
+        deep_vectors: a class meets the query's deepest features and the decoder's maps at strides 8, 4 and 2 as
+            well as at full resolution; without a memory the sum is the answer (ours, docs/decisions/0090).
         similarity: extension, foreground/background prototype maps at every level.
         correspondence: extension, attention to reference features with relative position, and the
             displacement that follows from it.
@@ -54,6 +56,7 @@ class ModelConfig:
     embedding_parts: tuple[str, ...] = EMBEDDING_PARTS
     attention_heads: int = 8
     decoder_layers: int = 2
+    deep_vectors: bool = False
     similarity: bool = False
     correspondence: bool = False
     place: bool = False
@@ -85,10 +88,12 @@ class ModelConfig:
         return self.similarity or self.correspondence or self.place
 
     def to_dict(self) -> dict[str, object]:
-        """The config as plain JSON types; parts of the embedding only where some are left out."""
+        """The config as plain JSON types; what older files do not know only where it is used."""
         values = asdict(self)
         if self.embedding_parts == EMBEDDING_PARTS:  # so that the fingerprints of older files hold
             del values["embedding_parts"]
+        if not self.deep_vectors:
+            del values["deep_vectors"]
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
     @classmethod

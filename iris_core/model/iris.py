@@ -70,11 +70,14 @@ class Decoded:
         logits: (B, K, D, H, W).
         evidence: by name, maps (B, K, E, d, h, w) at half resolution, which training supervises.
         displacements: (B, 3, d, h, w) per memory, cells of 4 voxels.
+        coarse: (B, K, d, h, w), what the tokens alone answer at strides 8, 4 and 2, or 2 alone; the extensions
+            have no part in it.
     """
 
     logits: Tensor
     evidence: dict[str, Tensor] = field(default_factory=dict)
     displacements: list[Tensor] = field(default_factory=list)
+    coarse: tuple[Tensor, ...] = ()
 
 
 class Iris(nn.Module):
@@ -104,12 +107,19 @@ class Iris(nn.Module):
             if config.place:
                 own += 1
             self.prior_gain = nn.Parameter(torch.tensor(0.5))
+            if config.deep_vectors:
+                self.token_gain = nn.Parameter(torch.tensor(0.0))  # of the tokens' own answer beside the memory's
             self.evidence_head = EvidenceHead(config, shared, own)
 
-    def encode_image(self, image: Tensor) -> ImageFeatures:
-        """Args: image (B, 1, D, H, W), z-scored, sides multiples of 16. Returns: features for any task."""
+    def encode_image(self, image: Tensor, *, compare: bool = True) -> ImageFeatures:
+        """Features for any task.
+
+        Args:
+            image: (B, 1, D, H, W), z-scored, sides multiples of 16.
+            compare: False leaves the extensions' matching features out; then no memory can be made of it.
+        """
         maps = self.encoder(image)
-        return ImageFeatures(maps, self.matching(maps) if self.config.extended else (), image)
+        return ImageFeatures(maps, self.matching(maps) if compare and self.config.extended else (), image)
 
     def encode_tokens(self, features: ImageFeatures, masks: Tensor, unknown: Tensor | None = None) -> Tensor:
         """The paper's task embedding: (B, K, m + 1, C). Args: masks, unknown: as `encode_memory`."""
@@ -165,29 +175,37 @@ class Iris(nn.Module):
             edge_steps: by which it is fitted to the pair's edges then; 0 in training.
             class_bias: (B, K), added to the logits before the masks that edges carry join them.
         """
-        full, half, full_vector, half_vector = self.mask_decoder(features.maps, tokens)
-        vector, bias = full_vector[..., :-1], full_vector[..., -1, None, None, None]
+        made = self.mask_decoder(features.maps, tokens)
+        full, half = made.maps[-1], made.maps[-2]
+        vector, bias = made.full_vector[..., :-1], made.full_vector[..., -1, None, None, None]
+        deep = made.coarse_logits()
+        if self.config.deep_vectors and not memories:
+            logits = class_logits(full, vector, plus=upsample_many(deep[-1] + bias, full.shape[2:]))
+            if class_bias is not None:
+                logits = logits + class_bias[..., None, None, None]
+            return Decoded(logits, {}, [], tuple(deep))
         if not self.config.extended:
             return Decoded(class_logits(full, vector) + bias)
-        half_full = upsample(half, features.pyramid[0].shape[2:])
-        own = class_logits(half_full, half_vector)
+        own = class_logits(half, made.half_vector)
         found = self._evidence(features, memories, weights, offset, fit_steps, edge_steps)
         maps = found.maps
-        shared = [torch.full_like(half_full[:, :1], 1.0 if memories else 0.0)]
+        shared = [torch.full_like(half[:, :1], 1.0 if memories else 0.0)]
         if self.config.correspondence:
-            shared.append(maps.pop("agreement")[:, 0] if memories else torch.zeros_like(half_full[:, :1]))
+            shared.append(maps.pop("agreement")[:, 0] if memories else torch.zeros_like(half[:, :1]))
         evidence = [own[:, :, None], *maps.values()]
-        coarse = self.evidence_head(torch.cat(shared, dim=1), evidence, half_full)
+        coarse = self.evidence_head(torch.cat(shared, dim=1), evidence, half)
         guess = maps.get("warped", maps.get("place"))
         if guess is not None:
             coarse = coarse + self.prior_gain * soft_logit(box_mean(guess[:, :, 0], 3))
+        if self.config.deep_vectors:
+            coarse = coarse + self.token_gain * deep[-1]
         logits = class_logits(full, vector, plus=upsample_many(coarse + bias, full.shape[2:]))
         if class_bias is not None:
             logits = logits + class_bias[..., None, None, None]
         if found.carried is not None:
             logits = logits.float()
             fuse(logits, found.carried)
-        return Decoded(logits, maps, found.displacements)
+        return Decoded(logits, maps, found.displacements, tuple(deep))
 
     def _evidence(
         self,

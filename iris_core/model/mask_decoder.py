@@ -5,11 +5,17 @@ Paper: 3.2.2, Eq. 5-6.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from iris_core.config import ModelConfig
 from iris_core.model.layers import Attention, FeedForward, ResidualBlock, upsample
+
+
+LIKENESS = 4.0  # of the cosine with the foreground embedding, at first (ours)
 
 
 class BidirectionalBlock(nn.Module):
@@ -27,6 +33,39 @@ class BidirectionalBlock(nn.Module):
         tokens = self.tokens_feed_forward(self.tokens_from_features(tokens, features))
         features = self.features_feed_forward(self.features_from_tokens(features, tokens))
         return features, tokens
+
+
+class Expanded(NamedTuple):
+    """What the decoder gives: maps that all classes share, and vectors of each class for them.
+
+    Args:
+        maps: (B, C, d, h, w) at strides 8, 4, 2 and 1.
+        full_vector: (B, K, c0 + 1) for stride 1; the last entry is the bias.
+        half_vector: (B, K, c1) for stride 2.
+        deep_vectors: for strides 8 and 4; empty where the network has none.
+        likeness: (B, K, d, h, w) at stride 8, logits of how much the query looks like each class's foreground;
+            None where the network has no deep vectors.
+    """
+
+    maps: tuple[Tensor, ...]
+    full_vector: Tensor
+    half_vector: Tensor
+    deep_vectors: tuple[Tensor, ...]
+    likeness: Tensor | None
+
+    def coarse_logits(self) -> list[Tensor]:
+        """Logits (B, K, d, h, w) of the class vectors, at strides 8, 4 and 2 or at 2 alone.
+
+        Each is the sum of the coarser ones and its own.
+        """
+        vectors = (*self.deep_vectors, self.half_vector)
+        sums: list[Tensor] = []
+        below = self.likeness
+        for features, vector in zip(self.maps[-1 - len(vectors) : -1], vectors, strict=True):
+            own = class_logits(features, vector)
+            below = own if below is None else own + upsample(below, own.shape[2:])
+            sums.append(below)
+        return sums
 
 
 class MaskDecoder(nn.Module):
@@ -53,17 +92,18 @@ class MaskDecoder(nn.Module):
         self.mask_vector = nn.Sequential(
             nn.Linear(2 * deepest, deepest), nn.GELU(), nn.Linear(deepest, channels[0] + channels[1] + 1)
         )
+        if config.deep_vectors:  # they begin at nothing, so that weights without them go on as they are
+            self.deep_vector = nn.Linear(deepest, channels[3] + channels[2])
+            nn.init.zeros_(self.deep_vector.weight)
+            nn.init.zeros_(self.deep_vector.bias)
+            self.log_likeness = nn.Parameter(torch.tensor(LIKENESS).log())
 
-    def forward(self, maps: tuple[Tensor, ...], tokens: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, maps: tuple[Tensor, ...], tokens: Tensor) -> Expanded:
         """One pass for all classes.
 
         Args:
             maps: the encoder's five maps of the query.
             tokens: (B, K, m + 1, C).
-
-        Returns:
-            full-resolution map (B, c0, D, H, W), half-resolution map (B, c1, D/2, H/2, W/2), one vector per
-            class for each of them: (B, K, c0 + 1) whose last entry is the bias, and (B, K, c1).
         """
         b, k = tokens.shape[:2]
         deepest = maps[-1]
@@ -71,16 +111,37 @@ class MaskDecoder(nn.Module):
         for block in self.attention:
             features, flat = block(features, flat)
         updated = self.token_norm(flat).unflatten(1, (k, -1))  # (B, K, m+1, C)
-        vector = self.mask_vector(torch.cat([updated[:, :, 0], updated[:, :, 1:].mean(2)], dim=-1))
+        hidden = self.mask_vector[:-1](torch.cat([updated[:, :, 0], updated[:, :, 1:].mean(2)], dim=-1))
         c0, c1 = maps[0].shape[1], maps[1].shape[1]
-        half_vector, full_vector = vector.split([c1, c0 + 1], dim=-1)
+        half_vector, full_vector = self.mask_vector[-1](hidden).split([c1, c0 + 1], dim=-1)
 
         x = features.transpose(1, 2).reshape(deepest.shape)
-        half = x
+        levels = [x]
         for narrow, stage, skip in zip(self.narrow, self.stages, reversed(maps[:4]), strict=True):
-            half = x
             x = stage(torch.cat([upsample(narrow(x), skip.shape[2:]), skip], dim=1))
-        return x, half, full_vector, half_vector
+            levels.append(x)
+        if not hasattr(self, "deep_vector"):
+            return Expanded(tuple(levels[1:]), full_vector, half_vector, (), None)
+        deep = self.deep_vector(hidden).split([maps[3].shape[1], maps[2].shape[1]], dim=-1)
+        alike = self.log_likeness.exp() * likeness(deepest, tokens[:, :, 0], maps[3].shape[2:])
+        return Expanded(tuple(levels[1:]), full_vector, half_vector, deep, alike)
+
+
+def likeness(features: Tensor, foreground: Tensor, size: tuple[int, int, int] | torch.Size) -> Tensor:
+    """Cosine of a query's features with each class's foreground embedding, both less the query's mean.
+
+    Args:
+        features: (B, C, d, h, w), the deepest map.
+        foreground: (B, K, C), T_f of Eq. 2, which lives among such features.
+        size: of the result.
+
+    Returns:
+        (B, K, *size) in [-1, 1].
+    """
+    mean = features.mean((2, 3, 4))
+    here = F.normalize(upsample(features, size).flatten(2) - mean[..., None], dim=1)
+    there = F.normalize(foreground - mean[:, None], dim=-1)
+    return (there @ here).unflatten(2, tuple(size))
 
 
 def class_logits(features: Tensor, vector: Tensor, plus: Tensor | None = None) -> Tensor:
@@ -96,5 +157,10 @@ def class_logits(features: Tensor, vector: Tensor, plus: Tensor | None = None) -
     """
     flat = features.permute(0, 2, 3, 4, 1).flatten(1, 3).transpose(1, 2)  # a view of channels-last memory
     vector = vector * vector.shape[-1] ** -0.5
-    logits = vector @ flat if plus is None else plus.flatten(2).baddbmm_(vector, flat)
+    if plus is None:
+        logits = vector @ flat
+    elif plus.dtype == vector.dtype == flat.dtype:
+        logits = plus.flatten(2).baddbmm_(vector, flat)
+    else:  # under autocast
+        logits = plus.flatten(2) + vector @ flat
     return logits.unflatten(2, features.shape[2:])

@@ -25,6 +25,8 @@ class Anatomy:
         droppable: labels that another person may lack.
         contrast: labels that must differ in brightness from what surrounds them (lesions).
         favoured: labels that tasks ask for more often.
+        alike: groups of labels that are equally bright in every image, and are not asked for together.
+        link: (3,) step from one member of a row of look-alikes to the next, voxels; None: no row.
         window_shift: how far windows may wander, 0 to 1 (0 for a structure the window was cropped around).
     """
 
@@ -36,6 +38,8 @@ class Anatomy:
     contrast: list[int] = field(default_factory=list)
     favoured: list[int] = field(default_factory=list)
     window_shift: float = 1.0
+    alike: list[list[int]] = field(default_factory=list)
+    link: np.ndarray | None = None
 
     def centres(self, objects: list[Primitive]) -> dict[int, np.ndarray]:
         """Centre (3,) of each object label, in anatomy coordinates."""

@@ -19,6 +19,7 @@ CT_SHARES = (0.1, 0.2, 0.4, 0.15, 0.15)
 AIR_HU = -1000.0
 CT_DETAIL = 250.0  # Hounsfield units that count as the whole range of soft tissue
 FAINT_SHARE, FAINTEST = 0.35, 0.25  # pairs whose labels differ less, and the least that is left of it
+UNRELATED, REMAPPED = 0.18, 0.24  # shares of MR pairs of two contrasts, at full difficulty
 DETAIL_SHARE = 0.7  # pairs that show detail
 
 
@@ -42,7 +43,7 @@ class Palette:
 
 
 def draw_palettes(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> tuple[Palette, Palette]:
-    """Two palettes: CT in 10 %; else the same look in 60, a monotone remap in 20, unrelated in 10 of 90.
+    """Two palettes: CT in 10 %; else the same look in 58 %, a monotone remap in 24, unrelated in 18.
 
     Changes of contrast begin at progress .3 and have their full share at .5. In a third of the pairs the
     labels differ less from each other, and most pairs show detail that no label names.
@@ -67,9 +68,9 @@ def _draw_pair(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> t
     first = _mr(rng, anatomy)
     change = float(np.clip((progress - 0.3) / 0.2, 0, 1))
     draw = rng.random()
-    if draw < 0.11 * change:
+    if draw < UNRELATED * change:
         return first, replace(_mr(rng, anatomy), detail=float(rng.choice([-1.0, 1.0])))
-    if draw < 0.33 * change:
+    if draw < (UNRELATED + REMAPPED) * change:
         mean, rising = _remap(rng, first.mean)
         return first, replace(first, mean=mean, detail=1.0 if rising else -1.0)
     jitter = rng.uniform(-0.05, 0.05, LABELS) * rng.choice([0.2, 0.6, 1.0])
@@ -99,6 +100,8 @@ def _share(rng: np.random.Generator, mean: np.ndarray, anatomy: Anatomy, free: f
         tries = mean[label] + rng.uniform(-1, 1, 8) * free
         gaps = np.sort(np.abs(around - tries[:, None]), 1)[:, : max(1, around.size // 2)]
         mean[label] = tries[gaps.mean(1).argmax()]
+    for group in anatomy.alike:
+        mean[group] = mean[group[0]]
     return mean
 
 
@@ -114,7 +117,7 @@ def _mr(rng: np.random.Generator, anatomy: Anatomy) -> Palette:
     rough = np.exp(rng.uniform(np.log(0.005), np.log(0.1)))
     texture = rough * rng.uniform(0.3, 1.2, LABELS)
     grain = rng.uniform(0.0, 0.06) * rng.uniform(0.3, 1.5, LABELS)
-    texture[0] = grain[0] = 0.0
+    _share_texture(anatomy, texture, grain)
     return Palette(mean, texture, grain, ct=False, detail=1.0)
 
 
@@ -126,8 +129,16 @@ def _ct(rng: np.random.Generator, anatomy: Anatomy) -> Palette:
     mean[0] = AIR_HU
     texture = rng.uniform(2, 15, LABELS)
     grain = rng.uniform(0, 10, LABELS)
-    texture[0] = grain[0] = 0.0
+    _share_texture(anatomy, texture, grain)
     return Palette(mean, texture, grain, ct=True, detail=CT_DETAIL)
+
+
+def _share_texture(anatomy: Anatomy, *textures: np.ndarray) -> None:
+    """Air has none, and labels that are alike have the same."""
+    for texture in textures:
+        texture[0] = 0.0
+        for group in anatomy.alike:
+            texture[group] = texture[group[0]]
 
 
 def _remap(rng: np.random.Generator, mean: np.ndarray) -> tuple[np.ndarray, bool]:

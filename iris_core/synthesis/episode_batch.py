@@ -22,7 +22,8 @@ class EpisodeBatch:
         query_offset: (B, 3) float32.
         family: B names of the families of anatomies.
         reference_points: (B, 3, D/2, H/2, W/2) float32, the place of the anatomy that each cell of 2^3 voxels
-            shows, in voxels; the same place has the same numbers in the query.
+            shows, in voxels; the same place has the same numbers in the query. None: not drawn, as the next
+            three.
         reference_kinds: (B, D/2, H/2, W/2) uint8, label of a cell that lies in one label; 0: not comparable.
         query_points, query_kinds: the same of the query.
     """
@@ -36,7 +37,7 @@ class EpisodeBatch:
     reference_offset: torch.Tensor
     query_offset: torch.Tensor
     family: list[str]
-    reference_points: torch.Tensor
-    reference_kinds: torch.Tensor
-    query_points: torch.Tensor
-    query_kinds: torch.Tensor
+    reference_points: torch.Tensor | None = None
+    reference_kinds: torch.Tensor | None = None
+    query_points: torch.Tensor | None = None
+    query_kinds: torch.Tensor | None = None

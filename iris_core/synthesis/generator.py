@@ -36,6 +36,8 @@ def synthesise(
     device: torch.device | str = "cpu",
     progress: float = 1.0,
     families: list[str] | None = None,
+    both_ways: bool = False,
+    places_too: bool = True,
 ) -> EpisodeBatch:
     """Draws B pairs of images with K tasks each.
 
@@ -48,6 +50,9 @@ def synthesise(
         progress: of the training, 0 to 1: identical pairs and small warps first, full warps from .2, changes
             of contrast from .3.
         families: B names of families instead of drawn ones.
+        both_ways: every person is the other's reference: 2B episodes, B from one to the other and B back. The
+            query of episode i is then the reference of episode (i + B) % 2B.
+        places_too: False leaves out which place of the anatomy each cell shows.
 
     Returns:
         The batch, on `device`.
@@ -79,34 +84,35 @@ def synthesise(
         images[batch_size + i] = images[i]
 
     _clear_outside(labels, boxes)
-    points, kinds = landmarks(labels, places, anatomies * 2, objects)
     counts = _count(labels)
     tasks = [
         _tasks_of(rng, anatomies[i], people[i], people[batch_size + i], counts[[i, batch_size + i]], classes)
         for i in range(batch_size)
     ]
     masks = _masks(tasks, labels, places)  # (2B, K, D, H, W) bool
-    present = masks[batch_size:].flatten(2).sum(-1) >= PRESENT
-    reference = masks[:batch_size]
-    for i in range(batch_size):
+    given = masks.clone()
+    for i in range(2 * batch_size if both_ways else batch_size):
         for k in range(classes):
-            if i not in twins and rng.random() < IMPERFECT_SHARE:
-                reference[i, k] = imperfect(reference[i, k], rng, noise)
+            if i % batch_size not in twins and rng.random() < IMPERFECT_SHARE:
+                given[i, k] = imperfect(given[i, k], rng, noise)
+    asked = list(range(2 * batch_size if both_ways else batch_size))
+    other = [(i + batch_size) % (2 * batch_size) for i in asked]
+    shown = landmarks(labels, places, anatomies * 2, objects) if places_too else None
     offsets = torch.tensor(np.stack([p.offset for p in people]), dtype=torch.float32, device=device)
     return EpisodeBatch(
-        reference_image=images[:batch_size],
-        reference_mask=reference.float(),
-        query_image=images[batch_size:],
-        query_mask=masks[batch_size:].float(),
-        valid=reference.flatten(2).any(-1),
-        present=present,
-        reference_offset=offsets[:batch_size],
-        query_offset=offsets[batch_size:],
-        family=list(names),
-        reference_points=points[:batch_size],
-        reference_kinds=kinds[:batch_size],
-        query_points=points[batch_size:],
-        query_kinds=kinds[batch_size:],
+        reference_image=images[asked],
+        reference_mask=given[asked].float(),
+        query_image=images[other],
+        query_mask=masks[other].float(),
+        valid=given[asked].flatten(2).any(-1),
+        present=masks[other].flatten(2).sum(-1) >= PRESENT,
+        reference_offset=offsets[asked],
+        query_offset=offsets[other],
+        family=[names[i % batch_size] for i in asked],
+        reference_points=shown[0][asked] if shown else None,
+        reference_kinds=shown[1][asked] if shown else None,
+        query_points=shown[0][other] if shown else None,
+        query_kinds=shown[1][other] if shown else None,
     )
 
 

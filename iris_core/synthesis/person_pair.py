@@ -11,6 +11,7 @@ from .primitive import Primitive
 from .rotation import small_rotation
 
 DROP_SHARE = 0.8  # pairs whose query lacks something, so that absent tasks can be asked
+LINKS_SHARE = 0.35  # pairs with a row of look-alikes whose fields of view differ by whole members of it
 EXTRA_SHARE = 0.1  # pairs whose reference lacks something
 SMALL_SHARE = 0.1  # pairs whose images are both smaller than the window
 PADDED_SHARE = 0.12  # other images with padding
@@ -60,6 +61,8 @@ def draw_pair(
     lacking = lacking[: 1 + int(rng.integers(len(lacking)))] if lacking and rng.random() < DROP_SHARE else []
     extra = [v for v in anatomy.droppable if v not in lacking][:1] if rng.random() < EXTRA_SHARE else []
     nominal, zooms, told = _windows(rng, side, anatomy.window_shift * strength)
+    if anatomy.link is not None and not identical and rng.random() < LINKS_SHARE:
+        nominal = nominal + np.array([[0.0], [1.0]]) * anatomy.link * int(rng.choice([-2, -1, 1, 2]))
     small = _box_of_a_crop(rng, shape) if rng.random() < SMALL_SHARE else None
     people = []
     for nth, without in enumerate((extra, lacking)):

@@ -13,6 +13,8 @@ from .brightness import Palette, draw_palettes
 from .deformation import smooth_noise
 
 CT_WINDOW = (-990.0, 500.0)
+LOW_SHARE = 0.3  # images in thick slices
+LOW_FACTORS = (2, 3, 4, 4, 5, 6, 7)  # voxels a slice, 3 to 10 mm at 1.5 mm
 
 
 @dataclass
@@ -50,7 +52,7 @@ def draw_looks(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> t
 
 
 def _draw_look(rng: np.random.Generator, palette: Palette, zero_air: bool) -> Look:
-    low = rng.random() < 0.25
+    low = rng.random() < LOW_SHARE
     return Look(
         palette=palette,
         texture_scale=float(np.exp(rng.uniform(np.log(4), np.log(32)))),
@@ -59,7 +61,7 @@ def _draw_look(rng: np.random.Generator, palette: Palette, zero_air: bool) -> Lo
         rician=bool(not palette.ct and rng.random() < 0.5),
         blur=rng.uniform(0.3, 1.0) * rng.uniform(0.8, 1.2, 3),
         low_axis=int(rng.integers(3)) if low else None,
-        low_factor=int(rng.integers(2, 5)),
+        low_factor=int(rng.choice(LOW_FACTORS)),
         zero_air=zero_air and not palette.ct,
     )
 

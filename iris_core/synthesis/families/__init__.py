@@ -7,18 +7,21 @@ from collections.abc import Callable
 import numpy as np
 
 from ..anatomy import Anatomy
-from . import brain, chain, cropped, heart, lesions, organs, partition
+from . import brain, chain, cropped, heart, lesions, organs, partition, peers, specks, tubes
 
 Family = Callable[[np.random.Generator, tuple[int, int, int]], Anatomy]
 
 FAMILIES: dict[str, tuple[Family, float]] = {
-    "partition": (partition.draw, 0.18),
-    "organs": (organs.draw, 0.24),
-    "chain": (chain.draw, 0.12),
-    "brain": (brain.draw, 0.15),
-    "heart": (heart.draw, 0.11),
-    "cropped": (cropped.draw, 0.14),
-    "lesions": (lesions.draw, 0.06),
+    "partition": (partition.draw, 0.13),
+    "organs": (organs.draw, 0.20),
+    "chain": (chain.draw, 0.11),
+    "brain": (brain.draw, 0.13),
+    "heart": (heart.draw, 0.09),
+    "cropped": (cropped.draw, 0.10),
+    "lesions": (lesions.draw, 0.05),
+    "specks": (specks.draw, 0.05),
+    "peers": (peers.draw, 0.07),
+    "tubes": (tubes.draw, 0.07),
 }
 
 

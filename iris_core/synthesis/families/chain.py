@@ -60,4 +60,5 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
     ends = [kinds[0][0], kinds[0][-1], kinds[1][0], kinds[1][-1]]
     favoured = sorted({o.label for o in objects})
     base = clutter(rng, shape, body=rng.random() < 0.5)
-    return Anatomy("chain", base, objects, kinds, ends, favoured=favoured)
+    link = (at(1 / count) - at(-1 / count)) if count > 1 else None
+    return Anatomy("chain", base, objects, kinds, ends, favoured=favoured, link=link)

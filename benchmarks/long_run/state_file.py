@@ -1,0 +1,102 @@
+"""The run's state on disk: safetensors with a JSON header, written whole or not at all, the last one kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from iris_core.config import ModelConfig
+from iris_core.errors import CheckpointError
+from iris_core.pretraining.long.trainer import Counters, Progress
+
+FORMAT = "iris-long-run-1"
+NAME, PREVIOUS = "state.safetensors", "state.previous.safetensors"
+
+
+@dataclass
+class State:
+    """A run between two steps.
+
+    Args:
+        config: of the network.
+        progress: weights, moments, counters.
+        recipe: as it was when the state was written, as plain JSON types.
+        log: lines of control figures, one for each worker hour and for the beginning.
+    """
+
+    config: ModelConfig
+    progress: Progress
+    recipe: dict
+    log: list[dict] = field(default_factory=list)
+
+
+def write_state(folder: Path, state: State) -> None:
+    """Writes the state; the one before it stays as a second file.
+
+    A process that is killed at any moment leaves one of the two whole.
+    """
+    from safetensors.torch import save
+
+    header = {
+        "format": FORMAT,
+        "config": json.dumps(state.config.to_dict()),
+        "counters": json.dumps(state.progress.counters.to_dict()),
+        "recipe": json.dumps(state.recipe),
+        "log": json.dumps(state.log),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    data = save(state.progress.tensors, metadata=header)
+    part = folder / f".{NAME}.{os.getpid()}"
+    with open(part, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if (folder / NAME).exists():
+        os.replace(folder / NAME, folder / PREVIOUS)
+    os.replace(part, folder / NAME)
+    for left in folder.glob(f".{NAME}.*"):  # of a process that was killed while it wrote
+        left.unlink(missing_ok=True)
+
+
+def read_state(folder: Path) -> State | None:
+    """The newest whole state of a folder; None where there is none.
+
+    Raises:
+        CheckpointError: there are files, and none of them is whole.
+    """
+    broken: list[str] = []
+    for name in (NAME, PREVIOUS):
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            return _read(path)
+        except (CheckpointError, ValueError, KeyError, TypeError) as error:
+            broken.append(f"{name}: {error}")
+    if broken:
+        raise CheckpointError(
+            "no state of the long run can be read", where=folder, expected=f"a whole {NAME}",
+            found="; ".join(broken), remedy="remove the files; the run then goes on from what landed",
+        )  # fmt: skip
+    return None
+
+
+def _read(path: Path) -> State:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError("cannot be read", where=path, found=error) from error
+    if header.get("format") != FORMAT:
+        raise CheckpointError("is no state of the long run", where=path, expected=FORMAT,
+                              found=header.get("format", "no format entry"))  # fmt: skip
+    counters = Counters(**json.loads(header["counters"]))
+    return State(
+        ModelConfig.from_dict(json.loads(header["config"])), Progress(counters, tensors),
+        json.loads(header["recipe"]), json.loads(header["log"]),
+    )  # fmt: skip

@@ -1,0 +1,41 @@
+"""How far the run is, in words."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from benchmarks.long_run import job
+from benchmarks.long_run.landing import landings, read_landing
+from benchmarks.long_run.state_file import NAME, State, read_state
+
+SHOWN = ("own", "tokens", "swapped", "rolled")
+
+
+def spoken_status(folder: Path) -> str:
+    """Hours, steps, episodes and the last control figures, of the folder and of what landed."""
+    process, state, landed = job.running(folder), read_state(folder), read_landing()
+    if process is None:
+        lines = [f"No process is at work in {folder}."]
+    else:
+        lines = [f"Process {process} {'stands still' if job.paused(process) else 'is at work'} in {folder}."]
+    if state is not None:
+        age = (time.time() - (folder / NAME).stat().st_mtime) / 60
+        lines.append(f"State, {age:.0f} minutes old: {_spoken(state)}")
+    lines.append(f"Landed ({landings()} times): {_spoken(landed)}" if landed else "Nothing has landed yet.")
+    return "\n".join(lines)
+
+
+def _spoken(state: State) -> str:
+    counters = state.progress.counters
+    text = (f"{counters.seconds / 3600:.2f} worker hours, {counters.steps} steps, {counters.episodes} episodes, "
+            f"{counters.skipped} skipped.")  # fmt: skip
+    if not state.log:
+        return text
+    last = state.log[-1]
+    sets = [
+        f"{name}: " + ", ".join(f"{key} {figures[key]:.3f}" for key in SHOWN if key in figures)
+        for name, figures in last.items()
+        if isinstance(figures, dict) and "own" in figures
+    ]
+    return f"{text} After {last['hours']:.2f} hours, {'; '.join(sets)}."

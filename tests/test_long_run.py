@@ -1,0 +1,163 @@
+"""Laws of the long run: steps alone drive it, and a killed run goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.long_run.landing import MOST_BYTES, land, landings, read_landing
+from benchmarks.long_run.state_file import NAME, PREVIOUS, read_state
+from benchmarks.long_run.worker import Worker, furthest
+from iris_core.checkpoint import load_model
+from iris_core.errors import CheckpointError, InputError
+from iris_core.model.build import build
+from iris_core.pretraining.long.recipe import Recipe
+from tests.tiny import EXTENDED
+
+ROOT = Path(__file__).parents[1]
+NETWORK = replace(EXTENDED, deep_vectors=True)
+RECIPE = Recipe(
+    pairs=1, classes=(3, 3), shapes=(((16, 16, 16), 1.0), ((32, 16, 16), 1.0)), warmup=4, ramp=6, steps=50,
+    rate=1e-5,  # small, so that rounding does not grow into another course of training
+)  # fmt: skip
+
+
+def small_worker(folder: Path, landed: Path | None = None, **options) -> Worker:
+    landed = landed or folder / "none.safetensors"
+    return Worker(folder, RECIPE, lambda: build(NETWORK, seed=3), {}, landed, save_seconds=1e9, **options)
+
+
+def same(a: dict[str, float], b: dict[str, float]) -> None:
+    assert a.keys() == b.keys()
+    for name, value in a.items():
+        assert value == pytest.approx(b[name], abs=1e-4), name
+
+
+def test_rate_and_difficulty_follow_steps_alone():
+    recipe = replace(RECIPE, rate=1.0, cooling=0.2, steps=100, warmup=10, ramp=20)
+    assert [recipe.rate_at(s) for s in (0, 4, 9, 50, 79)] == pytest.approx([0.1, 0.5, 1, 1, 1])
+    assert recipe.rate_at(90) == pytest.approx(0.5) and recipe.rate_at(100) == pytest.approx(0.02)
+    assert recipe.rate_at(60, warm_from=60) == pytest.approx(0.1)  # after a start without moments
+    assert [recipe.progress_at(s) for s in (0, 10, 20, 90)] == [0, 0.5, 1, 1]
+    assert replace(recipe, ramp=0).progress_at(0) == 1
+
+
+def test_a_run_that_went_on_takes_the_same_steps_as_one_that_never_stopped(tmp_path):
+    first = small_worker(tmp_path)
+    first.run(steps=5)
+    second = small_worker(tmp_path)
+    assert second.trainer.counters == first.trainer.counters and second.trainer.counters.episodes == 10
+    held, again = first.trainer.progress().tensors, second.trainer.progress().tensors
+    assert held.keys() == again.keys() and any(name.startswith("second.") for name in held)
+    assert [name for name in held if not torch.equal(held[name].float(), again[name].float())] == []
+    for _ in range(3):
+        same(second.trainer.step(), first.trainer.step())
+
+
+def test_a_state_without_moments_goes_on_from_the_averaged_weights_and_warms_up(tmp_path):
+    one = small_worker(tmp_path / "one")
+    one.run(steps=5)
+    state = read_state(tmp_path / "one")
+    assert land(state, tmp_path / "landed.safetensors") == 1
+    other = small_worker(tmp_path / "other", tmp_path / "landed.safetensors")
+    assert other.trainer.counters.steps == 5 and other.trainer.counters.warm_from == 5
+    for name, value in one.trainer.average.model.state_dict().items():
+        torch.testing.assert_close(other.trainer.model.state_dict()[name], value.half().float())
+    assert other.trainer.step()["rate"] == pytest.approx(RECIPE.rate / RECIPE.warmup)
+
+
+def test_a_landing_is_a_checkpoint_of_few_bytes_and_only_goes_forward(tmp_path):
+    run = small_worker(tmp_path)
+    run.run(steps=2)
+    path = tmp_path / "landed.safetensors"
+    assert read_landing(path) is None and landings(path) == 0
+    land(read_state(tmp_path), path)
+    assert path.stat().st_size < MOST_BYTES and load_model(path).model.config == NETWORK
+    with pytest.raises(InputError, match="no further"):
+        land(read_state(tmp_path), path)
+    run.run(steps=1)
+    assert land(read_state(tmp_path), path) == landings(path) == 2
+    assert read_landing(path).progress.counters.steps == 3
+
+
+def test_the_run_goes_on_from_whichever_state_is_furthest(tmp_path):
+    far, near = small_worker(tmp_path / "far"), small_worker(tmp_path / "near")
+    far.run(steps=3)
+    near.run(steps=1)
+    states = [read_state(tmp_path / name) for name in ("near", "far")]
+    assert furthest(*states) is states[1] and furthest(None, states[0]) is states[0]
+    assert furthest(None, None) is None
+
+
+def test_a_broken_state_gives_way_to_the_one_before_it(tmp_path):
+    run = small_worker(tmp_path)
+    run.run(steps=1)
+    run.run(steps=1)
+    whole = (tmp_path / NAME).read_bytes()
+    (tmp_path / NAME).write_bytes(whole[: len(whole) // 2])
+    assert read_state(tmp_path).progress.counters.steps == 1
+    (tmp_path / PREVIOUS).write_bytes(b"")
+    with pytest.raises(CheckpointError, match="no state of the long run can be read"):
+        read_state(tmp_path)
+
+
+def test_a_state_names_parameters_and_no_module_of_the_code(tmp_path):
+    run = small_worker(tmp_path)
+    run.run(steps=2)
+    names = set(run.trainer.model.state_dict())
+    for name in read_state(tmp_path).progress.tensors:
+        part, _, own = name.partition(".")
+        assert part == "probe" or (part in ("weights", "average", "first", "second", "count") and own in names)
+    assert b"iris_core" not in (tmp_path / NAME).read_bytes()
+
+
+WORK = """
+import sys
+from pathlib import Path
+from tests.test_long_run import small_worker
+from benchmarks.long_run.job import alone_in
+folder = Path(sys.argv[1])
+with alone_in(folder):
+    run = small_worker(folder)
+    run.save_seconds = 0.0
+    print("ready", flush=True)
+    run.run()
+"""
+
+
+def test_a_run_that_is_killed_again_and_again_loses_nothing_beyond_its_last_state(tmp_path):
+    moments = random.Random(5)
+    seen = 0
+    for _ in range(3):
+        words = [sys.executable, "-c", WORK, str(tmp_path)]
+        process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE,
+                                   env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})  # fmt: skip
+        assert process.stdout.readline() == b"ready\n"
+        begun, limit = seen, time.monotonic() + 120
+        while read_or_none(tmp_path) <= begun and time.monotonic() < limit:
+            time.sleep(0.05)
+        time.sleep(moments.uniform(0, 0.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        state = read_state(tmp_path)
+        assert state.progress.counters.steps > begun
+        seen = state.progress.counters.steps
+    torch.set_num_threads(1)
+    whole = small_worker(tmp_path / "whole")
+    expected = [whole.trainer.step() for _ in range(seen + 1)]
+    same(small_worker(tmp_path).trainer.step(), expected[-1])
+
+
+def read_or_none(folder: Path) -> int:
+    state = read_state(folder)
+    return 0 if state is None else state.progress.counters.steps
