@@ -20,13 +20,16 @@ DEMO_ARGS ?=
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 PYTEST = $(VENV)/bin/python -m pytest
 
-.PHONY: help demo test test-hosts lint clean
+.PHONY: help demo test test-hosts lint clean long-run long-run-status long-run-pause long-run-resume \
+        long-run-end long-run-land
 
 help:
 	@echo "make demo        install what it needs, then label sample studies from one example"
 	@echo "make test        install what it needs, then run the tests of the core"
 	@echo "make test-hosts  the slower tests with nnU-Net, MONAI Label and a browser"
 	@echo "make lint        ruff"
+	@echo "make long-run    starts the long training in the background, or goes on with it (docs/training.md);"
+	@echo "                 long-run-status, -pause, -resume, -end and -land look after it"
 	@echo "make clean       remove $(VENV) and $(HOSTS_VENV)"
 
 demo: $(VENV)/core.stamp
@@ -43,6 +46,14 @@ test-hosts: $(HOSTS_VENV)/hosts.stamp
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .
+
+LONG_RUN = $(VENV)/bin/python -m benchmarks.long_run
+
+long-run: $(VENV)/core.stamp
+	@$(LONG_RUN) start
+
+long-run-status long-run-pause long-run-resume long-run-end long-run-land: long-run-%: $(VENV)/core.stamp
+	@$(LONG_RUN) $*
 
 clean:
 	rm -rf $(VENV) $(HOSTS_VENV)

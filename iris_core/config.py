@@ -39,8 +39,8 @@ class ModelConfig:
             "high-resolution" the mask is read at the features' own resolution; a token that is left out is 0.
         attention_heads: heads of every attention layer (ours).
         decoder_layers: bidirectional cross-attention blocks at the bottleneck (ours: 2).
-        deep_vectors: a class meets the query's deepest features and the decoder's maps at strides 8, 4 and 2 as
-            well as at full resolution; without a memory the sum is the answer (ours, docs/decisions/0090).
+        deep_vectors: a class meets the query's deepest features and the decoder's maps at strides 8, 4 and 2
+            as well as at full resolution; without a memory the sum is the answer (ours, docs/decisions/0090).
         similarity: extension, foreground/background prototype maps at every level.
         correspondence: extension, attention to reference features with relative position, and the
             displacement that follows from it.

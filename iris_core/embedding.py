@@ -61,6 +61,10 @@ class TaskEmbedding:
             mirror=None if self.mirror is None else self.mirror.select(names),
         )
 
+    def tokens_alone(self) -> TaskEmbedding:
+        """The paper's task embedding and nothing else: no memory, no image vector, no mirror image."""
+        return TaskEmbedding(self.names, self.tokens)
+
     @property
     def volumes(self) -> Tensor:
         """(K,) voxels: the least that a memory shows of each class; zeros where none shows any."""

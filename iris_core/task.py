@@ -6,7 +6,7 @@ A task may hold looks: tasks of their own for boxes around small structures (iri
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from iris_core.closer_look import Extent, Place
 from iris_core.embedding import TaskEmbedding
@@ -45,6 +45,19 @@ class Task:
     def names(self) -> tuple[str, ...]:
         """Class names, in the order of the classes."""
         return tuple(c.name for c in self.classes)
+
+    def tokens_alone(self) -> Task:
+        """The task by the paper's embedding alone: nothing in it tells of an image voxel by voxel.
+
+        A query is then segmented by tokens alone; strategies that compare images have nothing to compare.
+        """
+        return replace(
+            self,
+            pool=tuple(embedding.tokens_alone() for embedding in self.pool),
+            tuned=None if self.tuned is None else self.tuned.tokens_alone(),
+            provenance={**self.provenance, "tokens_alone": True},
+            looks=tuple(replace(look, task=look.task.tokens_alone()) for look in self.looks),
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ import torch
 from benchmarks.analyses.record import conditions, interval, markdown, spoken
 from benchmarks.analyses.studies import open_studies
 from benchmarks.analyses.tsne import tsne
+from benchmarks.analyses.volume_probe import predicted, r2
 from benchmarks.analyses.workbench import Workbench
 from iris_core.cli.options import count
 
@@ -83,27 +84,30 @@ def main_axis(vectors: np.ndarray, volumes: np.ndarray) -> tuple[float, float]:
 def run(arguments: argparse.Namespace, keep: Callable[[dict], None]) -> None:
     """Encodes all studies, places their embeddings, looks for neighbours."""
     bench = Workbench(arguments.checkpoint, arguments.cache)
-    rows, vectors = [], []
+    rows, vectors, raw = [], [], []
     for spec in arguments.sets:
         spacing: object = "auto"
         for study in open_studies(spec, arguments.studies):
             task = bench.task(study, spacing=spacing)
             spacing = task.spacing  # that of the set's first study, as in a pool
             embedding = task.pool[0]
-            pooled = torch.nn.functional.normalize(embedding.tokens.mean(1), dim=-1).numpy()
+            plain = embedding.tokens.mean(1)
+            pooled = torch.nn.functional.normalize(plain, dim=-1).numpy()
             values = {study.label.name_of(value): value for value in study.label.values}
             voxel = np.prod(study.label.spacing) / np.prod(task.spacing)
-            for name, vector in zip(embedding.names, pooled, strict=True):
+            for name, vector, own in zip(embedding.names, pooled, plain.double().numpy(), strict=True):
                 volume = float((study.label.array == values[name]).sum() * voxel)
                 rows.append({"set": study.group, "study": f"{study.group}/{study.name}", "class": name,
                              "volume": volume})  # fmt: skip
                 vectors.append(vector)
+                raw.append(own)
             LOG.info("%s, %s: %d classes", study.group, study.name, len(embedding.names))
     points = np.stack(vectors).astype(np.float64)
     names, studies = [row["class"] for row in rows], [row["study"] for row in rows]
     nearest, places = neighbours(points, studies), tsne(points, seed=arguments.seed)
-    for row, other, place in zip(rows, nearest, places, strict=True):
-        row |= {"nearest": rows[other]["class"], "nearest_set": rows[other]["set"], "place": place.tolist()}
+    told = predicted(np.stack(raw), np.array([row["volume"] for row in rows]), studies)
+    for row, other, place, volume in zip(rows, nearest, places, told, strict=True):
+        row |= {"told": float(volume), "nearest": rows[other]["class"], "nearest_set": rows[other]["set"], "place": place.tolist()}
     share, rank = main_axis(points, np.array([row["volume"] for row in rows]))
     record = conditions(
         weights=bench.loaded.fingerprint, chance=chance(names, studies), main_axis=share,
@@ -137,6 +141,9 @@ def table(record: dict) -> str:
     size = (
         f"{share:.0%} of the variance lies on one axis; its rank correlation with the volume is {rank:.2f}."
     )
+    if "told" in record["rows"][0]:
+        told, volumes = (np.array([row[key] for row in record["rows"]]) for key in ("told", "volume"))
+        size += f" A linear probe finds the volume with R2 {r2(told, volumes):.3f} (log volume, over studies)."
     return markdown([*head, "at random in the set", "nearest is of the same set"], lines) + f"\n\n{size}"
 
 

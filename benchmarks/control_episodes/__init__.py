@@ -1,7 +1,7 @@
 """Fixed episodes on which trainings are measured; written once and never drawn again.
 
-`first.npz` holds 24 episodes by the synthesis of 2026-11-28, before the diet of the long run; its first twelve
-are the control episodes of every training up to then. `second.npz` holds episodes of that diet.
+`first.npz` holds 24 episodes by the synthesis of 2026-11-28, before the diet of the long run; its first
+twelve are the control episodes of every training up to then. `second.npz` holds episodes of that diet.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ COMMANDS = {
 def main(words: Sequence[str] | None = None) -> int:
     """The command line. Returns: 0, or 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.long_run", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=job.default_folder(), help="of the state (default: %(default)s)")
+    folder = job.default_folder()
+    parser.add_argument("--folder", type=Path, default=folder, help="of the state (default: %(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in COMMANDS.items():
         commands.add_parser(name, help=what)

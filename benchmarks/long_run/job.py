@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from iris_core.errors import InputError
 
 LOCK, OUTPUT = "lock", "output.log"
+PATIENCE = 2.0  # seconds
+START_SECONDS = 120  # a busy machine takes long to import
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,11 +37,15 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / LOCK, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError("the long run is at work here already", where=folder, found=f"process {running(folder)}",
-                             remedy="make long-run-status") from error  # fmt: skip
+        until = time.monotonic() + PATIENCE
+        # who asks whether a run is at work holds the lock for a moment
+        while not _locked(file) and time.monotonic() < until:
+            time.sleep(0.05)
+        if not _locked(file):
+            raise InputError(
+                "the long run is at work here already", where=folder, found=f"process {running(folder)}",
+                remedy="make long-run-status",
+            )  # fmt: skip
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -51,12 +58,19 @@ def running(folder: Path) -> int | None:
     if not path.is_file():
         return None
     with open(path, "r+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = file.read().strip()
-            return int(text) if text.isdigit() else None
-    return None
+        if _locked(file):
+            return None
+        text = file.read().strip()
+        return int(text) if text.isdigit() else None
+
+
+def _locked(file: IO[str]) -> bool:
+    """Whether this process could take the lock of an open file, or has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def paused(process: int) -> bool:
@@ -67,8 +81,12 @@ def paused(process: int) -> bool:
         return False
 
 
-def start(folder: Path) -> tuple[int, bool]:
+def start(folder: Path, work: Sequence[str] | None = None) -> tuple[int, bool]:
     """Starts the worker in the background at the lowest priority, or lets a paused one go on.
+
+    Args:
+        folder: of the state.
+        work: another command than the plan's worker; it holds the folder's lock while it works.
 
     Returns:
         The process, and whether it is new.
@@ -78,14 +96,14 @@ def start(folder: Path) -> tuple[int, bool]:
         os.kill(process, signal.SIGCONT)
         return process, False
     folder.mkdir(parents=True, exist_ok=True)
-    words = ["nice", "-n", "19", sys.executable, "-m", "benchmarks.long_run", "--folder", str(folder), "work"]
+    work = work or [sys.executable, "-m", "benchmarks.long_run", "--folder", str(folder), "work"]
     threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     with open(folder / OUTPUT, "a", encoding="utf-8") as output:
         child = subprocess.Popen(
-            words, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=ROOT,
-            start_new_session=True, env={**os.environ, **threads},
+            ["nice", "-n", "19", *work], stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            cwd=ROOT, start_new_session=True, env={**os.environ, **threads},
         )  # fmt: skip
-    until = time.monotonic() + 60
+    until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         process = running(folder)
         if process is not None:

@@ -28,8 +28,10 @@ def spoken_status(folder: Path) -> str:
 
 def _spoken(state: State) -> str:
     counters = state.progress.counters
-    text = (f"{counters.seconds / 3600:.2f} worker hours, {counters.steps} steps, {counters.episodes} episodes, "
-            f"{counters.skipped} skipped.")  # fmt: skip
+    text = (
+        f"{counters.seconds / 3600:.2f} worker hours, {counters.steps} steps, {counters.episodes} episodes, "
+        f"{counters.skipped} skipped."
+    )
     if not state.log:
         return text
     last = state.log[-1]

@@ -36,6 +36,7 @@ class Worker:
         save_seconds: of wall time between two states.
         figures_every: worker seconds between two lines of control figures.
         device: "cpu" or "cuda".
+        half: as of `Trainer`.
     """
 
     def __init__(
@@ -49,12 +50,13 @@ class Worker:
         save_seconds: float = 180.0,
         figures_every: float = HOUR,
         device: str = "cpu",
+        half: bool | None = None,
     ) -> None:
         self.folder, self.recipe, self.controls = folder, recipe, controls
         self.save_seconds, self.figures_every = save_seconds, figures_every
         self.state = furthest(read_state(folder), read_landing(landed))
         model = start() if self.state is None else _network(self.state)
-        self.trainer = Trainer(model, recipe, device)
+        self.trainer = Trainer(model, recipe, device, half)
         if self.state is not None:
             self.trainer.go_on(self.state.progress)
         self.lines = [] if self.state is None else list(self.state.log)

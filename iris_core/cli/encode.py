@@ -17,6 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_task_options(parser)
     options.add_model_options(parser)
     options.add_channel(parser)
+    parser.add_argument(
+        "--tokens-only", action="store_true",
+        help="keep the paper's task embedding alone, a few kB a class: less Dice, and no image in it",
+    )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace a card that exists")
     parser.add_argument("--json", action="store_true", help="describe the card on stdout as JSON")
 
@@ -56,6 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
         sparse=arguments.sparse,
         seed=arguments.seed,
     )
+    if arguments.tokens_only:
+        task = task.tokens_alone()
     sizes = engine.save(task, arguments.output)
     size = arguments.output.stat().st_size
     console.note(task_line(task))

@@ -20,7 +20,7 @@ from iris_core.model.correspondence import Correspondence
 from iris_core.model.edge_fit import edges_of
 from iris_core.model.encoder import Encoder
 from iris_core.model.fusion import EvidenceHead, soft_logit
-from iris_core.model.layers import box_mean, place_matrix, upsample, upsample_many
+from iris_core.model.layers import box_mean, place_matrix, upsample_many
 from iris_core.model.mask_decoder import MaskDecoder, class_logits
 from iris_core.model.matching import STRIDES, MatchingPyramid
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
@@ -70,7 +70,7 @@ class Decoded:
         logits: (B, K, D, H, W).
         evidence: by name, maps (B, K, E, d, h, w) at half resolution, which training supervises.
         displacements: (B, 3, d, h, w) per memory, cells of 4 voxels.
-        coarse: (B, K, d, h, w), what the tokens alone answer at strides 8, 4 and 2, or 2 alone; the extensions
+        coarse: (B, K, d, h, w), what the tokens alone answer at strides 8, 4 and 2, or 2 alone; extensions
             have no part in it.
     """
 
@@ -108,7 +108,7 @@ class Iris(nn.Module):
                 own += 1
             self.prior_gain = nn.Parameter(torch.tensor(0.5))
             if config.deep_vectors:
-                self.token_gain = nn.Parameter(torch.tensor(0.0))  # of the tokens' own answer beside the memory's
+                self.token_gain = nn.Parameter(torch.tensor(0.0))  # of the tokens' answer beside the memory's
             self.evidence_head = EvidenceHead(config, shared, own)
 
     def encode_image(self, image: Tensor, *, compare: bool = True) -> ImageFeatures:

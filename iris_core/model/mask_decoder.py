@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from iris_core.config import ModelConfig
 from iris_core.model.layers import Attention, FeedForward, ResidualBlock, upsample
 
-
 LIKENESS = 4.0  # of the cosine with the foreground embedding, at first (ours)
 
 
@@ -43,8 +42,8 @@ class Expanded(NamedTuple):
         full_vector: (B, K, c0 + 1) for stride 1; the last entry is the bias.
         half_vector: (B, K, c1) for stride 2.
         deep_vectors: for strides 8 and 4; empty where the network has none.
-        likeness: (B, K, d, h, w) at stride 8, logits of how much the query looks like each class's foreground;
-            None where the network has no deep vectors.
+        likeness: (B, K, d, h, w) at stride 8, logits of how much the query looks like each class's
+            foreground; None where the network has no deep vectors.
     """
 
     maps: tuple[Tensor, ...]

@@ -1,1 +1,1 @@
-"""The long run: steps in which the task embedding must answer by itself, driven by steps and never by time."""
+"""The long run: steps that ask the task embedding to answer by itself; steps drive it, not time."""

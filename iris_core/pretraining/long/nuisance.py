@@ -45,8 +45,9 @@ class VolumeProbe:
         inputs = torch.cat([vectors, vectors.new_ones(len(vectors), 1)], dim=1)
         found = vectors.new_zeros(())
         if bool(self.squares.any()):
-            ridge = RIDGE * self.squares.diagonal().mean() * torch.eye(len(self.squares), device=vectors.device)
-            answer = inputs @ torch.linalg.solve(self.squares + ridge, self.products)
+            ridge = RIDGE * self.squares.diagonal().mean()
+            eye = torch.eye(len(self.squares), device=vectors.device)
+            answer = inputs @ torch.linalg.solve(self.squares + ridge * eye, self.products)
             a, b = answer - answer.mean(), volumes - volumes.mean()
             found = (a * b).sum() ** 2 / ((a * a).sum() * (b * b).sum()).clamp_min(1e-8)
         with torch.no_grad():

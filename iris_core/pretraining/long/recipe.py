@@ -3,10 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from iris_core.pretraining.settings import Shape
 
 COLDEST = 0.02  # of the peak rate, at the end
+
+
+class Window(NamedTuple):
+    """A kind of step.
+
+    Args:
+        shape: of the windows, voxels.
+        share: of the steps.
+        pairs: of people; each gives two episodes, one in either direction.
+    """
+
+    shape: Shape
+    share: float
+    pairs: int
+
+
+# So that steps of every window cost about the same.
+WINDOWS = (
+    Window((32, 32, 32), 0.4, 3),
+    Window((48, 48, 32), 0.1, 2),
+    Window((48, 32, 48), 0.1, 2),
+    Window((32, 48, 48), 0.1, 2),
+    Window((48, 48, 48), 0.2, 2),
+    Window((64, 64, 64), 0.1, 1),
+)
 
 
 @dataclass(frozen=True)
@@ -14,12 +40,10 @@ class Recipe:
     """The decisions of docs/decisions/0090 and 0091.
 
     Args:
-        pairs: of people a step; each gives two episodes, one in either direction.
+        windows: kinds of steps.
         classes: fewest and most tasks of a pair.
-        shapes: windows in voxels and how often each is drawn.
         without_memory: share of the steps in which the tokens answer alone.
         deep: weight of the loss of the class vectors against the maps at strides 8, 4 and 2.
-        place: weight of the loss that asks where in the window the structure is, at the same strides.
         contrast: weight of the loss that brings both people's embeddings of one structure together.
         nuisance: weight of what a linear probe finds of the volume in the embeddings.
         rate: peak learning rate of AdamW.
@@ -32,12 +56,10 @@ class Recipe:
         seed: of the tasks.
     """
 
-    pairs: int = 2
+    windows: tuple[Window, ...] = WINDOWS
     classes: tuple[int, int] = (8, 16)
-    shapes: tuple[tuple[Shape, float], ...] = (((48, 48, 48), 1.0),)
     without_memory: float = 0.6
     deep: float = 0.3
-    place: float = 0.3
     contrast: float = 0.1
     nuisance: float = 0.1
     rate: float = 1e-3

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,14 +17,14 @@ from iris_core.synthesis import EpisodeBatch, synthesise
 def draw_batch(recipe: Recipe, step: int, device: str = "cpu") -> tuple[EpisodeBatch, bool]:
     """The episodes of a step, and whether its tokens answer alone; both follow from its number."""
     source = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
-    shapes, shares = zip(*recipe.shapes, strict=True)
-    shape = shapes[int(torch.multinomial(torch.tensor(shares), 1, generator=source))]
+    shares = torch.tensor([window.share for window in recipe.windows])
+    window = recipe.windows[int(torch.multinomial(shares, 1, generator=source))]
     fewest, most = recipe.classes
     classes = int(torch.randint(fewest, most + 1, (), generator=source))
     alone = torch.rand((), generator=source).item() < recipe.without_memory
     batch = synthesise(
-        recipe.pairs, classes, shape, source, device=device, progress=recipe.progress_at(step), both_ways=True,
-        places_too=False,
+        window.pairs, classes, window.shape, source, device=device, progress=recipe.progress_at(step),
+        both_ways=True, places_too=False,
     )  # fmt: skip
     return batch, alone
 
@@ -65,33 +63,11 @@ def _answers(decoded: Decoded, batch: EpisodeBatch, recipe: Recipe) -> dict[str,
         parts["evidence"] = evidence_loss(decoded.evidence, target, *flags)
         parts["smooth"] = smoothness_loss(decoded.displacements)
     coarse = target
-    for logits in reversed(decoded.coarse):
+    for logits in reversed(decoded.coarse) if recipe.deep else ():
         coarse = F.avg_pool3d(coarse, coarse.shape[2] // logits.shape[2])
         stride = target.shape[2] // logits.shape[2]
-        if recipe.deep:
-            parts[f"stride {stride}"] = recipe.deep * segmentation_loss(logits, coarse, *flags)
-        if recipe.place:
-            parts[f"place at {stride}"] = recipe.place * place_loss(logits, coarse, *flags)
+        parts[f"stride {stride}"] = recipe.deep * segmentation_loss(logits, coarse, *flags)
     return parts
-
-
-def place_loss(logits: Tensor, target: Tensor, valid: Tensor, present: Tensor) -> Tensor:
-    """How far a softmax over all cells is from the structure's own cells; 1 where it knows nothing.
-
-    A tiny structure counts as much as a large one, and the gradient does not vanish while nothing is found.
-    It asks for the order of cells alone, so it leaves the level of the logits to the other losses.
-
-    Args:
-        logits: (B, K, d, h, w).
-        target: the same shape, shares in [0, 1].
-        valid, present: (B, K) bool; a class counts where both hold.
-    """
-    chance = logits.float().flatten(2).log_softmax(-1)
-    wanted = target.flatten(2)
-    total = wanted.sum(-1, keepdim=True)
-    far = -(wanted / total.clamp_min(1e-6) * chance).sum(-1) / math.log(chance.shape[-1])
-    counted = valid & present & (total[..., 0] > 0)
-    return (far * counted).sum() / counted.sum().clamp_min(1)
 
 
 def _embeddings(

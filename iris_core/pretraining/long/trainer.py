@@ -51,8 +51,8 @@ class Progress:
     Args:
         counters: how far it is.
         tensors: "average.NAME" for every parameter of the network, "probe.NAME" of the volume probe; with
-            moments also "weights.NAME", "first.NAME", "second.NAME" and "count.NAME". NAME is the parameter's own
-            name in the network, so that the file outlives moves of the code.
+            moments also "weights.NAME", "first.NAME", "second.NAME" and "count.NAME". NAME is the parameter's
+            own name in the network, so that the file outlives moves of the code.
     """
 
     counters: Counters = field(default_factory=Counters)
@@ -88,7 +88,7 @@ class Trainer:
         self.half = native_half(device) if half is None else half
         self.average = WeightAverage(self.model, recipe.ema)
         self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), recipe.rate, weight_decay=recipe.decay, eps=EPSILON
+            self.model.parameters(), recipe.rate, weight_decay=recipe.decay, eps=EPSILON, fused=True
         )
         self.probe = VolumeProbe(model.config.channels[-1], device)
         self.counters = Counters()

@@ -1,4 +1,4 @@
-"""Specks: many tiny spots of one label inside an organ, with the same texture elsewhere that is not asked for."""
+"""Specks: many tiny spots of one label inside an organ; other organs carry spots that look the same."""
 
 from __future__ import annotations
 

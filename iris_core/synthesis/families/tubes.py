@@ -21,14 +21,16 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
     for i in range(bodies):
         radii = length * np.exp(rng.uniform(np.log(0.08), np.log(0.25))) * np.exp(rng.normal(0, 0.3, 3))
         centre = rng.uniform(-0.9, 0.9, 3) * half
-        objects.append(Primitive(FIRST_OBJECT + count + i, centre, radii, any_rotation(rng), rng.uniform(0, 0.8)))
+        label, boxy = FIRST_OBJECT + count + i, rng.uniform(0, 0.8)
+        objects.append(Primitive(label, centre, radii, any_rotation(rng), boxy))
     for i in range(count):
         thin = np.exp(rng.uniform(np.log(1.2), np.log(3.0)))
         reach = half[axis] * rng.uniform(0.5, 1.5)
         radii = np.array([reach, thin, thin * rng.uniform(0.7, 1.3)])
         along = small_rotation(rng, 12, 40) @ frame if rng.random() < 0.75 else any_rotation(rng)
         bend = (*(rng.normal(0, 0.2, 2) * reach), 0.0)
-        centre = frame.T @ np.array([rng.uniform(-0.3, 0.3) * half[axis], *(rng.uniform(-0.6, 0.6, 2) * length / 2)])
+        aside = rng.uniform(-0.6, 0.6, 2) * length / 2
+        centre = frame.T @ np.array([rng.uniform(-0.3, 0.3) * half[axis], *aside])
         objects.append(
             Primitive(FIRST_OBJECT + i, centre, radii, along, rng.uniform(0.4, 1), bend,
                       swing=rng.normal(0, 0.06) * reach, taper=rng.uniform(-0.4, 0.4), jitter=0.5)
