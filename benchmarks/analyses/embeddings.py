@@ -107,7 +107,12 @@ def run(arguments: argparse.Namespace, keep: Callable[[dict], None]) -> None:
     nearest, places = neighbours(points, studies), tsne(points, seed=arguments.seed)
     told = predicted(np.stack(raw), np.array([row["volume"] for row in rows]), studies)
     for row, other, place, volume in zip(rows, nearest, places, told, strict=True):
-        row |= {"told": float(volume), "nearest": rows[other]["class"], "nearest_set": rows[other]["set"], "place": place.tolist()}
+        row |= {
+            "told": float(volume),
+            "nearest": rows[other]["class"],
+            "nearest_set": rows[other]["set"],
+            "place": place.tolist(),
+        }
     share, rank = main_axis(points, np.array([row["volume"] for row in rows]))
     record = conditions(
         weights=bench.loaded.fingerprint, chance=chance(names, studies), main_axis=share,
@@ -143,7 +148,9 @@ def table(record: dict) -> str:
     )
     if "told" in record["rows"][0]:
         told, volumes = (np.array([row[key] for row in record["rows"]]) for key in ("told", "volume"))
-        size += f" A linear probe finds the volume with R2 {r2(told, volumes):.3f} (log volume, over studies)."
+        size += (
+            f" A linear probe finds the volume with R2 {r2(told, volumes):.3f} (log volume, over studies)."
+        )
     return markdown([*head, "at random in the set", "nearest is of the same set"], lines) + f"\n\n{size}"
 
 

@@ -1,4 +1,4 @@
-"""How much of a structure's volume a linear probe finds in its task embedding, cross-validated over studies."""
+"""How much of a structure's volume a linear probe finds in its embedding, cross-validated over studies."""
 
 from __future__ import annotations
 

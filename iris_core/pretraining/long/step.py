@@ -70,9 +70,7 @@ def _answers(decoded: Decoded, batch: EpisodeBatch, recipe: Recipe) -> dict[str,
     return parts
 
 
-def _embeddings(
-    tokens: Tensor, batch: EpisodeBatch, recipe: Recipe, probe: VolumeProbe
-) -> dict[str, Tensor]:
+def _embeddings(tokens: Tensor, batch: EpisodeBatch, recipe: Recipe, probe: VolumeProbe) -> dict[str, Tensor]:
     vectors, parts = pooled(tokens), {}
     with torch.autocast(vectors.device.type, enabled=False):
         if recipe.contrast:
