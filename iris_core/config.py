@@ -41,6 +41,8 @@ class ModelConfig:
         decoder_layers: bidirectional cross-attention blocks at the bottleneck (ours: 2).
         deep_vectors: a class meets the query's deepest features and the decoder's maps at strides 8, 4 and 2
             as well as at full resolution; without a memory the sum is the answer (ours, docs/decisions/0090).
+        balanced_tokens: the contextual tokens together are as long as a foreground embedding, so that it has
+            its say where tokens are averaged and compared (ours, docs/decisions/0090).
         similarity: extension, foreground/background prototype maps at every level.
         correspondence: extension, attention to reference features with relative position, and the
             displacement that follows from it.
@@ -57,6 +59,7 @@ class ModelConfig:
     attention_heads: int = 8
     decoder_layers: int = 2
     deep_vectors: bool = False
+    balanced_tokens: bool = False
     similarity: bool = False
     correspondence: bool = False
     place: bool = False
@@ -92,8 +95,9 @@ class ModelConfig:
         values = asdict(self)
         if self.embedding_parts == EMBEDDING_PARTS:  # so that the fingerprints of older files hold
             del values["embedding_parts"]
-        if not self.deep_vectors:
-            del values["deep_vectors"]
+        for name in ("deep_vectors", "balanced_tokens"):
+            if not values[name]:
+                del values[name]
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
     @classmethod

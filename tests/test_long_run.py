@@ -25,7 +25,7 @@ from iris_core.pretraining.long.recipe import Recipe, Window
 from tests.tiny import EXTENDED
 
 ROOT = Path(__file__).parents[1]
-NETWORK = replace(EXTENDED, deep_vectors=True)
+NETWORK = replace(EXTENDED, deep_vectors=True, balanced_tokens=True)
 RECIPE = Recipe(
     windows=(Window((16, 16, 16), 0.5, 1), Window((32, 16, 16), 0.5, 1)), classes=(3, 3),
     warmup=4, ramp=6, steps=50,

@@ -20,7 +20,7 @@ from iris_core.model.iris import Iris
 from iris_core.pretraining.long.recipe import Recipe
 from iris_core.synthesis import FAMILIES, synthesise
 
-CONFIG: ModelConfig = preset("tiny", deep_vectors=True)
+CONFIG: ModelConfig = preset("tiny", deep_vectors=True, balanced_tokens=True)
 RECIPE = Recipe()
 NEW_SEED, NEW_CLASSES, NEW_SHAPE, NEW_ROUNDS = 31_415, 5, (48, 48, 32), 2  # of the second control set
 
@@ -28,7 +28,7 @@ NEW_SEED, NEW_CLASSES, NEW_SHAPE, NEW_ROUNDS = 31_415, 5, (48, 48, 32), 2  # of 
 def start() -> Iris:
     """The shipped weights; what they lack begins as nothing, so that the network answers as they do."""
     model = build(CONFIG, seed=RECIPE.seed)
-    new = ("mask_decoder.deep_vector.", "mask_decoder.log_likeness", "token_gain")
+    new = ("mask_decoder.deep_vector.", "mask_decoder.log_", "token_gain")
     missing, unexpected = model.load_state_dict(load_model().model.state_dict(), strict=False)
     if unexpected or any(not name.startswith(new) for name in missing):
         raise InputError("the shipped weights do not fit the plan", expected="the layers of `tiny`",

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from iris_core.config import ModelConfig
 from iris_core.model.layers import Attention, FeedForward, ResidualBlock, upsample
 
+CONTEXT_GAIN = 100.0  # of balanced contextual tokens, at first: their length in weights without balance
 LIKENESS = 4.0  # of the cosine with the foreground embedding, at first (ours)
 
 
@@ -78,6 +79,8 @@ class MaskDecoder(nn.Module):
             BidirectionalBlock(deepest, config.attention_heads) for _ in range(config.decoder_layers)
         )
         self.token_norm = nn.LayerNorm(deepest)
+        if config.balanced_tokens:
+            self.log_context_gain = nn.Parameter(torch.tensor(CONTEXT_GAIN).log())
         self.narrow = nn.ModuleList(
             nn.Conv3d(channels[level + 1], channels[level], 1, bias=False) for level in reversed(range(4))
         )
@@ -106,6 +109,9 @@ class MaskDecoder(nn.Module):
         """
         b, k = tokens.shape[:2]
         deepest = maps[-1]
+        foreground = tokens[:, :, 0]
+        if hasattr(self, "log_context_gain"):
+            tokens = torch.cat([tokens[:, :, :1], tokens[:, :, 1:] * self.log_context_gain.exp()], dim=2)
         features, flat = deepest.flatten(2).transpose(1, 2), tokens.flatten(1, 2)
         for block in self.attention:
             features, flat = block(features, flat)
@@ -122,7 +128,7 @@ class MaskDecoder(nn.Module):
         if not hasattr(self, "deep_vector"):
             return Expanded(tuple(levels[1:]), full_vector, half_vector, (), None)
         deep = self.deep_vector(hidden).split([maps[3].shape[1], maps[2].shape[1]], dim=-1)
-        alike = self.log_likeness.exp() * likeness(deepest, tokens[:, :, 0], maps[3].shape[2:])
+        alike = self.log_likeness.exp() * likeness(deepest, foreground, maps[3].shape[2:])
         return Expanded(tuple(levels[1:]), full_vector, half_vector, deep, alike)
 
 

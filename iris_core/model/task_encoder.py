@@ -81,6 +81,7 @@ class TaskEncoder(nn.Module):
         self.cross = Attention(channels, config.attention_heads)
         self.self_attention = Attention(channels, config.attention_heads)
         self.feed_forward = FeedForward(channels)
+        self.balanced = config.balanced_tokens
         nn.init.normal_(self.mask_mix.weight, std=DOWNSAMPLE_RATIO**-1.5)
 
     def merged_features(self, features: Tensor, mask: Tensor) -> Tensor:
@@ -111,6 +112,8 @@ class TaskEncoder(nn.Module):
         merged = self.merged_features(features, mask).flatten(0, 1)  # (BK, dhw, C)
         tokens = self.context_tokens.expand(b * k, -1, -1)
         tokens = self.feed_forward(self.self_attention(self.cross(tokens, merged)))
+        if self.balanced:
+            tokens = F.normalize(tokens, dim=-1) * (tokens.shape[-1] ** 0.5 / tokens.shape[-2])
         if "foreground" not in self.parts:
             foreground = torch.zeros_like(foreground)
         if "context" not in self.parts:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-TEMPERATURE = 0.1
+TEMPERATURE = 0.03
 LIKENESS = 0.5  # of log volumes, within which another structure counts fully
 FARTHEST = 0.05  # of a structure of quite another size
 SAME = 0.5  # overlap above which two tasks ask for nearly the same

@@ -1,4 +1,4 @@
-"""The volume as a nuisance: a linear probe learns it from the embeddings, and they unlearn what it finds."""
+"""The volume as a nuisance: how much of it the best linear probe would find in the embeddings, as a loss."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-MOMENTUM = 0.98  # of the probe's moments, a step
-RIDGE = 1e-3  # of the probe, against the mean square of its inputs
+SHARE = 0.05  # of a step in the running moments
+RIDGE = 1e-3  # of the probe, against the mean variance of its inputs
 FEWEST = 8  # embeddings of a step worth a look
 
 
 class VolumeProbe:
-    """A ridge regression of the logarithm of the volume, kept up to date by running moments.
+    """A ridge regression of the logarithm of the volume, told by running moments.
 
     Args:
         channels: C of the embeddings.
@@ -21,20 +21,21 @@ class VolumeProbe:
     """
 
     def __init__(self, channels: int, device: str = "cpu") -> None:
-        self.squares = torch.zeros(channels + 1, channels + 1, device=device)
-        self.products = torch.zeros(channels + 1, device=device)
+        self.moments = torch.zeros(channels + 2, channels + 2, device=device)
 
     def tensors(self) -> dict[str, Tensor]:
         """What must be kept to go on."""
-        return {"squares": self.squares, "products": self.products}
+        return {"moments": self.moments}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Takes back what :meth:`tensors` gave."""
-        self.squares.copy_(tensors["squares"])
-        self.products.copy_(tensors["products"])
+        self.moments.copy_(tensors["moments"])
 
     def loss(self, vectors: Tensor, volumes: Tensor) -> Tensor:
-        """Squared correlation of the probe's answer with the truth, 0 to 1; the probe then learns.
+        """R2 of the best ridge regression over the last steps, 0 to 1, and this step joins them.
+
+        The moments of earlier steps are fixed and those of this step are not; the gradient is that of R2
+        itself, so no probe lags behind that the embeddings could turn away from.
 
         Args:
             vectors: (N, C), not normalised.
@@ -42,15 +43,15 @@ class VolumeProbe:
         """
         if len(vectors) < FEWEST:
             return vectors.new_zeros(())
-        inputs = torch.cat([vectors, vectors.new_ones(len(vectors), 1)], dim=1)
-        found = vectors.new_zeros(())
-        if bool(self.squares.any()):
-            ridge = RIDGE * self.squares.diagonal().mean()
-            eye = torch.eye(len(self.squares), device=vectors.device)
-            answer = inputs @ torch.linalg.solve(self.squares + ridge * eye, self.products)
-            a, b = answer - answer.mean(), volumes - volumes.mean()
-            found = (a * b).sum() ** 2 / ((a * a).sum() * (b * b).sum()).clamp_min(1e-8)
-        with torch.no_grad():
-            self.squares.lerp_(inputs.T @ inputs / len(inputs), 1 - MOMENTUM)
-            self.products.lerp_(inputs.T @ volumes / len(inputs), 1 - MOMENTUM)
-        return found
+        rows = torch.cat([vectors, volumes[:, None], vectors.new_ones(len(vectors), 1)], dim=1)
+        own = rows.T @ rows / len(rows)
+        first = not bool(self.moments.any())
+        moments = own if first else torch.lerp(self.moments, own, SHARE)
+        self.moments.copy_(moments.detach())
+        mean = moments[-1, :-1]
+        spread = moments[:-1, :-1] - mean[:, None] * mean  # covariances of vectors and volume
+        inputs, shared, variance = spread[:-1, :-1], spread[:-1, -1], spread[-1, -1]
+        ridge = RIDGE * inputs.diagonal().mean().detach()
+        eye = torch.eye(len(inputs), device=vectors.device)
+        found = shared @ torch.linalg.solve(inputs + ridge * eye, shared) / variance.clamp_min(1e-6)
+        return found if first else found.detach() + (found - found.detach()) / SHARE
