@@ -60,7 +60,7 @@ class Recipe:
     classes: tuple[int, int] = (8, 16)
     without_memory: float = 0.6
     deep: float = 0.3
-    contrast: float = 0.5
+    contrast: float = 0.2
     nuisance: float = 0.3
     rate: float = 1e-3
     decay: float = 1e-2
