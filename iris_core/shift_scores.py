@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -67,7 +68,7 @@ def between(scores: Tensor, peak: int, sizes: list[int]) -> Tensor:
         sizes: of the grid.
     """
     grid = scores.unflatten(0, sizes)
-    where = [int(i) for i in torch.unravel_index(torch.tensor(peak), sizes)]
+    where = [int(i) for i in np.unravel_index(peak, sizes)]  # torch's own imports sympy
     top = scores.new_zeros(3)
     for axis, place in enumerate(where):
         line = grid.movedim(axis, 0)[(slice(None), *(w for a, w in enumerate(where) if a != axis))]

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from iris_core.memory_reuse import reuse_memory
+from tests import quick_convolutions
+
 KINDS = ("core", "real_data", "dicom", "hosts", "nnunet", "monailabel", "dicomweb", "browser")
 _ran: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
@@ -32,6 +35,8 @@ def real_data() -> Path:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_ran] = Counter()
+    reuse_memory()  # as every program of ours does
+    quick_convolutions.install()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
