@@ -53,6 +53,8 @@ def registration(
     holders = torch.zeros(len(values))
     for image, label in references:
         held = [index for index, value in enumerate(values) if value in label.values]
+        if not held:
+            continue
         moving = prepare_image(image, modality=modality, spacing=spacing)
         masks = prepare_masks(label, [values[index] for index in held], moving.grid)
         carried[held] += _carried(moving, masks, target, seed)
@@ -94,7 +96,7 @@ def _carried(moving: Prepared, masks: torch.Tensor, target: Prepared, seed: int)
     both = sitk.CompositeTransform([affine, method.Execute(fixed, floating)])
     moved = [sitk.Resample(_itk(mask, moving), fixed, both, sitk.sitkLinear, 0.0) for mask in masks]
     arrays = [sitk.GetArrayFromImage(one).transpose(2, 1, 0) for one in moved]
-    return torch.from_numpy(np.stack(arrays)) if arrays else masks.new_zeros(0, *target.grid.shape)
+    return torch.from_numpy(np.stack(arrays))
 
 
 def _method(stage: int, fixed, seed: int):

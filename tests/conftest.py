@@ -9,6 +9,7 @@ IRIS_REQUIRED_KINDS="core real_data" makes a run fail in which one of them ran n
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
@@ -16,8 +17,10 @@ from pathlib import Path
 import pytest
 
 from iris_core.memory_reuse import reuse_memory
-from tests import quick_convolutions
 
+# Threads of OpenMP that wait sleep: for tensors this small they would wait longer than they work. Read once,
+# when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 KINDS = ("core", "real_data", "dicom", "hosts", "nnunet", "monailabel", "dicomweb", "browser")
 _ran: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
@@ -36,7 +39,6 @@ def real_data() -> Path:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_ran] = Counter()
     reuse_memory()  # as every program of ours does
-    quick_convolutions.install()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,6 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "real_data" in kinds_of(item):
                 item.add_marker(pytest.mark.skip(reason="IRIS_REAL_DATA names no folder of real studies"))
+
+
+def pytest_collection_finish() -> None:
+    if "torch" in sys.modules:  # else no test needs it, and its import would cost a second
+        from tests import quick_convolutions
+
+        quick_convolutions.install()
 
 
 @pytest.hookimpl(wrapper=True)

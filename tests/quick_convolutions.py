@@ -1,8 +1,8 @@
 """Small convolutions through oneDNN, as those of every network of real size go.
 
-PyTorch gives a convolution of one small volume (below 20 480 values in channels and first two sides) to a loop
-that copies every neighbourhood first. The tests' networks are that small, so most of their processor time went
-there. oneDNN gives the same numbers but for rounding, five to eight times faster.
+PyTorch gives a convolution of one small volume (below 20 480 values in channels and first two sides) to a
+loop that copies every neighbourhood first. The tests' networks are that small, so most of their processor
+time went there. oneDNN gives the same numbers but for rounding, five to eight times faster.
 """
 
 from __future__ import annotations

@@ -23,11 +23,11 @@ from iris_core.strategies import STRATEGIES, tune
 from iris_core.task import Task
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
-from tests.tiny import PLAIN, network, study
+from tests.tiny import PLAIN, QUICK, network, study
 
 
 def segmenter(config=None) -> Segmenter:
-    return Segmenter(network(config) if config else network(), window=(32, 32, 32))
+    return Segmenter(network(config) if config else network(), window=(32, 32, 32), **QUICK)
 
 
 def name_of(runner: Segmenter) -> str:
@@ -52,7 +52,7 @@ def card(tmp_path):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_stored_card_gives_the_same_masks_bit_for_bit(tmp_path, monkeypatch, strategy):
-    monkeypatch.setattr("iris_core.task_encoding.tune", partial(tune, steps=5))
+    monkeypatch.setattr("iris_core.task_encoding.tune", partial(tune, steps=2))
     runner, query = segmenter(), study(7, shift=1)[0]
     task = task_of(runner, strategy, references=2)
     save_card(task, tmp_path / "card.safetensors")

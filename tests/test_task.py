@@ -15,11 +15,11 @@ from iris_core.strategies import STRATEGIES, tune
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
 from iris_core.volume import LabelVolume
-from tests.tiny import network, study
+from tests.tiny import QUICK, network, study
 
 
 def segmenter() -> Segmenter:
-    return Segmenter(network(), window=(32, 32, 32))
+    return Segmenter(network(), window=(32, 32, 32), **QUICK)
 
 
 def reference(seed: int = 0, **options) -> Reference:

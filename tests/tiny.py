@@ -21,6 +21,7 @@ SIZES = {
     "matching_channels": 8,
     "evidence_channels": 4,
 }
+QUICK = {"fit_steps": 1, "edge_steps": 1}  # of a segmenter: both fits take part, for laws of any steps
 PLAIN = ModelConfig(**SIZES)
 EXTENDED = ModelConfig(**SIZES, similarity=True, correspondence=True, place=True)
 
