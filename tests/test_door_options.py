@@ -7,16 +7,12 @@ import json
 import logging
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from apps.iris_app.cli.archive_check import require_archive
 from apps.iris_app.cli.serve import add_arguments
 from apps.iris_app.cli.users_file import read_users
 from apps.iris_app.door.secrets_in_logs import hide_in_logs
@@ -255,71 +251,6 @@ def test_looking_at_the_lock_does_not_take_it(tmp_path):
     lock = ServingLock(State(tmp_path))
     lock.require_free()
     ServingLock(State(tmp_path)).acquire()
-
-
-class Archive(BaseHTTPRequestHandler):
-    """Answers as its class says."""
-
-    status, body = 200, b"[]"
-
-    def do_GET(self):
-        self.send_response(self.status)
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, *words):
-        pass
-
-
-@pytest.fixture
-def archive():
-    with HTTPServer(("127.0.0.1", 0), Archive) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/dicom-web"
-        server.shutdown()
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "said"),
-    [
-        (401, b"", "MONAI_LABEL_DICOMWEB_PASSWORD"),
-        (404, b"", "HTTP 404"),
-        (200, b"<html>", "no DICOMweb archive"),
-        (200, b'{"a": 1}', "no DICOMweb archive"),
-        (200, b"\xff\xfe", "no DICOMweb archive"),
-    ],
-)
-def test_an_answer_that_is_none_of_an_archive_is_told(archive, status, body, said, monkeypatch):
-    monkeypatch.setattr(Archive, "status", status)
-    monkeypatch.setattr(Archive, "body", body)
-    with pytest.raises(InputError, match=said):
-        require_archive(archive)
-
-
-def test_an_archive_that_answers_is_served(archive, started, monkeypatch, tmp_path):
-    monkeypatch.setenv("IRIS_STATE", str(tmp_path))
-    main(["serve", archive])
-    assert archive in started[-1][0]
-
-
-def test_an_archive_that_does_not_answer_is_told_in_one_sentence(started, monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("IRIS_STATE", str(tmp_path))
-    monkeypatch.setattr("apps.iris_app.cli.archive_check.PATIENCE", 0.3)
-    with socket.socket() as silent, socket.socket() as closed:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        closed.bind(("127.0.0.1", 0))
-        urls = (
-            f"http://127.0.0.1:{closed.getsockname()[1]}/dicom-web",
-            f"http://127.0.0.1:{silent.getsockname()[1]}/dicom-web",
-            "http://nobody.invalid/dicom-web",
-            "http://", "http://[::1", "http://a:99999/", "http://user:password@127.0.0.1/dicom-web",
-        )  # fmt: skip
-        for url in urls:
-            assert main(["serve", url]) == 2, url
-            said = capsys.readouterr().err
-            assert len(said.strip().splitlines()) == 1 and "password@" not in said
-    assert started == []
 
 
 def test_a_token_is_masked_in_whatever_is_logged(caplog):
