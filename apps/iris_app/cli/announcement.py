@@ -6,9 +6,12 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from apps.iris_app.cli.door_options import AUTO, is_wildcard
-from apps.iris_app.lib.state import State
+
+if TYPE_CHECKING:  # its imports take a second, which `iris serve --help` does not have
+    from apps.iris_app.lib.state import State
 
 TOKEN_FILE = "token"  # in the state folder
 
