@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.analyses.studies import Study, open_studies
+from benchmarks.token_readout import read_tokens, spoken_readout
 from iris_core.checkpoint import load_model
 from iris_core.model.iris import Iris
 from iris_core.preprocess import prepare_image
@@ -76,8 +77,17 @@ def main() -> None:
     parser.add_argument(
         "--picture", type=Path, metavar="FILE.png", help="the last image and what was rebuilt"
     )
+    parser.add_argument("--checkpoint", type=Path, help="other weights than the shipped ones")
+    parser.add_argument(
+        "--tokens-only", action="store_true", help="of cards by iris encode --tokens-only, for whole images"
+    )
     arguments = parser.parse_args()
-    model = load_model().model
+    loaded = load_model(arguments.checkpoint)
+    if arguments.tokens_only:
+        sets = (open_studies(arguments.train), open_studies(arguments.test))
+        print(spoken_readout(read_tokens(loaded, *sets, arguments.spacing, arguments.modality)))
+        return
+    model = loaded.model
 
     def prepared(study: Study) -> Tensor:
         return prepare_image(study.image, modality=arguments.modality, spacing=(arguments.spacing,) * 3).image

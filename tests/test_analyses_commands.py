@@ -150,3 +150,19 @@ def test_a_mistake_is_told_in_a_line(place_of, tmp_path, capsys):
     ):
         assert run(place_of, tmp_path, *words)[0] == 2
         assert said in capsys.readouterr().err
+
+
+def test_retrieval_from_a_mixed_pool_is_compared_with_a_random_choice(place_of, tmp_path, capsys):
+    dataset = place_of[0]
+    other = write_raw_set(tmp_path / "Dataset002_Others", labels={"three": 1, "four": 2}, cases=2)
+    words = ["retrieval", "--pool", f"{dataset}:1-3", "--others", str(other), "--query-set", f"{dataset}:4-5",
+             "--sizes", "4", "--takes", "1", "2", "--draws", "1", "--queries", "1",
+             "--tokens-only"]  # fmt: skip
+    done, record = run(place_of, tmp_path, *words)
+    assert done == 0 and [(row["take"], row["way"]) for row in record["rows"]] == [
+        (1, "retrieval"), (1, "random"), (2, "retrieval"), (2, "random"),
+    ]  # fmt: skip
+    assert all(row["wrong"] == 0 for row in record["rows"] if row["way"] == "random")
+    assert "1 of 4" in capsys.readouterr().out and (tmp_path / "retrieval.png").stat().st_size > 5000
+    assert run(place_of, tmp_path, *words[:8], "9", *words[9:])[0] == 2
+    assert "the pool is too small" in capsys.readouterr().err

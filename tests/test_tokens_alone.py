@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
+import numpy as np
 import torch
 
+from benchmarks import token_readout
 from iris_core.card import PLAIN_LIMIT, load_card, save_card
+from iris_core.checkpoint import save_model
+from iris_core.cli.main import main
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
 from iris_core.model.mask_decoder import likeness
@@ -15,6 +20,7 @@ from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
+from tests.raw_sets import write_raw_set
 from tests.tiny import EXTENDED, PLAIN, SIDE, boxes, network, noise, study
 
 OWN = {"deep_vectors": True, "balanced_tokens": True}
@@ -91,3 +97,34 @@ def test_a_card_of_tokens_holds_a_few_kilobytes_and_nothing_of_the_image(tmp_pat
     torch.testing.assert_close(again.pool[0].tokens, whole.pool[0].tokens)
     found = [apply_task(segmenter, task, study(7)[0]).masks for task in (alone, again)]
     assert (found[0] == found[1]).all()
+
+
+def test_encode_writes_such_a_card_and_segment_takes_it(tmp_path, capsys):
+    save_model(tmp_path / "tiny.safetensors", network(replace(EXTENDED, **OWN)), {"fit_steps": 1})
+    dataset = write_raw_set(tmp_path / "Dataset001_Blocks", labels={"one": 1, "two": 2}, cases=2)
+    image, label = sorted((dataset / "imagesTr").iterdir())[0], sorted((dataset / "labelsTr").iterdir())[0]
+    weights = ["--checkpoint", str(tmp_path / "tiny.safetensors")]
+    sizes = {}
+    for name, more in (("whole", []), ("alone", ["--tokens-only"])):
+        card = str(tmp_path / f"{name}.safetensors")
+        words = ["encode", "--reference", str(image), str(label), "--output", card]
+        assert main([*words, *weights, *more, "--json"]) == 0
+        sizes[name] = json.loads(capsys.readouterr().out)
+    assert sizes["whole"]["extras_bytes"] > 0 == sizes["alone"]["extras_bytes"]
+    assert sizes["alone"]["bytes"] < 2 * PLAIN_LIMIT
+    query = sorted((dataset / "imagesTr").iterdir())[1]
+    words = ["segment", "--task", str(tmp_path / "alone.safetensors"), "--query", str(query)]
+    assert main([*words, "--output", str(tmp_path / "found"), *weights]) == 0
+    assert list((tmp_path / "found").rglob("*.nii.gz"))
+
+
+def test_tokens_that_know_nothing_of_an_image_give_the_mean_of_the_others(monkeypatch):
+    rng = np.random.default_rng(0)
+    images, blind = rng.normal(size=(12, 50)), rng.normal(size=(12, 8))
+    ridge = token_readout._ridge(blind, images)
+    told = token_readout._told(blind[:11], images[:11], blind[11:], ridge)[0]
+    assert np.abs(told - images[:11].mean(0)).mean() < 0.2
+    seeing = images @ rng.normal(size=(50, 60))
+    ridge = token_readout._ridge(seeing, seeing[:, :40])
+    told = token_readout._told(seeing[:11], seeing[:11, :40], seeing[11:], ridge)[0]
+    assert np.corrcoef(told, seeing[11, :40])[0, 1] > 0.2

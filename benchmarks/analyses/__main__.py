@@ -15,7 +15,7 @@ from benchmarks.analyses.record import write_record
 from iris_core.errors import InputError, IrisError
 
 NAMES = (
-    "strategies", "embeddings", "families", "tokens", "ablation", "left_out",
+    "strategies", "retrieval", "embeddings", "families", "tokens", "ablation", "left_out",
     "context", "place", "absent", "crops",
 )  # fmt: skip
 

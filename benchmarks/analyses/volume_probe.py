@@ -40,6 +40,8 @@ def predicted(vectors: np.ndarray, volumes: np.ndarray, studies: Sequence[str]) 
 def r2(found: np.ndarray, volumes: np.ndarray) -> float:
     """The share of the variance of log volumes that predictions explain; below 0 where they mislead."""
     wanted = np.log(volumes)
+    if np.ptp(wanted) == 0:
+        return 0.0
     return float(1 - ((wanted - found) ** 2).sum() / ((wanted - wanted.mean()) ** 2).sum())
 
 
