@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.long_run import job
+from benchmarks.long_run import __main__ as command
+from benchmarks.long_run import curve, job, landing, status
 from benchmarks.long_run.landing import MOST_BYTES, land, landings, read_landing
 from benchmarks.long_run.state_file import NAME, PREVIOUS, read_state
 from benchmarks.long_run.worker import Worker, furthest
@@ -122,6 +123,27 @@ def test_a_state_names_parameters_and_no_module_of_the_code(tmp_path):
         known = ("weights", "average", "first", "second", "count")
         assert part == "probe" or (part in known and own in names)
     assert b"iris_core" not in (tmp_path / NAME).read_bytes()
+
+
+def test_the_curve_is_drawn_from_the_log(tmp_path):
+    figures = {name: 0.5 for name in (*curve.FIGURES, "copy")}
+    curve.draw_curve([{"hours": h, "first": figures, "second": figures} for h in (0, 1)], tmp_path / "c.png")
+    assert (tmp_path / "c.png").stat().st_size > 5000
+
+
+def test_status_speaks_of_folder_and_landing_and_commands_refuse_in_one_line(tmp_path, monkeypatch, capsys):
+    landed = tmp_path / "landed.safetensors"
+    monkeypatch.setattr(landing, "LANDED", landed)
+    assert "No process" in status.spoken_status(tmp_path / "none", landed)
+    assert "Nothing has landed yet" in status.spoken_status(tmp_path / "none", landed)
+    run = small_worker(tmp_path)
+    run.run(steps=2)
+    land(read_state(tmp_path), landed)
+    told = status.spoken_status(tmp_path, landed)
+    assert "2 steps, 4 episodes" in told and "Landed (1 times)" in told
+    assert command.main(["--folder", str(tmp_path / "none"), "land"]) == 2
+    assert command.main(["--folder", str(tmp_path / "none"), "pause"]) == 2
+    assert all(len(line) for line in capsys.readouterr().err.splitlines()[:2])
 
 
 WORK = """

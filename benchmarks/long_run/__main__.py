@@ -20,6 +20,7 @@ COMMANDS = {
     "end": "lets it write its state and end",
     "land": "writes the state that the repository keeps",
     "work": "the run itself, in the foreground",
+    "curve": "draws docs/images/long_run.png from what landed",
     "controls": "writes the episodes on which the run is measured; once",
 }
 
@@ -86,6 +87,18 @@ def _work(folder: Path) -> str:
         one = worker(folder)
         one.run()
         return f"{one.trainer.counters.to_dict()}"
+
+
+def _curve(folder: Path) -> str:
+    from benchmarks.long_run.curve import draw_curve
+    from benchmarks.long_run.landing import read_landing
+    from iris_core.errors import InputError
+
+    landed, picture = read_landing(), job.ROOT / "docs" / "images" / "long_run.png"
+    if landed is None:
+        raise InputError("nothing to draw: nothing landed yet", where=picture, remedy="make long-run-land")
+    draw_curve(landed.log, picture)
+    return f"Drew {picture.relative_to(job.ROOT)}."
 
 
 def _controls(folder: Path) -> str:

@@ -6,15 +6,20 @@ import time
 from pathlib import Path
 
 from benchmarks.long_run import job
-from benchmarks.long_run.landing import landings, read_landing
+from benchmarks.long_run.landing import LANDED, landings, read_landing
 from benchmarks.long_run.state_file import NAME, State, read_state
 
 SHOWN = ("own", "tokens", "swapped", "rolled")
 
 
-def spoken_status(folder: Path) -> str:
-    """Hours, steps, episodes and the last control figures, of the folder and of what landed."""
-    process, state, landed = job.running(folder), read_state(folder), read_landing()
+def spoken_status(folder: Path, path: Path = LANDED) -> str:
+    """Hours, steps, episodes and the last control figures, of the folder and of what landed.
+
+    Args:
+        folder: of the state.
+        path: what landed.
+    """
+    process, state, landed = job.running(folder), read_state(folder), read_landing(path)
     if process is None:
         lines = [f"No process is at work in {folder}."]
     else:
@@ -22,7 +27,8 @@ def spoken_status(folder: Path) -> str:
     if state is not None:
         age = (time.time() - (folder / NAME).stat().st_mtime) / 60
         lines.append(f"State, {age:.0f} minutes old: {_spoken(state)}")
-    lines.append(f"Landed ({landings()} times): {_spoken(landed)}" if landed else "Nothing has landed yet.")
+    told = f"Landed ({landings(path)} times): {_spoken(landed)}" if landed else "Nothing has landed yet."
+    lines.append(told)
     return "\n".join(lines)
 
 
