@@ -178,7 +178,7 @@ class Iris(nn.Module):
         made = self.mask_decoder(features.maps, tokens)
         full, half = made.maps[-1], made.maps[-2]
         vector, bias = made.full_vector[..., :-1], made.full_vector[..., -1, None, None, None]
-        deep = made.coarse_logits()
+        own, deep = made.coarse_logits()
         if self.config.deep_vectors and not memories:
             logits = class_logits(full, vector, plus=upsample_many(deep[-1] + bias, full.shape[2:]))
             if class_bias is not None:
@@ -186,7 +186,6 @@ class Iris(nn.Module):
             return Decoded(logits, {}, [], tuple(deep))
         if not self.config.extended:
             return Decoded(class_logits(full, vector) + bias)
-        own = class_logits(half, made.half_vector)
         found = self._evidence(features, memories, weights, offset, fit_steps, edge_steps)
         maps = found.maps
         shared = [torch.full_like(half[:, :1], 1.0 if memories else 0.0)]

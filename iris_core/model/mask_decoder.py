@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iris_core.config import ModelConfig
-from iris_core.model.layers import Attention, FeedForward, ResidualBlock, upsample
+from iris_core.model.layers import Attention, FeedForward, ResidualBlock, upsample, upsample_many
 
 CONTEXT_GAIN = 100.0  # of balanced contextual tokens, at first: their length in weights without balance
 LIKENESS = 4.0  # of the cosine with the foreground embedding, at first (ours)
@@ -53,19 +53,21 @@ class Expanded(NamedTuple):
     deep_vectors: tuple[Tensor, ...]
     likeness: Tensor | None
 
-    def coarse_logits(self) -> list[Tensor]:
-        """Logits (B, K, d, h, w) of the class vectors, at strides 8, 4 and 2 or at 2 alone.
+    def coarse_logits(self) -> tuple[Tensor, list[Tensor]]:
+        """What class vectors say on coarse maps.
 
-        Each is the sum of the coarser ones and its own.
+        Returns:
+            logits (B, K, d, h, w) at stride 2 alone; and at strides 8, 4 and 2 (or at 2 alone) the sums of all
+            coarser ones and their own.
         """
         vectors = (*self.deep_vectors, self.half_vector)
         sums: list[Tensor] = []
         below = self.likeness
         for features, vector in zip(self.maps[-1 - len(vectors) : -1], vectors, strict=True):
             own = class_logits(features, vector)
-            below = own if below is None else own + upsample(below, own.shape[2:])
+            below = own if below is None else own + upsample_many(below, own.shape[2:])
             sums.append(below)
-        return sums
+        return own, sums
 
 
 class MaskDecoder(nn.Module):
