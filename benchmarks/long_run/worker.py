@@ -7,7 +7,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -52,7 +52,8 @@ class Worker:
         device: str = "cpu",
         half: bool | None = None,
     ) -> None:
-        self.folder, self.recipe, self.controls = folder, recipe, controls
+        self.folder, self.recipe = folder, recipe
+        self.controls = {name: [_moved(one, device) for one in many] for name, many in controls.items()}
         self.save_seconds, self.figures_every = save_seconds, figures_every
         self.state = furthest(read_state(folder), read_landing(landed))
         model = start() if self.state is None else _network(self.state)
@@ -110,7 +111,7 @@ class Worker:
             "loss": {name: round(sum(v) / len(v), 4) for name, v in self.sums.items()},
         }  # fmt: skip
         for name, batches in self.controls.items():
-            line[name] = control_figures(self.trainer.average.model, list(batches))
+            line[name] = control_figures(self.trainer.average.model, batches)
         self.lines.append(line)
         self.sums = {}
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -127,6 +128,12 @@ def furthest(*states: State | None) -> State | None:
     """The state with most steps; the first of several; None where there is none."""
     held = [state for state in states if state is not None]
     return max(held, key=lambda state: state.progress.counters.steps, default=None)
+
+
+def _moved(batch: EpisodeBatch, device: str) -> EpisodeBatch:
+    """The episodes on a device."""
+    held = {name: value.to(device) for name, value in vars(batch).items() if torch.is_tensor(value)}
+    return replace(batch, **held)
 
 
 def _network(state: State) -> Iris:

@@ -57,8 +57,8 @@ class Expanded(NamedTuple):
         """What class vectors say on coarse maps.
 
         Returns:
-            logits (B, K, d, h, w) at stride 2 alone; and at strides 8, 4 and 2 (or at 2 alone) the sums of all
-            coarser ones and their own.
+            logits (B, K, d, h, w) at stride 2 alone; and at strides 8, 4 and 2 (or at 2 alone) the sums of
+            all coarser ones and their own.
         """
         vectors = (*self.deep_vectors, self.half_vector)
         sums: list[Tensor] = []

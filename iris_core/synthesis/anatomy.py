@@ -25,7 +25,7 @@ class Anatomy:
         droppable: labels that another person may lack.
         contrast: labels that must differ in brightness from what surrounds them (lesions).
         favoured: labels that tasks ask for more often.
-        alike: groups of labels that are equally bright in every image, and are not asked for together.
+        alike: groups of labels that look the same in every image; unlike a kind, no task is their union.
         link: (3,) step from one member of a row of look-alikes to the next, voxels; None: no row.
         window_shift: how far windows may wander, 0 to 1 (0 for a structure the window was cropped around).
     """

@@ -64,7 +64,8 @@ def _faint(palette: Palette, left: float, amount: float, used: list[int]) -> Pal
 def _draw_pair(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> tuple[Palette, Palette]:
     if rng.random() < 0.1:
         first = _ct(rng, anatomy)
-        return first, replace(first, mean=first.mean + rng.normal(0, 6, LABELS) * (first.mean > AIR_HU))
+        jitter = _keep_shared(first.mean, rng.normal(0, 6, LABELS))
+        return first, replace(first, mean=first.mean + jitter * (first.mean > AIR_HU))
     first = _mr(rng, anatomy)
     change = float(np.clip((progress - 0.3) / 0.2, 0, 1))
     draw = rng.random()

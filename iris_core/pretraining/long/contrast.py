@@ -44,7 +44,7 @@ def contrast_loss(vectors: Tensor, masks: Tensor, known: Tensor) -> Tensor:
     score = score.masked_fill(_alike(masks, where), -torch.inf)
     right = (unit * unit[partner]).sum(-1) / TEMPERATURE
     mine = torch.zeros_like(score, dtype=torch.bool)
-    mine[torch.arange(n), partner] = True
+    mine[torch.arange(n, device=score.device), partner] = True
     score = torch.where(mine, right[:, None], score)
     return F.cross_entropy(score, partner)
 
