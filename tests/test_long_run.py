@@ -22,7 +22,9 @@ from benchmarks.long_run.worker import Worker, furthest
 from iris_core.checkpoint import load_model
 from iris_core.errors import CheckpointError, InputError
 from iris_core.model.build import build
+from iris_core.pretraining.long.nuisance import VolumeProbe
 from iris_core.pretraining.long.recipe import Recipe, Window
+from iris_core.pretraining.long.step import draw_batch, losses_of
 from tests.tiny import EXTENDED
 
 ROOT = Path(__file__).parents[1]
@@ -77,6 +79,26 @@ def test_a_state_without_moments_goes_on_from_the_averaged_weights_and_warms_up(
     for name, value in one.trainer.average.model.state_dict().items():
         torch.testing.assert_close(other.trainer.model.state_dict()[name], value.half().float())
     assert other.trainer.step()["rate"] == pytest.approx(RECIPE.rate / RECIPE.warmup)
+
+
+def test_gradients_in_bfloat16_are_finite_and_near_those_in_float32():
+    recipe = replace(RECIPE, windows=(Window((32, 32, 32), 1.0, 1),), without_memory=1.0)
+    sizes = {"channels": (8, 8, 16, 16, 128), "attention_heads": 4}  # deepest as in `tiny`: 2^3 cells
+    model = build(replace(NETWORK, **sizes), seed=1).to(memory_format=torch.channels_last_3d)
+    batch, alone = draw_batch(recipe, 0)
+
+    def gradients(half: bool) -> torch.Tensor:
+        model.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            parts = losses_of(model, batch, recipe, VolumeProbe(128), alone=alone)
+        litter = [torch.full((n,), torch.nan) for n in (10**4, 10**5, 3 * 10**5, 442_368, 10**6)] * 2
+        del litter  # memory that is used again holds what was there before
+        sum(parts.values()).backward()
+        return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+    exact = gradients(False)
+    for _ in range(3):
+        assert (gradients(True) - exact).norm() < 0.2 * exact.norm()
 
 
 def test_a_landing_is_a_checkpoint_of_few_bytes_and_only_goes_forward(tmp_path):

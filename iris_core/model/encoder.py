@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from iris_core.config import ModelConfig
@@ -24,7 +25,18 @@ class Encoder(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Args: image (B, 1, D, H, W), each side a multiple of 16. Returns: five maps, finest first."""
         maps = []
-        for stage in self.stages:
+        for stage in self.stages[:-1]:
             image = stage(image)
             maps.append(image)
+        maps.append(self._deepest(image))
         return tuple(maps)
+
+    def _deepest(self, image: Tensor) -> Tensor:
+        """The last stage, in float32 on a CPU.
+
+        There oneDNN's bfloat16 gradient of a convolution over 2^3 cells reads memory that nobody wrote.
+        """
+        if image.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return self.stages[-1](image)
+        with torch.autocast("cpu", enabled=False):
+            return self.stages[-1](image.float())

@@ -79,7 +79,7 @@ class Trainer:
         model: with weights to start from.
         recipe: what each step does.
         device: "cpu" or "cuda".
-        half: whether steps compute in bfloat16; None: where the device does so natively.
+        half: whether steps without memory compute in bfloat16; None: where the device does so natively.
     """
 
     def __init__(self, model: Iris, recipe: Recipe, device: str = "cpu", half: bool | None = None) -> None:
@@ -101,7 +101,8 @@ class Trainer:
             group["lr"] = rate
         batch, alone = draw_batch(self.recipe, self.counters.steps, self.device)
         self.optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
+        # places are compared in float32: in bfloat16 the gradients of correspondence are mostly rounding
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.half and alone):
             parts = losses_of(self.model, batch, self.recipe, self.probe, alone=alone)
         sum(parts.values()).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
