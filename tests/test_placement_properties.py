@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 import SimpleITK as sitk
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
@@ -127,6 +128,14 @@ def drawn_in_itk(query: Path, mask: np.ndarray, path: Path) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def no_warnings():
+    """Thousands of odd headers give thousands of warnings."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
 @settings(
     max_examples=CASES,
     deadline=None,
@@ -137,7 +146,6 @@ def drawn_in_itk(query: Path, mask: np.ndarray, path: Path) -> Path:
 )
 @given(header=headers(), suffix=st.sampled_from((".nii", ".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha")))
 def test_a_result_lies_on_its_query_in_nibabel_and_in_itk(tmp_path, header, suffix):
-    logging.disable(logging.WARNING)
     truth = np.zeros(SHAPE, dtype=bool)
     truth[BLOCK] = True
     query = write_nifti(tmp_path / "query.nii", drawn(), header)
