@@ -60,13 +60,13 @@ class Recipe:
     classes: tuple[int, int] = (8, 16)
     without_memory: float = 0.6
     deep: float = 0.3
-    contrast: float = 0.2
+    contrast: float = 0.5
     nuisance: float = 0.3
     rate: float = 1e-3
     decay: float = 1e-2
     warmup: int = 100
     ramp: int = 0
-    steps: int = 84_000
+    steps: int = 64_000
     cooling: float = 0.2
     ema: float = 0.998
     seed: int = 0
