@@ -21,6 +21,7 @@ from tests import tiny
 
 ROOT = Path(__file__).parents[2]
 READY = 400.0  # seconds; a busy machine imports slowly
+PATIENCE = 240.0  # seconds for what the server has others do; they are processes that import torch first
 
 
 def require_programs(*programs: str) -> None:
@@ -123,7 +124,7 @@ class AppServer:
             files={"params": (None, json.dumps(params))}, timeout=300,
         )  # fmt: skip
 
-    def until(self, true, seconds: float = 90.0):
+    def until(self, true, seconds: float = PATIENCE):
         """Waits until a function gives something true, and gives it."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -185,10 +185,13 @@ def test_a_seg_of_painted_slices_alone_is_read_onto_the_image(labelled, archive,
     assert np.all((truth(archive, "CT0", image) == 1)[onto.array == value])
 
 
-def test_an_mr_study_is_warned_of_ct_references(labelled, archive):
-    response = labelled.post_infer(uid(archive, "MR3"))
-    assert response.status_code == 200, response.text
-    assert any("references are ct, this study looks like mr" in w for w in response.json()["warnings"])
+def test_an_mr_study_gets_nothing_from_ct_references_unless_somebody_asks_for_it(labelled, archive):
+    said = "references are ct, this study looks like mr"
+    refused = labelled.post_infer(uid(archive, "MR3"))
+    assert refused.status_code == 422 and said in refused.json()["detail"], refused.text
+    shown = labelled.post_infer(uid(archive, "MR3"), withhold_below=0)
+    assert shown.status_code == 200, shown.text
+    assert any(said in warning for warning in shown.json()["warnings"])
 
 
 def _segs(archive) -> list[bytes]:
