@@ -7,29 +7,54 @@ from pathlib import Path
 
 import numpy as np
 
-from iris_core.label_values import MANY, MAX_LABEL, SMALLEST_IMAGE, is_the_image, values_in
+from iris_core.errors import InputError
+from iris_core.label_values import (
+    MANY,
+    MAX_LABEL,
+    SMALLEST_IMAGE,
+    is_the_image,
+    nibabel_command,
+    values_in,
+)
 
 ROUGH = 0.7  # share of neighbours with different values above which many values are an image's
 FEW = 256  # different values up to which an image is looked at as if it were a label map
 EVEN = 0.35  # share of neighbours with different values below which they are a label map's
 HANDFUL, EVEN_HANDFUL = 16, 0.7  # so few values are a label map's also where structures are thin
 LEVELS, SLOW = 8, 0.7  # more values than this that mostly change in steps of 1 are a smooth image's
+WHOLE = (100, 255, 1000)  # what stands for a probability of 1 in a map of whole numbers
+SLOPES = 0.8  # share of numbers between 0 and 1 beside both a lower and a higher one in a probability map
 SMALL_NUMBER, STRIDE = 20, 4  # largest value of a label map of few, and by the count of its values
 
 
 def refuse_image(array: np.ndarray, path: Path | None = None) -> None:
-    """Refuses whole numbers that are an image's: many different ones, and neighbours that seldom agree.
+    """Refuses whole numbers that are an image's, or a probability map's in percent or of 255 or 1000.
+
+    An image has many different numbers, and neighbours that seldom agree. A probability map rises from 0 to
+    its largest number, so that nearly every number between lies beside a lower and a higher one.
 
     Args:
         array: (I, J, K, ...) whole numbers from 0 on.
         path: the file that the error names.
 
     Raises:
-        InputError: it is an image.
+        InputError: it is an image or a probability map.
     """
-    count = len(values_in(array))
-    if count > MANY and array.size >= SMALLEST_IMAGE and roughness(array) > ROUGH:
+    values = values_in(array)
+    count, top = len(values), values[-1] if values else 0
+    if count <= LEVELS or array.size < SMALLEST_IMAGE:
+        return
+    rough = count > HANDFUL and roughness(array, inside=True) > ROUGH
+    if rough or (count > MANY and roughness(array) > ROUGH):
         raise is_the_image(count, path)
+    if top in WHOLE and _slopes(array, top) > SLOPES:
+        raise InputError(
+            f"is a probability map, not a label map: shares of {top}",
+            where=path,
+            expected="a whole number for each class",
+            found=f"{count} different values that rise from 0 to {top} at the border",
+            remedy=f"save where it is above one half, e.g. {nibabel_command(path, f'(a > {top / 2:g})')}",
+        )
 
 
 def few_even_values(array: np.ndarray) -> list[int] | None:
@@ -64,18 +89,20 @@ def numbered_like_labels(values: list[int]) -> bool:
     return values[-1] <= max(SMALL_NUMBER, STRIDE * len(values))
 
 
-def roughness(array: np.ndarray) -> float:
+def roughness(array: np.ndarray, *, inside: bool = False) -> float:
     """Share of the neighbouring voxels with different values, among those that are not both 0.
 
     Structures are even inside, so a label map stays low unless they are thin; an image lies near 1.
 
     Args:
         array: (I, J, K, ...) numbers.
+        inside: count only pairs of which neither is 0, so that small structures by themselves stay low.
     """
     different = shown = 0
     for first, second in _neighbours(array):
-        different += int(np.count_nonzero(first != second))
-        shown += int(np.count_nonzero((first != 0) | (second != 0)))
+        counted = (first != 0) & (second != 0) if inside else (first != 0) | (second != 0)
+        different += int(np.count_nonzero(counted & (first != second)))
+        shown += int(np.count_nonzero(counted))
     return different / shown if shown else 0.0
 
 
@@ -84,6 +111,21 @@ def _neighbours(array: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for axis in range(3):
         before = (slice(None),) * axis
         yield array[(*before, slice(None, -1))], array[(*before, slice(1, None))]
+
+
+def _slopes(array: np.ndarray, top: int) -> float:
+    """Share of the voxels between 0 and `top` that lie beside both a lower and a higher number."""
+    higher, lower = np.zeros(array.shape, bool), np.zeros(array.shape, bool)
+    for axis in range(3):
+        first = (slice(None),) * axis + (slice(None, -1),)
+        second = (slice(None),) * axis + (slice(1, None),)
+        rises, falls = array[first] < array[second], array[first] > array[second]
+        higher[first] |= rises
+        lower[second] |= rises
+        lower[first] |= falls
+        higher[second] |= falls
+    between = (array > 0) & (array < top)
+    return float((higher & lower)[between].mean()) if between.any() else 0.0
 
 
 def _rises_slowly(array: np.ndarray) -> bool:

@@ -232,6 +232,14 @@ def test_a_value_that_a_labels_file_calls_ignore_is_no_class_of_the_app(folder):
     assert set(np.unique(annotate(folder, "case_2").label().array)) <= {0, 1}
 
 
+def test_a_datastores_placeholder_does_not_hide_that_a_value_is_to_be_ignored(folder):
+    (folder.root / "dataset.json").write_text('{"labels": {"background": 0, "bright": 1, "ignore": 4}}')
+    folder.label("case_1", names={1: "bright", 4: "label_4"})
+    label = folder.catalogue.label_of("case_1")
+    assert label.values == (1,) and label.ignored.any()
+    assert list(folder.catalogue.register.numbers) == ["bright"]
+
+
 def test_a_study_that_nothing_contradicts_is_taken_as_its_references_are(folder):
     folder.label("case_1")
     for number, name in enumerate(("case_1", "case_2")):

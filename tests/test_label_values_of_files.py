@@ -91,9 +91,7 @@ def test_a_channel_for_each_class_is_refused_with_a_command_that_makes_a_label(t
 def test_one_hot_channels_without_a_background_get_values_from_1(tmp_path):
     shares = np.stack([boxes() == 1, boxes() == 3], axis=-1).astype(np.uint8)
     said = refusal(save(tmp_path / "a.nii.gz", shares))
-    assert np.array_equal(
-        read_label(remedied(said, tmp_path)).array, np.where(boxes() == 3, 2, boxes())
-    )
+    assert np.array_equal(read_label(remedied(said, tmp_path)).array, np.where(boxes() == 3, 2, boxes()))
 
 
 def remedied(said: str, folder: Path) -> Path:
@@ -180,3 +178,51 @@ def label_of(array: np.ndarray):
     from iris_core.volume import LabelVolume
 
     return LabelVolume(array, np.eye(4))
+
+
+def blob() -> np.ndarray:
+    """A probability map that rises smoothly from 0 to 1."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, size) for size in (30, 32, 28)), indexing="ij")
+    distance = np.sqrt(sum(axis**2 for axis in axes))
+    return 1 / (1 + np.exp((distance - 0.5) * 20))
+
+
+@pytest.mark.parametrize("top", [100, 255, 1000])
+@pytest.mark.parametrize("slope", [1, 3])
+def test_a_probability_map_in_whole_numbers_is_refused_with_a_command_that_makes_a_label(
+    tmp_path, top, slope
+):
+    shares = np.rint(np.clip((blob() - 0.5) * slope + 0.5, 0, 1) * top).astype(np.int16)
+    said = refusal(save(tmp_path / "a.nii.gz", shares))
+    if slope > 1:
+        assert "is a probability map" in said and f"shares of {top}" in said
+    if "is a probability map" in said:
+        assert np.array_equal(read_label(remedied(said, tmp_path)).array, shares > top / 2)
+
+
+def test_an_image_of_few_grey_levels_is_refused(tmp_path):
+    levels = np.rint(blob() * 50 + drawn().uniform(0, 10, blob().shape)).astype(np.uint8)
+    assert "is this the image?" in refusal(save(tmp_path / "a.nii.gz", levels))
+
+
+@pytest.mark.parametrize("top", [85, 100, 117, 255, 2035])
+def test_parcellations_and_landmarks_are_labels(tmp_path, top):
+    """Regions around random centres, under numbers up to `top`; and single voxels."""
+    from scipy.spatial import cKDTree
+
+    random, shape = np.random.default_rng(top), (32, 32, 30)
+    values = np.append(random.choice(np.arange(1, top), min(top, 100) - 1, replace=False), top)
+    voxels = np.argwhere(np.ones(shape, bool))
+    nearest = cKDTree(random.uniform(0, 32, (len(values), 3))).query(voxels)[1]
+    regions = np.where(blob_shell(shape), values[nearest].reshape(shape), 0)
+    landmarks = np.zeros(shape, np.int16)
+    spots = np.argwhere(np.indices(shape).sum(0) % 7 == 0)[:: 7 * 9][: len(values)]
+    landmarks[tuple(spots[:40].T)] = values[:40]
+    for array in (regions, landmarks):
+        assert read_label(save(tmp_path / "a.nii.gz", array.astype(np.int16))).values
+
+
+def blob_shell(shape: tuple[int, ...]) -> np.ndarray:
+    """A ball's rind, three voxels thick, as thin as a cortex."""
+    distance = np.sqrt(sum((axis - 15) ** 2 for axis in np.indices(shape)))
+    return (distance < 14) & (distance > 10.5)

@@ -287,3 +287,54 @@ def test_iris_segment_keeps_the_querys_header(tmp_path, monkeypatch, capsys, cap
     assert np.array_equal(nib.load(tmp_path / "result.nii").dataobj, label_array())
     warned = json.loads((tmp_path / "run.json").read_text())["warnings"]
     assert [text.split(":")[0] for text in warned] == ([] if want is ODD["metres"] else [str(path)])
+
+
+@pytest.mark.parametrize("unit", ["cm", "um", "m"])
+@pytest.mark.parametrize("kind", ["image.nrrd", "image.mha", "image.seg.nrrd", "image.mhd"])
+def test_nrrd_and_metaimage_in_another_unit_are_refused(tmp_path, kind, unit):
+    path = with_header_line(tmp_path / kind, unit)
+    for read in (read_image, read_label):
+        with pytest.raises(InputError, match=f"{kind}: states lengths in another unit than mm.*found {unit}"):
+            read(path)
+    assert read_label(with_header_line(tmp_path / kind, "mm")).shape == SHAPE[::-1]
+
+
+def with_header_line(path: Path, unit: str) -> Path:
+    """A file whose header states a unit of length."""
+    sitk.WriteImage(sitk.GetImageFromArray(block()), str(path))
+    data = path.read_bytes()
+    if "nrrd" in path.name:
+        field = f'space units: "{unit}" "{unit}" "{unit}"\n'.encode()
+        data = data.replace(b"\nkinds:", b"\n" + field + b"kinds:", 1)
+    else:
+        data = data.replace(b"NDims", f"DistanceUnits = {unit}\nNDims".encode(), 1)
+    path.write_bytes(data)
+    return path
+
+
+def test_a_metaimage_without_voxel_size_or_orientation_is_warned_of_once(tmp_path, caplog):
+    sitk.WriteImage(sitk.GetImageFromArray(numbers().astype(np.int16)), str(tmp_path / "image.mha"))
+    read_image(tmp_path / "image.mha")
+    assert not caplog.records
+    lines = (tmp_path / "image.mha").read_bytes().split(b"\n")
+    kept = [line for line in lines if not line.startswith((b"ElementSpacing", b"TransformMatrix"))]
+    (tmp_path / "image.mha").write_bytes(b"\n".join(kept))
+    for _ in range(2):
+        read_image(tmp_path / "image.mha")
+    assert caplog.text.count("image.mha: states no voxel size and no orientation") == 1
+
+
+@pytest.mark.parametrize("name", ["image.mgz", "image.mgh"])
+def test_freesurfers_volume_without_a_place_is_warned_of_once(tmp_path, caplog, name):
+    import gzip
+
+    nib.save(nib.MGHImage(numbers().astype(np.int32), PLACE), tmp_path / name)
+    read_image(tmp_path / name)
+    assert not caplog.records
+    data = (tmp_path / name).read_bytes()
+    data = gzip.decompress(data) if name.endswith("z") else data
+    data = data[:28] + b"\0\0" + data[30:]
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("z") else data)
+    for _ in range(2):
+        read_image(tmp_path / name)
+    assert caplog.text.count(f"{name}: states no place of its voxels") == 1

@@ -13,6 +13,7 @@ import numpy as np
 from iris_core.errors import InputError
 from iris_core.volume_io.atomic import atomic_path
 from iris_core.volume_io.suffix import META, NRRD, suffix_of
+from iris_core.volume_io.text_header import doubt_place, refuse_other_units
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -44,10 +45,12 @@ def read(path: Path) -> sitk.Image:
     """Reads an image file with its header fields.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or its lengths are in another unit than mm.
     """
     import SimpleITK as sitk
 
+    refuse_other_units(path)
+    doubt_place(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     if suffix_of(path) in META:  # ITK knows a MetaImage by its suffix in lower case alone

@@ -10,13 +10,11 @@ from iris_core.volume_io.exact_file import open_exactly
 from iris_core.volume_io.label_table import CODES, LabelTable, from_xml
 from iris_core.volume_io.nifti import UNREADABLE
 from iris_core.volume_io.suffix import NIFTI, PAIR, suffix_of
+from iris_core.volume_io.text_header import text_header
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Extension
 
-HEADER_LIMIT = 4 << 20  # bytes of a text header; a thousand segments take less than one of these four MB
-PART = 1 << 16  # bytes that are read at a time
-HEADER_ENDS = (b"\n\n", b"\r\n\r\n", b"ElementDataFile")
 TEXT_FIELD = re.compile(r"^(\S+?)\s*(?::=|=)\s?(.*)$", re.MULTILINE)
 
 
@@ -50,21 +48,6 @@ def why_no_image(path: Path) -> str | None:
     return None
 
 
-def _text_header(path: Path) -> str:
-    """The header of an NRRD or MetaImage file; "" where none ends within the limit."""
-    head = b""
-    try:
-        with open(path, "rb") as file:
-            while len(head) < HEADER_LIMIT and (part := file.read(PART)):
-                head += part
-                ends = [at for mark in HEADER_ENDS if (at := head.find(mark)) >= 0]
-                if ends:
-                    return head[: min(ends)].decode("utf-8", "replace")
-    except OSError:
-        return ""
-    return ""
-
-
 def _nifti_table(path: Path) -> LabelTable | None:
     """The first table with names among the header extensions of a NIfTI file."""
     try:
@@ -85,7 +68,7 @@ def _content(extension: Nifti1Extension) -> bytes:
 
 def _text_table(path: Path) -> LabelTable | None:
     """The table in the text header of an NRRD or MetaImage file: Slicer's segment fields."""
-    fields = dict(TEXT_FIELD.findall(_text_header(path)))
+    fields = dict(TEXT_FIELD.findall(text_header(path)))
     names: dict[int, str] = {}
     for number in range(len(fields)):
         if f"Segment{number}_Name" not in fields and f"Segment{number}_ID" not in fields:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from functools import lru_cache
 from pathlib import Path
 
 import nibabel as nib
@@ -12,6 +10,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from iris_core.placement import ITK, UNITLESS, Placement, mm_apart, voxels_apart
 from iris_core.volume_io import itk
+from iris_core.volume_io.warn_once import warn_once
 
 #: The header fields that place voxels; a result takes them over unchanged.
 FIELDS = (
@@ -25,8 +24,6 @@ WARNED_VOXELS = 0.5  # two places farther apart than this are warned of
 VIEWERS = "ITK (ITK-SNAP, 3D Slicer)"
 PIXDIM_TOLERANCE = 1e-5  # relative, by which a voxel size may differ from its column of the sform
 AXES_TOLERANCE = 1e-4  # of the cosine between two axes that are at right angles
-
-log = logging.getLogger(__name__)
 
 
 def affine_of(image: nib.Nifti1Pair) -> np.ndarray:
@@ -111,9 +108,13 @@ def _fields(path: Path, header: nib.Nifti1Header) -> dict[str, object]:
 
 def _warn(path: Path, header: nib.Nifti1Header, placement: Placement) -> None:
     if int(header["xyzt_units"]) & SPACE_BITS not in SPACE_UNITS:
-        _once(f"{path}: its code for the unit of length is unknown; its numbers are taken as mm")
+        warn_once(f"{path}: its code for the unit of length is unknown; its numbers are taken as mm")
+    for name in ("qform_code", "sform_code"):
+        stored = int(placement.fields[name])
+        if stored != int(header[name]):  # nibabel repairs a code that there is not
+            warn_once(f"{path}: {name} {stored} is no code of NIfTI; that form is passed over")
     if not header["sform_code"] and not header["qform_code"]:
-        _once(
+        warn_once(
             f"{path}: has neither sform nor qform; left and right are a guess, and each viewer places it in "
             "its own way; its result keeps the header as it is"
         )
@@ -127,18 +128,12 @@ def _warn(path: Path, header: nib.Nifti1Header, placement: Placement) -> None:
     if "qform" in far:
         codes = [int(header[name]) for name in ("sform_code", "qform_code")]
         viewers = f", {VIEWERS} the qform" if ITK in far else ""
-        _once(
+        warn_once(
             f"{path}: sform (code {codes[0]}) and qform (code {codes[1]}) place the voxels {far['qform']}; "
             f"Iris and nibabel read the sform{viewers}; its result keeps both"
         )
     elif ITK in far:
-        _once(
+        warn_once(
             f"{path}: nibabel, which Iris follows, and {VIEWERS} place the voxels {far[ITK]}, since the "
             "voxel sizes (pixdim) do not go with the form; its result keeps the header as it is"
         )
-
-
-@lru_cache(maxsize=4096)
-def _once(message: str) -> None:
-    """Logs a warning the first time: a file is opened more than once in a run."""
-    log.warning("%s", message)

@@ -34,11 +34,11 @@ def read_final(final: FinalLabel, studies: Path | None = None) -> LabelVolume:
         InputError: the file cannot be read, or nothing is drawn in it.
     """
     label = read_label(final.path)
-    own = {value: name for value, name in label.names.items() if not is_placeholder(name, value)}
+    own = _real(label.names)
     if not set(label.values) <= set(own):
         folder = folder_names(studies)
         ignored = {value: name for value, name in folder.items() if is_ignored(name)}
-        names = {**label.names, **ignored, **(final.names or folder), **own}
+        names = {**label.names, **ignored, **(_real(final.names or {}) or folder), **own}
         label = ignored_aside(replace(label, names=names))
     if not label.values:
         raise InputError("the label is empty", where=final.path, remedy="draw something in it")
@@ -55,6 +55,11 @@ def folder_names(studies: Path | None) -> dict[int, str]:
         if (studies / name).is_file():
             return read_label_names(studies / name, ignored=True)
     return {}
+
+
+def _real(names: Mapping[int, str]) -> dict[int, str]:
+    """The names without those that only repeat their value."""
+    return {value: name for value, name in names.items() if not is_placeholder(name, value)}
 
 
 def in_register(label: LabelVolume, register: ClassRegister) -> LabelVolume:
