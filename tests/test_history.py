@@ -36,7 +36,9 @@ def label(tmp_path, text: str):
 
 def kept(history, tmp_path, text: str, user: str = "anna", tag: str = "final") -> Version:
     info = {"label_info": [{"name": text, "idx": 1}]}
-    return history.keep("case é/1", tag, label(tmp_path, text), user, info)
+    version = history.placed(history.keep("case é/1", tag, label(tmp_path, text), user, info))
+    history.prune("case é/1", tag)
+    return version
 
 
 def test_a_version_is_kept_with_its_bytes_user_and_names(history, tmp_path):
@@ -75,6 +77,47 @@ def test_the_same_label_of_the_same_user_is_kept_once(history, tmp_path):
     again = kept(history, tmp_path, "one")
     assert again.number == first.number and again.order > first.order
     assert kept(history, tmp_path, "one", "ben").number == 3 and len(history.versions("case é/1")) == 3
+
+
+def test_the_same_voxels_with_other_names_are_another_version(history, tmp_path):
+    file = label(tmp_path, "one")
+    infos = [{"label_info": [{"name": name, "idx": 1}]} for name in ("liver", "spleen")]
+    for info in (*infos, infos[0]):
+        history.placed(history.keep("case", "final", file, "anna", info))
+    versions = history.versions("case")
+    assert [v.told["label_info"][0]["name"] for v in versions] == ["liver", "spleen"]
+    assert versions[0].order > versions[1].order
+
+
+def test_keeping_a_label_changes_and_drops_nothing_that_is_kept(history, tmp_path):
+    for number in range(MOST):
+        kept(history, tmp_path, f"version {number}")
+    before = history.versions("case é/1")
+    more = {**before[0].info, "params": 1}
+    history.keep("case é/1", "final", label(tmp_path, "version 0"), "anna", more)
+    assert history.versions("case é/1") == before
+    new = history.keep("case é/1", "final", label(tmp_path, "new"), "anna", {})
+    assert history.versions("case é/1") == [*before, new]
+
+
+def test_a_version_that_cannot_be_dropped_stays_and_stops_nothing(history, tmp_path, monkeypatch):
+    def denied(version):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(history, "drop", denied)
+    for number in range(MOST + 1):
+        kept(history, tmp_path, str(number))
+    assert len(history.versions("case é/1")) == MOST + 1
+
+
+def test_people_without_user_names_keep_their_versions_by_their_clients(history, tmp_path):
+    anna, bob, nobody = (Sender.of("", client, "1.2.3.4") for client in ("anna", "bob\n", "\ud800 \x00"))
+    assert len({anna.user, bob.user, nobody.user}) == 3 and nobody.user == "address 1.2.3.4"
+    assert bob.user.isprintable() and anna.user != Sender.of("", "anna", "4.4.4.4").user
+    only = kept(history, tmp_path, "anna's", anna.user)
+    for number in range(MOST + 1):
+        kept(history, tmp_path, f"version {number}", bob.user)
+    assert only in history.versions("case é/1") and len(history.versions("case é/1")) == MOST + 1
 
 
 def test_a_clock_that_jumps_back_changes_no_number_and_no_order(history, tmp_path, monkeypatch):

@@ -91,10 +91,13 @@ def load(path: Path, names: Mapping[int, str]) -> LabelVolume:
 def save(label: LabelVolume, path: Path) -> None:
     """Writes a .seg.nrrd with a segment for every value that is named or occurs, whole or not at all.
 
+    Layers in which nothing is drawn are left out, so that there are never more layers than segments.
+
     Raises:
         InputError: the folder cannot be written to, or a value is no whole number from 0 on.
     """
     layers = [whole_numbers(layer, path) for layer in label.layers or (label.array,)]
+    layers = [layer for layer in layers if layer.any()] or layers[:1]
     array = np.stack(layers, axis=-1) if len(layers) > 1 else layers[0]
     image = itk.from_array(array, label.itk_affine)
     for key, text in segment_fields(label, layers).items():

@@ -225,13 +225,15 @@ def test_who_replaces_an_unseen_version_is_warned_and_everything_can_be_restored
     assert "nothing is saved" in refused["detail"] and checksum(desk.final("case_4")) == words[1]
     desk.put("case_4", files[2], "anna", if_match=f'"{words[1]}"')
 
-    assert [version["checksum"] for version in desk.history("case_4")] == words
-    current = [version["version"] for version in desk.history("case_4") if version["current"]]
-    assert current == [3]
+    kept = [(words[0], "anna"), (words[1], "ben"), (words[2], "ben"), (words[1], "carl"), (words[2], "anna")]
+    versions = desk.history("case_4")
+    assert [(version["checksum"], version["user"].split()[-1]) for version in versions] == kept
+    current = [version["version"] for version in versions if version["current"]]
+    assert current == [5]
     desk.restore("case_4", 1)
     assert checksum(desk.final("case_4")) == words[0]
     desk.restore("case_4", 9, status=404)
-    assert len(desk.history("case_4")) == 3
+    assert len(desk.history("case_4")) == 5
 
 
 def test_a_deleted_label_is_kept_its_image_stays_and_one_request_brings_it_back(desk, exact):

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from apps.iris_app.history.history import History
+from apps.iris_app.history.history import MOST, History
 from apps.iris_app.history.seen import Sender
 from apps.iris_app.lib.state import State, checksum
 from iris_core.errors import PassingError
@@ -100,6 +100,40 @@ def test_a_disk_that_fills_up_while_a_label_is_written_leaves_the_old_one_and_no
     assert len(ward.submissions.history.versions("case_1")) == 1 and not ward.hidden()
     ward.submit(2, BEN)
     assert checksum(ward.final) == checksum(ward.file(2))
+
+
+def test_a_label_that_cannot_be_placed_costs_no_older_version_and_no_name(ward, monkeypatch):
+    for seed in range(MOST):
+        ward.submit(seed)
+    before = ward.submissions.history.versions("case_1")
+    tries = (ward.file(MOST), "liver"), (ward.file(MOST - 1), "spleen"), (ward.file(0), "liver")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("apps.iris_app.datastores.whole_folder._copy_whole", full)
+        for file, name in tries:
+            info = {"label_info": [{"name": name, "idx": 1}], "params": "new"}
+            with pytest.raises(OSError, match="No space"):
+                ward.submissions.submit("case_1", "final", file, info, ANNA)
+    after = ward.submissions.history.versions("case_1")
+    assert [(v.number, v.info) for v in after] == [(v.number, v.info) for v in before]
+
+
+def test_the_same_voxels_with_other_names_are_kept_beside_the_first_and_restored_with_theirs(ward):
+    def names() -> list[str]:
+        info = ward.store.get_label_info("case_1", "final")
+        return [entry["name"] for entry in info["label_info"]]
+
+    first = ward.submit(1).version.number
+    info = {"label_info": [{"name": "spleen", "idx": 1}]}
+    other = ward.submissions.submit("case_1", "final", ward.file(1), info, ANNA).version.number
+    assert other != first and names() == ["spleen"]
+    for number, name in ((first, "liver"), (other, "spleen")):
+        ward.submissions.restore("case_1", number, ward.root / "case_1.nii.gz", ANNA)
+        assert names() == [name] and ward.submissions.keep_current("case_1", "final").number == number
+    assert len(ward.submissions.history.versions("case_1")) == 2
 
 
 def test_an_index_that_cannot_be_written_loses_no_label_and_is_written_later(ward, monkeypatch):

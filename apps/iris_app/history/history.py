@@ -88,9 +88,10 @@ class History:
         return self._folder(version.study) / version.file
 
     def keep(self, study: str, tag: str, label: Path, user: str, info: dict, mark: str = "") -> Version:
-        """Keeps a copy of a label; what this user submitted just like it before is not kept twice.
+        """Keeps a copy of a label; the same file with the same names of the same user is not kept twice.
 
-        The oldest of more than twenty versions of this user goes, and never one of anybody else.
+        Nothing that is kept already changes or goes: `placed` writes what is new of a version that was kept
+        before, and `prune` drops what is too old.
 
         Args:
             study: id of the image.
@@ -106,18 +107,15 @@ class History:
         word, versions = checksum(label), self.versions(study)
         order = max((version.order for version in versions), default=0) + 1
         mine = [version for version in versions if (version.tag, version.user) == (tag, user)]
-        same = next((version for version in mine if version.checksum == word), None)
+        same = next((v for v in mine if v.checksum == word and v.names_like(info)), None)
         if same is not None:
-            kept = replace(same, order=order, time=now(), info=info, mark=mark or same.mark)
-        else:
-            number = self._next_number(study)
-            file = f"{number:06}{suffix_of(label) or label.suffix}"
-            kept = Version(number, study, tag, user, now(), word, file, mark or word, order, info)
-            with atomic_path(self._folder(study) / file) as part:
-                shutil.copyfile(label, part)
+            return replace(same, order=order, time=now(), info=info, mark=mark or same.mark)
+        number = self._next_number(study)
+        file = f"{number:06}{suffix_of(label) or label.suffix}"
+        kept = Version(number, study, tag, user, now(), word, file, mark or word, order, info)
+        with atomic_path(self._folder(study) / file) as part:
+            shutil.copyfile(label, part)
         self._write(kept)
-        for old in sorted((v for v in mine if v.number != kept.number), key=lambda v: v.order)[: 1 - MOST]:
-            self.drop(old)
         return kept
 
     def placed(self, version: Version, mark: str = "") -> Version:
@@ -130,6 +128,17 @@ class History:
         version = replace(version, order=latest + 1, mark=mark or version.mark)
         self._write(version)
         return version
+
+    def prune(self, study: str, tag: str) -> None:
+        """Drops the oldest of more than twenty versions of each user; one that cannot be dropped stays."""
+        theirs: dict[str, list[Version]] = {}
+        for version in sorted(self.versions(study, tag), key=lambda version: version.order):
+            theirs.setdefault(version.user, []).append(version)
+        for old in (version for versions in theirs.values() for version in versions[:-MOST]):
+            try:
+                self.drop(old)
+            except OSError as error:
+                log.warning("version %d of %s is not dropped: %s", old.number, study, error)
 
     def drop(self, version: Version) -> None:
         """Forgets a version."""

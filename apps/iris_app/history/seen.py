@@ -23,7 +23,7 @@ class Sender:
     """Who sends a request.
 
     Attributes:
-        user: the name that is kept with what they submit.
+        user: the name that is kept with what they submit; without one the address and the client's id.
         key: by which what they are given is noted.
         keys: all by which what they were given may have been noted.
     """
@@ -43,9 +43,10 @@ class Sender:
         """
         if user:
             return cls(user, f"user {user}", (f"user {user}",))
+        client = "".join(letter for letter in client if letter.isprintable()).strip()
         place, own = f"address {address}", f"client {client}"
         if client:
-            return cls(place, own, (own, place))
+            return cls(f"{place}, {own}", own, (own, place))
         return cls(place, place, (place,))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 
@@ -38,6 +39,10 @@ class Version:
         """Plain JSON types."""
         return asdict(self)
 
+    def names_like(self, info: dict) -> bool:
+        """Whether another label's info lists the same names and colours."""
+        return _listed(self.info) == _listed(info)
+
     @property
     def told(self) -> dict:
         """What a client learns of it."""
@@ -45,6 +50,11 @@ class Version:
             "version": self.number, "tag": self.tag, "user": self.user, "time": self.time,
             "checksum": self.checksum, "label_info": self.info.get("label_info") or [],
         }  # fmt: skip
+
+
+def _listed(info: dict) -> str:
+    """The label_info as text, for it may have been read from a file or not."""
+    return json.dumps(info.get("label_info") or [], sort_keys=True, default=str)
 
 
 def now() -> str:

@@ -17,6 +17,8 @@ from iris_core.volume_io import read_label, write_label
 from iris_core.volume_io.suffix import META, SEGMENTATION, suffix_of
 
 MOST_TIMES = 2  # voxels of a label for one of its image: a crop may reach over the image's edge
+MOST_BYTES = 16  # unpacked bytes of a label, all layers, for one voxel of its image
+SMALL = 64 << 20  # unpacked bytes that are not too many for any image
 PACKED_MORE = 1 << 20  # bytes that a file may have beyond its unpacked voxels
 
 
@@ -54,6 +56,13 @@ def check_label(path: Path, image: Path, *, allow_empty: bool = False, flat: boo
     count = shape[0] * shape[1] * shape[2]
     if header.voxels > MOST_TIMES * count:
         raise _refused(header, shape, affines[0], "the label is larger than its image")
+    if header.unpacked > max(MOST_BYTES * count, SMALL):
+        raise InputError(
+            "the label unpacks to far more than its image", where=path,
+            expected=f"at most {max(MOST_BYTES * count, SMALL)} bytes",
+            found=f"{header.unpacked} bytes in {header.layers} layers",
+            remedy="save segments that do not overlap in one layer",
+        )  # fmt: skip
     if not _belongs(place.how, header) and not (allow_empty and suffix_of(path) in SEGMENTATION):
         raise _refused(header, shape, affines[0], "the label's grid is not the image's")
     if path.stat().st_size > header.unpacked + header.offset + PACKED_MORE:

@@ -91,6 +91,7 @@ class Submissions:
                     self.history.drop(version)
                 raise
             version = self._placed(version)
+            self.history.prune(study, tag)  # last, for an older version goes only when the new one counts
             self.seen.note(sender, study, tag, version.mark)
             return Receipt(saved, version, tuple(warnings))
 
@@ -158,11 +159,13 @@ class Submissions:
             if current is None or (tag == "original" and self._machine_made(study)):
                 return None
             known = [v for v in self.history.versions(study, tag) if current.mark in (v.mark, v.checksum)]
-            if known:
+            if known:  # the same voxels may have been submitted with several sets of names
+                known = [v for v in known if v.names_like(current.info)] or known
                 return self.history.placed(max(known, key=lambda version: version.order))
             info = {key: value for key, value in current.info.items() if key not in OURS}
             user = str((current.info.get("submitted") or {}).get("user") or "")
-            return self.history.keep(study, tag, current.file, user, info, current.mark)
+            kept = self.history.keep(study, tag, current.file, user, info, current.mark)
+            return self.history.placed(kept)
 
     def _placed(self, version: Version) -> Version:
         """Notes that a version counts now, by the mark of the datastore's own copy."""

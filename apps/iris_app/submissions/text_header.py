@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,11 @@ def _nrrd(path: Path) -> LabelHeader:
     segments = suffix_of(path) in SEGMENTATION or "Segment0_" in text
     if len(sizes) == 4 and (segments or sizes[0] == 1):
         layers, shape = sizes[0], sizes[1:]
+        if layers > max(1, declared := _segments(lines)):
+            raise InputError(
+                "has more layers than segments", where=path, expected=f"at most {declared}",
+                found=f"{layers} layers", remedy="save the segmentation again",
+            )  # fmt: skip
     elif len(sizes) == 3:
         layers, shape = 1, sizes
     else:
@@ -97,6 +103,11 @@ def _nrrd(path: Path) -> LabelHeader:
     dtype = _dtype(NRRD_TYPES, fields.get("type", "").lower(), order, path)
     affines = (itk_grid(path)[1],)
     return LabelHeader(path, _three(shape), layers, dtype, offset, packing, (1.0, 0.0), affines, partial=True)
+
+
+def _segments(lines: list[str]) -> int:
+    """How many segments the header describes."""
+    return len({hit[1] for line in lines if (hit := re.match(r"Segment(\d+)_\w+:=", line))})
 
 
 def _meta(path: Path) -> LabelHeader:

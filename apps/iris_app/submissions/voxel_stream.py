@@ -28,13 +28,16 @@ class Values:
 
     low: np.ndarray = field(default_factory=lambda: np.zeros(1 << 16, dtype=bool))
     high: set[int] = field(default_factory=set)
+    count: int = 0  # of the different values
 
     def add(self, block: np.ndarray) -> None:
         """Takes a block of whole numbers from 0 on."""
         if block.dtype == np.int32:
             self.high.update(np.unique(block[block >= self.low.size]).tolist())
             block = block[block < self.low.size]
-        self.low[block] = True
+        if not self.low[block].all():
+            self.low[block] = True
+        self.count = np.count_nonzero(self.low[1:]) + len(self.high)
 
     @property
     def found(self) -> list[int]:
@@ -75,7 +78,7 @@ def _look(header: LabelHeader, data: bytes, values: Values) -> bytes:
     if (slope, intercept) != (1.0, 0.0):
         block = block * slope + intercept
     values.add(whole_numbers(block, header.path))
-    if len(values.found) > MOST_VALUES:
+    if values.count > MOST_VALUES:
         raise InputError(
             "has too many different values for a label; is this an image?", where=header.path,
             expected=f"at most {MOST_VALUES}",
