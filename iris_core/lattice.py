@@ -55,7 +55,28 @@ def fit_label(label: LabelVolume, image: Volume) -> LabelVolume:
                 if name:
                     log.warning("%s: lies on the image as %s places it; taken so", label.source, name)
                 return _on(image, fitted)
+    for thinner in _thinned(label) if label.partial else ():
+        fitted = _fitted(thinner, np.linalg.inv(image.affine) @ thinner.affine, image, True)
+        if fitted is not None:
+            return _on(image, fitted)
     raise _other_grid(label, image)
+
+
+def _thinned(label: LabelVolume) -> Iterator[LabelVolume]:
+    """The label without slices that hold nothing: every 2nd, 3rd ... one where all that is drawn lies there.
+
+    A DICOM SEG need not state the distance of its slices. Its thickness stands for it, which is less than the
+    distance where the image's slices have gaps between them.
+    """
+    arrays = (label.array, *label.layers)
+    drawn = np.flatnonzero(np.any([array.any(axis=(0, 1)) for array in arrays], axis=0))
+    if len(drawn) < 2 or label.ignored is not None or label.unlabelled:
+        return
+    first, common = int(drawn[0]), int(np.gcd.reduce(np.diff(drawn)))
+    for step in (number for number in range(2, common + 1) if common % number == 0):
+        array, *layers = (one[:, :, first::step] for one in arrays)
+        place = label.affine @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, step, first], [0, 0, 0, 1]])
+        yield replace(label, array=array, layers=tuple(layers), affine=place)
 
 
 def _places(label: LabelVolume, image: Volume) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:

@@ -131,6 +131,39 @@ def b_values(group, number):
     group.MRDiffusionSequence = Sequence([diffusion])
 
 
+def echoes(*times):
+    """Gives every frame an effective echo time in ms, in turn."""
+
+    def change(group, number):
+        from pydicom.dataset import Dataset
+        from pydicom.sequence import Sequence
+
+        echo = Dataset()
+        echo.EffectiveEchoTime = float(times[number % len(times)])
+        group.MREchoSequence = Sequence([echo])
+
+    return change
+
+
+def diffusion(b_value, direction=lambda number: None):
+    """Gives every frame a b-value and a direction by its number; None leaves it out."""
+
+    def change(group, number):
+        from pydicom.dataset import Dataset
+        from pydicom.sequence import Sequence
+
+        weighting = Dataset()
+        if b_value(number) is not None:
+            weighting.DiffusionBValue = float(b_value(number))
+        if direction(number) is not None:
+            gradient = Dataset()
+            gradient.DiffusionGradientOrientation = direction(number)
+            weighting.DiffusionGradientDirectionSequence = Sequence([gradient])
+        group.MRDiffusionSequence = Sequence([weighting])
+
+    return change
+
+
 def second_orientation(group, number):
     from pydicom.dataset import Dataset
     from pydicom.sequence import Sequence
@@ -168,11 +201,32 @@ REFUSED = {
     ),
     "two stacks apart": (
         dict(order=(0, 1, 2, 3, 7, 8, 9), frame=content("StackID", lambda n: "1" if n < 4 else "2")),
-        "slices are missing",
+        "changes its stack.*1 in 4 slices, 2 in 3",
     ),
     "one time point cut short": (
         dict(order=[*range(10), *range(6)], frame=content("TemporalPositionIndex", lambda n: n // 10 + 1)),
         "several slices at one place.*6 of 10 places.*time point 1, 2",
+    ),
+    "b-values at different places": (
+        dict(frame=diffusion(lambda n: 0 if n < 5 else 1000)), "changes its b-value.*0.0 in 5 .*1000.0 in 5"
+    ),
+    "a b-value in half of the frames": (
+        dict(frame=diffusion(lambda n: None if n < 5 else 1000)), "changes its b-value.*none in 5"
+    ),
+    "directions at different places": (
+        dict(frame=diffusion(lambda n: 1000, lambda n: [0, 0, 1] if n % 2 else [1, 0, 0])),
+        "changes its diffusion direction",
+    ),
+    "time points at different places": (
+        dict(frame=content("TemporalPositionIndex", lambda n: n % 2 + 1)), "changes its time point.*1 in 5"
+    ),
+    "stacks that follow on each other": (
+        dict(frame=content("StackID", lambda n: "1" if n < 5 else "2")), "changes its stack.*1 in 5 .*2 in 5"
+    ),
+    "echoes at different places": (dict(frame=echoes(2.3, 4.6)), "changes its echo time.*2.3 in 5 .*4.6"),
+    "rescaling in some of the frames": (
+        dict(frame=lambda g, n: rescaled(g, 2, -1024) if n != 3 else None),
+        "rescales some of its slices.*RescaleSlope in 9 of 10 slices, none in frame 4 of mr.dcm",
     ),
     "frames without a position": (dict(frame=nowhere), "without a position"),
     "one frame": (dict(order=(4,)), "2D image"),
@@ -194,6 +248,17 @@ def test_frames_that_make_no_single_volume_are_refused_with_the_reason(tmp_path,
     with pytest.raises(InputError, match=said) as caught:
         read_image(file)
     assert "mr.dcm" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("frame", [
+    echoes(2.30, 2.31), diffusion(lambda n: 1000 + n % 3), diffusion(lambda n: None if n % 2 else 0),
+    diffusion(lambda n: 1000, lambda n: [0.6, 0.8 + 0.001 * (n % 2), 0.0]),
+    content("FrameAcquisitionNumber", lambda n: n),
+    content("NominalCardiacTriggerDelayTime", lambda n: 40.0 * n),
+], ids=["echo", "b-value", "no weighting", "direction", "number", "trigger"])  # fmt: skip
+def test_frames_of_one_volume_may_differ_by_rounding_and_by_their_times(tmp_path, frame):
+    file = write_enhanced(tmp_path / "mr.dcm", numbers(), AXIAL, frame=frame)
+    assert np.array_equal(read_image(file).array, numbers())
 
 
 def test_two_enhanced_files_in_a_folder_are_two_series(tmp_path):

@@ -97,6 +97,42 @@ def broken_orientation(dataset, k):
     dataset.ImageOrientationPatient = [0, 0, 0, 0, 0, 0]
 
 
+def two_echoes(dataset, k):
+    dataset.EchoTime = 2.3 if k % 2 else 4.6
+
+
+def two_inversions(dataset, k):
+    dataset.InversionTime = 100 if k < 5 else 900
+
+
+def two_times_apart(dataset, k):
+    dataset.TemporalPositionIdentifier = k % 2 + 1
+
+
+def one_without_rescaling(dataset, k):
+    dataset.RescaleIntercept = -1024
+    if k == 4:
+        del dataset.RescaleSlope, dataset.RescaleIntercept
+
+
+def some_without_intercept(dataset, k):
+    dataset.RescaleIntercept = -1024
+    if k > 6:
+        del dataset.RescaleIntercept
+
+
+def two_places_of_reference(dataset, k):
+    dataset.FrameOfReferenceUID = f"1.2.3.{4 + k % 2}"
+
+
+def two_patients(dataset, k):
+    dataset.SeriesInstanceUID, dataset.PatientID = "", "P1" if k < 5 else "P2"
+
+
+def two_studies(dataset, k):
+    dataset.StudyInstanceUID = "1.2.3" if k < 5 else "1.2.4"
+
+
 def slope_of_zero(dataset, k):
     dataset.RescaleSlope = 0
 
@@ -125,6 +161,14 @@ REFUSED = [
     (through_a_table, "Modality LUT"),
     (broken_orientation, "no pair of axes"),
     (slope_of_zero, "slope of 0"),
+    (two_echoes, "changes its echo time.*in 5 slices.*in 5 slices"),
+    (two_inversions, "changes its inversion time"),
+    (two_times_apart, "changes its time point.*1 in 5"),
+    (one_without_rescaling, "rescales some.*RescaleSlope in 9 of 10 slices, none in frame 1 of thin008.dcm"),
+    (some_without_intercept, "rescales some.*RescaleIntercept in 7 of 10"),
+    (two_places_of_reference, "several DICOM series.*5 files.*5 files.*differ in FrameOfReferenceUID"),
+    (two_patients, "several DICOM series.*differ in PatientID"),
+    (two_studies, "several DICOM series.*differ in StudyInstanceUID"),
 ]  # fmt: skip
 
 

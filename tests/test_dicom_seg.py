@@ -64,6 +64,24 @@ def test_one_segment_on_one_slice_is_read(tmp_path, drawn):
     assert np.array_equal(fit_label(read_label(path), read_image(folder)).masks([1]), one)
 
 
+@pytest.mark.parametrize("stated", [-2.5, None], ids=["negative", "not stated"])
+@pytest.mark.parametrize("every", [1, 2, 3, 5])
+@pytest.mark.parametrize("thickness", [2.5, 1.25, 0.5])
+def test_slices_lie_in_their_place_whatever_the_file_states_of_their_distance(
+    tmp_path, drawn, stated, every, thickness
+):
+    folder, slices, _ = drawn
+    masks = np.zeros((1, 10, 12, 8), bool)
+    masks[0, 2:6, 3:9, 1::every] = True
+    seg = seg_files.segmentation(slices, masks, NAMES[:1])
+    measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    measures.SliceThickness, measures.SpacingBetweenSlices = thickness, stated or 2.5
+    if stated is None:
+        del measures.SpacingBetweenSlices
+    label = fit_label(read_label(seg_files.save(seg, tmp_path / "seg.dcm")), read_image(folder))
+    assert np.array_equal(label.masks([1]), masks)
+
+
 def test_a_segmentation_beside_its_series_is_found_and_two_are_refused(tmp_path, drawn):
     _, slices, masks = drawn
     voxels = np.zeros((10, 12, 8), np.int16)

@@ -84,6 +84,21 @@ def test_a_series_without_a_rescaling_keeps_its_stored_values(tmp_path):
     assert np.array_equal(read_image(tmp_path / "ct").array, numbers())
 
 
+def trigger_and_time(dataset, k):
+    dataset.TriggerTime, dataset.AcquisitionTime, dataset.AcquisitionNumber = 40.0 * k, f"10{k:02d}00", k
+    dataset.EchoTime, dataset.InversionTime = 2.3 + 0.001 * (k % 2), 900
+
+
+def own_reference(dataset, k):
+    dataset.FrameOfReferenceUID = f"1.2.3.4.{k}"
+
+
+@pytest.mark.parametrize("change", [trigger_and_time, own_reference])
+def test_what_changes_from_slice_to_slice_of_one_volume_keeps_it_one(tmp_path, change):
+    write_series(tmp_path / "mr", numbers(), AXIAL, change=change)
+    assert np.array_equal(read_image(tmp_path / "mr").array, numbers())
+
+
 @pytest.mark.parametrize("signed", [True, False])
 def test_monochrome1_is_a_matter_of_display(tmp_path, signed):
     def change(dataset, _):

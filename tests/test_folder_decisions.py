@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from dicom_files import AXIAL, write_enhanced
 from stub_engine import AFFINE, StubEngine, label_array, write_dataset
 from test_dicom import save_series
 
@@ -106,6 +107,31 @@ def test_a_series_with_other_files_beside_it_is_the_image(bench, capsys):
     assert nib.load(bench.output / "study.nii.gz").shape == voxels.shape
     assert set(bench.left_out) == {"label.nii.gz", "image.nii.gz", "sub"}
     assert "beside a DICOM series" in capsys.readouterr().err
+
+
+def test_loose_slices_beside_more_image_files_are_no_series(bench):
+    folder = bench.queries
+    save_series(folder, noise()[:, :, :2])
+    assert bench.run() == 0
+    assert bench.results() == ["case_2.nii.gz", "case_3.nii.gz"]
+    assert len(bench.left_out) == 2
+    assert all("DICOM file beside other images" in reason for reason in bench.left_out.values())
+
+
+@pytest.mark.dicom
+@pytest.mark.parametrize("beside", [True, False], ids=["beside files", "alone"])
+def test_multi_frame_files_are_cases_of_their_own(bench, beside):
+    folder = bench.queries if beside else bench.queries.parent / "frames"
+    folder.mkdir(exist_ok=True)
+    for number, name in enumerate(("m1.dcm", "m2.dcm")):
+        write_enhanced(folder / name, noise(), AXIAL, series=f"1.2.3.{number}")
+    assert bench.run(query=folder) == 0
+    assert bench.results() == [
+        *(["case_2.nii.gz", "case_3.nii.gz"] if beside else []),
+        "m1.nii.gz",
+        "m2.nii.gz",
+    ]
+    assert bench.left_out == {}
 
 
 @pytest.mark.parametrize("kind", ["series", "files"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from iris_core.errors import InputError
 from iris_core.volume_io.dicom import holds_dicom
-from iris_core.volume_io.folder_entry import SERIES, LeftOut, beside_series, image_slices, why_left_out
+from iris_core.volume_io.folder_entry import SERIES, LeftOut, beside_series, dicom_images, why_left_out
 from iris_core.volume_io.suffix import DICOM, PAIR, READABLE, suffix_of
 
 SUMMARISED = 5  # entries that an error lists
@@ -21,7 +21,7 @@ class Case:
 
     Attributes:
         name: the file's name without channel number and suffix: CASE of CASE_0000.nii.gz and of CASE.nii.gz.
-        path: the image file, or the folder of the DICOM series.
+        path: the image file (a multi-frame DICOM file is one), or the folder of the DICOM series.
     """
 
     name: str
@@ -78,10 +78,11 @@ def survey(
 ) -> Listing:
     """Decides about every entry of a folder: a case, left out, or refused.
 
-    A folder in which the slices of a DICOM series lie is that series, whatever lies beside them. In any other
-    folder image files and folders with a series are cases; hidden files, segmentations (by suffix or header,
-    Iris' own results among them), other folders and other files are left out. Four digits at the end of a
-    name are a channel number where a file with 0000 stands beside it, and part of the name elsewhere.
+    A folder with DICOM slices is their series where they are more than the other images in it. In any other
+    folder image files, multi-frame DICOM files and folders with a series are cases; hidden files,
+    segmentations (by suffix or header, Iris' own results among them), other folders and other files are left
+    out. Four digits at the end of a name are a channel number where a file with 0000 stands beside it, and
+    part of the name elsewhere.
 
     Args:
         folder: where to look, not deeper than one level.
@@ -100,11 +101,15 @@ def survey(
         raise InputError("cannot be opened", where=folder, found=error.strerror) from None
     reasons = {path: why_left_out(path) for path in entries}
     images = [path for path in entries if reasons[path] is None]
-    slices = image_slices(entries)
-    if slices >= SERIES or (not images and (slices or holds_dicom(folder))):
-        beside = beside_series(entries) if slices else []  # without an image, reading it says what there is
+    slices, several = dicom_images(entries)
+    others = len(images) + len(several)
+    is_series = len(slices) >= SERIES and len(slices) > others
+    if is_series or (not images and len(slices) + len(several) < SERIES and holds_dicom(folder)):
+        # of a folder without an image, reading it says what there is
+        beside = beside_series(entries) if slices or several else []
         return Listing((Case(folder.resolve().name, folder),), tuple(beside))
-    left_out = [LeftOut(path, reason) for path, reason in reasons.items() if reason]
+    images = sorted([*images, *several])
+    left_out = [LeftOut(path, reason) for path, reason in reasons.items() if reason and path not in several]
     if not images:
         raise InputError(
             "holds no image",

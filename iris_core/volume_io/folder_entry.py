@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iris_core.volume_io.dicom import holds_dicom
+from iris_core.volume_io.dicom.files import UNREADABLE
 from iris_core.volume_io.dicom_label.kind import is_image, storage_class
 from iris_core.volume_io.label_header import why_no_image
 from iris_core.volume_io.suffix import READABLE, SEGMENTATION, suffix_of
 
 SLICE_SUFFIXES = ("", ".dcm", ".ima")  # of the files of a series; with another suffix DICOM's mark decides
-#: a series of its own: so many slices lie in a folder that image files beside them are something else
+#: a series of its own: so many slices at least, and more than there are images of other kinds in its folder
 SERIES = 2
+NUMBER_OF_FRAMES = 0x00280008
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,29 @@ def why_left_out(path: Path) -> str | None:
     return "is of no kind that is read as an image"
 
 
-def image_slices(entries: Sequence[Path]) -> int:
-    """How many of the files hold pixels of a DICOM image; counting ends where they make a series."""
-    count = 0
+def dicom_images(entries: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The files that hold pixels of a DICOM image: those of one slice, and those of several frames."""
+    slices: list[Path] = []
+    several: list[Path] = []
     for path in entries:
         if suffix_of(path) or path.name.startswith(".") or not path.is_file():
             continue
         uid = storage_class(path)
-        count += uid is not None and is_image(uid)
-        if count >= SERIES:
-            break
-    return count
+        if uid is not None and is_image(uid):
+            (several if _frames(path) > 1 else slices).append(path)
+    return slices, several
+
+
+def _frames(path: Path) -> int:
+    """How many frames a DICOM image states; 1 where it cannot be read, which its reading will say."""
+    from pydicom.filereader import read_partial
+
+    try:
+        with open(path, "rb") as file:
+            header = read_partial(file, lambda tag, *_: tag > NUMBER_OF_FRAMES, force=True)
+        return int(header.get("NumberOfFrames", 1) or 1)
+    except UNREADABLE:
+        return 1
 
 
 def beside_series(entries: Sequence[Path]) -> list[LeftOut]:

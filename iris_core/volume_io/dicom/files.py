@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 UNREADABLE = (
     OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, NotImplementedError, struct.error,
 )  # fmt: skip
+#: What all files of a series share, beside its UID, which old exports leave empty or give twice.
+SHARED = ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID")
 OF_A_SLICE = ("ImagePositionPatient", "SliceLocation", "InstanceNumber")
 LISTED = 3  # files that a message names
 
@@ -45,15 +47,22 @@ def one_series(path: Path) -> dict[Path, Dataset]:
     if not images:
         raise _no_image(path, headers)
     _refuse_broken([file for file in files if file not in headers])
-    series: dict[str, dict[Path, Dataset]] = {}
+    names = ("SeriesInstanceUID", *_shared_names(images))
+    series: dict[tuple[str, ...], dict[Path, Dataset]] = {}
     for file, one in images.items():
-        series.setdefault(str(one.get("SeriesInstanceUID", "")), {})[file] = one
+        series.setdefault(tuple(_text(one, name) for name in names), {})[file] = one
     if len(series) > 1:
+        differ = [
+            name
+            for name, values in zip(names, zip(*series, strict=True), strict=True)
+            if len(set(values)) > 1
+        ]
         raise InputError(
             "holds several DICOM series",
             where=path,
             expected="one series a folder",
-            found=", ".join(_describe(files) for files in series.values()),
+            found=f"{', '.join(_describe(files) for files in series.values())}, "
+            f"which differ in {' and '.join(differ)}",
             remedy="put each series into a folder of its own, or give the file of a multi-frame one",
         )
     return _without_copies(images, path)
@@ -125,6 +134,16 @@ def _without_copies(images: Mapping[Path, Dataset], path: Path) -> dict[Path, Da
     if copies:
         log.warning("%s: the same DICOM image is there more than once; left out: %s", path, named(copies))
     return {file: images[file] for file in kept.values()}
+
+
+def _text(header: Dataset, name: str) -> str:
+    return str(header.get(name) or "").strip()
+
+
+def _shared_names(images: Mapping[Path, Dataset]) -> tuple[str, ...]:
+    """SHARED, less the frame of reference where an export gave every slice one of its own."""
+    references = {_text(one, SHARED[-1]) for one in images.values()}
+    return SHARED[:-1] if len(references) == len(images) > 2 else SHARED
 
 
 def _describe(files: Mapping[Path, Dataset]) -> str:

@@ -49,7 +49,7 @@ class Frame:
         spacing: mm between rows, and between columns; None where the header is silent.
         orientation: (2, 3), unit vectors along a row (i) and down a column (j), LPS; or None.
         position: (3,) of the first voxel's centre, LPS mm; or None.
-        slope, intercept: from stored to real values.
+        slope, intercept: from stored to real values; None where the header is silent.
         location: SliceLocation in mm, or None.
         gap: SpacingBetweenSlices in mm, or None.
         axes: words -> value of what may tell it from another slice at the same place.
@@ -61,8 +61,8 @@ class Frame:
     spacing: tuple[float, float] | None
     orientation: np.ndarray | None
     position: np.ndarray | None
-    slope: float = 1.0
-    intercept: float = 0.0
+    slope: float | None = None
+    intercept: float | None = None
     location: float | None = None
     gap: float | None = None
     axes: dict[str, str] = field(default_factory=dict)
@@ -150,8 +150,8 @@ def _frame(header: Dataset, file: Path, index: int, groups: list[Dataset]) -> Fr
         spacing=_spacing(groups, file),
         orientation=orientation,
         position=position,
-        slope=1.0 if slope is None else slope,
-        intercept=intercept or 0.0,
+        slope=slope,
+        intercept=intercept,
         location=_number(groups, "SliceLocation"),
         gap=gap,
         axes={

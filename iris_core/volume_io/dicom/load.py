@@ -76,7 +76,9 @@ def _values(frames: Sequence[Frame]) -> np.ndarray:
                     remedy="the file is damaged or cut short; copy it again",
                 )
             plane = stored[frame.index].T
-            if (frame.slope, frame.intercept) != (1.0, 0.0):
-                plane = plane * frame.slope + frame.intercept
+            slope = 1.0 if frame.slope is None else frame.slope
+            intercept = frame.intercept or 0.0
+            if (slope, intercept) != (1.0, 0.0):
+                plane = plane * slope + intercept
             array[:, :, k] = plane
     return array

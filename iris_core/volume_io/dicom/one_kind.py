@@ -1,4 +1,4 @@
-"""Refusing a series whose slices are not of one kind: size, pixel spacing, orientation."""
+"""Refusing a series whose slices are not of one kind: size, place, rescaling, time point or echo."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from iris_core.volume_io.dicom.frame import Frame
 
 SAME_AXES = 5e-4  # largest difference of two orientations' cosines
 SAME_SPACING = 1e-3  # relative difference of two pixel spacings
+SAME_NUMBER = 0.01  # difference of two echo times or b-values, in their own unit, or as a part of them
 LISTED = 6  # values that a message lists
+#: Words of SERIES_AXES that are the same in all slices of one volume. The others, as the time or the trigger
+#: time of a slice, may differ from slice to slice of one volume.
+OF_A_VOLUME = ("stack", "time point", "b-value", "diffusion direction", "echo time", "inversion time")
 
 
 def require_one_kind(frames: Sequence[Frame], path: Path) -> None:
     """Refuses what changes inside a series, or is missing from some or all of it.
 
     Raises:
-        InputError: no pixel spacing, no orientation, or several of them or of sizes.
+        InputError: no pixel spacing, no orientation, several of them or of sizes, or rescaling in some only.
     """
     first = frames[0]
     for name, value in (("PixelSpacing", first.spacing), ("ImageOrientationPatient", first.orientation)):
@@ -47,6 +51,47 @@ def require_one_kind(frames: Sequence[Frame], path: Path) -> None:
     ):
         views = Counter(_view(frame.orientation) for frame in frames)
         raise _changing("orientation", views, path)
+    _require_one_rescaling(frames, path)
+
+
+def require_one_volume(frames: Sequence[Frame], path: Path) -> None:
+    """Refuses slices at different places that are of several stacks, time points, b-values or echoes.
+
+    Raises:
+        InputError: one of OF_A_VOLUME has several values, or only some slices have it.
+    """
+    for name in OF_A_VOLUME:
+        values = Counter(frame.axes.get(name, "none") for frame in frames)
+        first, *others = values
+        if any(not _same(first, other, name) for other in others):
+            raise _changing(name, values, path)
+
+
+def _same(one: str, other: str, name: str) -> bool:
+    """Whether two values of OF_A_VOLUME are one value in two roundings."""
+    if name == "b-value":  # an image without diffusion weighting may state none
+        one, other = ("0" if value == "none" else value for value in (one, other))
+    try:
+        a, b = (np.array([float(part) for part in value.split("\\")]) for value in (one, other))
+    except ValueError:
+        return one == other
+    return a.shape == b.shape and np.allclose(a, b, rtol=SAME_NUMBER, atol=SAME_NUMBER)
+
+
+def _require_one_rescaling(frames: Sequence[Frame], path: Path) -> None:
+    """Refuses a slope or an intercept that some slices have and others lack: theirs would be a guess."""
+    for name, field in (("RescaleSlope", "slope"), ("RescaleIntercept", "intercept")):
+        without = [frame for frame in frames if getattr(frame, field) is None]
+        if 0 < len(without) < len(frames):
+            first = without[0]
+            raise InputError(
+                "rescales some of its slices and others not",
+                where=path,
+                expected=f"{name} in all slices, or in none",
+                found=f"{name} in {len(frames) - len(without)} of {len(frames)} slices, none in frame "
+                f"{first.index + 1} of {first.file.name}",
+                remedy="export the series again; the values of a slice without it have another meaning",
+            )
 
 
 def _changing(what: str, values: Counter[str], path: Path) -> InputError:
@@ -56,7 +101,8 @@ def _changing(what: str, values: Counter[str], path: Path) -> InputError:
         where=path,
         expected="slices of one volume",
         found=listed,
-        remedy="take the slices that do not belong to it (a localizer, for instance) out of the folder",
+        remedy="take the slices that do not belong to it (a localizer, for instance) out of the folder, or "
+        "split it with a DICOM converter (for instance dcm2niix)",
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from iris_core.errors import InputError
 from iris_core.volume_io.dicom.frame import Frame, at_mm
-from iris_core.volume_io.dicom.one_kind import require_one_kind
+from iris_core.volume_io.dicom.one_kind import require_one_kind, require_one_volume
 from iris_core.volume_io.dicom.positions import with_positions
 from iris_core.volume_io.dicom.shared_places import refuse_shared_places
 
@@ -29,7 +29,7 @@ def stack(frames: Sequence[Frame], path: Path) -> tuple[list[Frame], np.ndarray]
 
     Raises:
         InputError: one slice only; places, spacing or orientation missing or changing; slices that are
-            missing, at one place, unevenly spaced or tilted.
+            missing, at one place, of several time points or echoes, unevenly spaced or tilted.
     """
     require_one_kind(frames, path)
     if len(frames) == 1:
@@ -43,6 +43,7 @@ def stack(frames: Sequence[Frame], path: Path) -> tuple[list[Frame], np.ndarray]
     order = np.argsort(depths, kind="stable")
     frames, depths = [frames[index] for index in order], depths[order]
     refuse_shared_places(frames, depths, path)
+    require_one_volume(frames, path)
     _refuse_gaps(frames, depths, path)
     step = (depths[-1] - depths[0]) / (len(frames) - 1)
     return frames, _affine(frames, depths, step, path)

@@ -18,6 +18,7 @@ from iris_core.volume_io.dicom.pixels import stored_values
 from iris_core.volume_io.itk import LPS_TO_RAS
 
 SAME_SLICE_MM = 0.01
+OFF_THICKNESS = 0.05  # slice thicknesses: how far a distance may be from a whole number of them
 DAMAGE = (OSError, AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError)
 
 
@@ -96,12 +97,23 @@ def _position(shared, group) -> list[float]:
 
 
 def _step(depth: np.ndarray, pixel) -> float:
-    """Distance of slices in mm: as stated, else the smallest that occurs, else the slice's thickness."""
+    """Distance of slices in mm, above 0.
+
+    As stated (a sign counts for nothing). Else the slice's thickness where all drawn slices lie whole
+    thicknesses apart, as every fifth slice of a series does; else the smallest distance that occurs.
+    """
     if pixel.get("SpacingBetweenSlices"):
-        return float(pixel.SpacingBetweenSlices)
+        return abs(float(pixel.SpacingBetweenSlices))
     gaps = np.diff(np.unique(depth))
     gaps = gaps[gaps > SAME_SLICE_MM]
-    return float(gaps.min()) if gaps.size else float(pixel.SliceThickness)
+    thickness = float(pixel.get("SliceThickness") or 0)
+    if not gaps.size:
+        return float(pixel.SliceThickness)
+    if thickness > 0:
+        parts = gaps / thickness
+        if (np.rint(parts) >= 1).all() and (np.abs(parts - np.rint(parts)) <= OFF_THICKNESS).all():
+            return float(gaps.sum() / np.rint(parts).sum())
+    return float(gaps.min())
 
 
 def _name(segment, number: int) -> str:
