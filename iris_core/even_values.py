@@ -24,6 +24,31 @@ HANDFUL, EVEN_HANDFUL = 16, 0.7  # so few values are a label map's also where st
 LEVELS, SLOW = 8, 0.7  # more values than this that mostly change in steps of 1 are a smooth image's
 WHOLE = (100, 255, 1000)  # what stands for a probability of 1 in a map of whole numbers
 SLOPES = 0.8  # share of numbers between 0 and 1 beside both a lower and a higher one in a probability map
+MASK = 3  # different values that a mask has at most, the background's among them
+#: Numbers of FreeSurfer's aseg, aparc+aseg, wmparc, and of both with Destrieux' regions.
+FREESURFER = frozenset(
+    [
+        0,
+        *range(2, 6),
+        7,
+        8,
+        *range(10, 19),
+        24,
+        26,
+        28,
+        30,
+        31,
+        *range(41, 45),
+        46,
+        47,
+        *range(49, 55),
+        58,
+        60,
+    ]
+    + [62, 63, 72, 77, 80, 85, *range(251, 256), 5001, 5002]
+    + [base + region for base in (1000, 2000, 3000, 4000) for region in range(36)]
+    + [base + region for base in (11100, 12100, 13100, 14100) for region in range(76)]
+)
 SMALL_NUMBER, STRIDE = 20, 4  # largest value of a label map of few, and by the count of its values
 
 
@@ -57,19 +82,22 @@ def refuse_image(array: np.ndarray, path: Path | None = None) -> None:
         )
 
 
-def few_even_values(array: np.ndarray) -> list[int] | None:
+def few_even_values(array: np.ndarray) -> list[float] | None:
     """The values of an array that looks like a label map; None for one that looks like an image.
+
+    They are whole numbers, or a handful of others: a mask of 0 and 0.7.
 
     Args:
         array: (I, J, K) numbers of any type.
     """
     few = array[:: max(1, array.shape[0] // 8)]  # an image is known by a few of its slices
     for part in (few, array):
-        if part.min() < 0 or part.max() > MAX_LABEL or (part != np.rint(part)).any():
+        if part.min() < 0 or part.max() > MAX_LABEL:
             return None
-        if len(np.unique(part)) > FEW:
+        whole = not (part != np.rint(part)).any()
+        if len(np.unique(part)) > (FEW if whole else HANDFUL):
             return None
-    values = [int(value) for value in np.unique(array)]
+    values = [float(value) for value in np.unique(array)]
     limit = EVEN_HANDFUL if len(values) <= HANDFUL else EVEN
     if roughness(array) >= limit or (len(values) > LEVELS and _rises_slowly(array)):
         return None
@@ -84,8 +112,15 @@ def label_map_doubt(array: np.ndarray) -> str | None:
     return f"looks like a label map, not an image: {len(values)} different values, even inside"
 
 
-def numbered_like_labels(values: list[int]) -> bool:
-    """Whether few values are numbered as people number structures: from 0 or 1 on, with few gaps."""
+def numbered_like_labels(values: list[float]) -> bool:
+    """Whether few values are numbered as people number structures.
+
+    That is from 0 or 1 on with few gaps, or as FreeSurfer does; two or three values of any size are a mask's.
+    """
+    if len(values) <= MASK or set(values) <= FREESURFER:
+        return True
+    if any(value != int(value) for value in values):
+        return False
     return values[-1] <= max(SMALL_NUMBER, STRIDE * len(values))
 
 

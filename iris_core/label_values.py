@@ -75,6 +75,14 @@ def _rounded(array: np.ndarray, path: Path | None) -> np.ndarray:
     wrong = ~(away <= TOLERANCE)  # also catches NaN
     if not wrong.any():
         worst = float(away.max()) if away.size else 0.0
+        if worst > FLOAT_NOISE and not rounded.any():
+            raise InputError(
+                "is a probability map, not a label map",
+                where=path,
+                expected="whole numbers",
+                found=f"values from {array.min():.3g} to {array.max():.3g}, nowhere above one half",
+                remedy="give the segmentation",
+            )
         if worst > FLOAT_NOISE:
             log.warning("%s: label values up to %.2g away from whole numbers were rounded", path, worst)
         return rounded

@@ -259,3 +259,25 @@ def test_hidden_files_stop_no_dataset(bench):
     for folder in ("labelsTr", "imagesTr"):
         (bench.dataset / folder / "._case_1.nii.gz").write_bytes(b"x")
     assert [case.name for case in RawDataset.open(bench.dataset).cases] == [f"case_{n}" for n in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    "values", [(0, 0.7), (0, 255), (0, 1017, 2035, 17, 53)], ids=["share", "mask", "aparc"]
+)
+def test_masks_of_any_value_and_freesurfers_labels_are_left_out(bench, values):
+    array = np.zeros((12, 14, 10), np.float32)
+    for number, value in enumerate(values[1:]):
+        array[2:10, 2:12, 2 * number : 2 * number + 2] = value
+    nib.save(nib.Nifti1Image(array, AFFINE), bench.queries / "mask.nii.gz")
+    assert bench.run() == 0
+    assert "looks like a label map" in bench.left_out["mask.nii.gz"]
+
+
+def test_the_command_line_runs_as_a_module():
+    import subprocess
+    import sys
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "iris_core.cli.main", "--help"], capture_output=True, text=True
+    )
+    assert ran.returncode == 0 and "segment" in ran.stdout

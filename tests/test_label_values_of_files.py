@@ -226,3 +226,37 @@ def blob_shell(shape: tuple[int, ...]) -> np.ndarray:
     """A ball's rind, three voxels thick, as thin as a cortex."""
     distance = np.sqrt(sum((axis - 15) ** 2 for axis in np.indices(shape)))
     return (distance < 14) & (distance > 10.5)
+
+
+def test_a_probability_map_that_rounds_to_nothing_is_refused(tmp_path):
+    said = refusal(save(tmp_path / "a.nii.gz", (boxes() > 0) * np.float32(0.015)))
+    assert "is a probability map" in said and "nowhere above one half" in said
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_one_hot_channels_of_0_and_255_are_no_colour_picture(tmp_path, background):
+    values = np.where(boxes() == 3, 2, boxes())
+    channels = np.eye(4, dtype=np.uint8)[values][..., 0 if background else 1 :][..., :3] * 255
+    said = refusal(save(tmp_path / "a.nii.gz", channels))
+    assert "is a one-hot label with a channel for each class" in said
+    assert np.array_equal(read_label(remedied(said, tmp_path)).array, values)
+
+
+def test_a_segmentation_file_of_channels_without_segments_is_refused(tmp_path):
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.stack([boxes(), boxes(2, 5)], -1), isVector=True)
+    sitk.WriteImage(image, str(tmp_path / "a.seg.nrrd"))
+    assert "a.seg.nrrd: has 2 volumes" in refusal(tmp_path / "a.seg.nrrd")
+
+
+@pytest.mark.parametrize("code", [6, 9, -1])
+def test_a_code_that_nifti_has_not_is_warned_of_once_with_the_files_name(tmp_path, code, caplog):
+    path = save(tmp_path / "a.nii", boxes())
+    data = bytearray(path.read_bytes())
+    data[252:254] = int(code).to_bytes(2, "little", signed=True)
+    path.write_bytes(data)
+    for _ in range(2):
+        read_label(path)
+    assert caplog.text.count(f"a.nii: qform_code {code} is no code of NIfTI") == 1
+    assert "not valid" not in caplog.text

@@ -168,3 +168,7 @@ def _version() -> str:
         return metadata.version("iris-incontext")
     except metadata.PackageNotFoundError:
         return "(not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

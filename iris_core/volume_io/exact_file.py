@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
@@ -15,9 +17,17 @@ HEADER_BYTES = 540  # of NIfTI-2, the longer one
 def open_exactly(path: Path) -> nib.spatialimages.SpatialImage:
     """Opens a file by nibabel, whatever the case of its suffix; the voxels are not read yet.
 
+    What nibabel repairs in a header it logs without the file's name, so those lines are kept back here; the
+    readers warn of what matters.
+
     Raises:
         ImageFileError, OSError and others of nibabel's: the file cannot be read.
     """
+    with _quiet():
+        return _opened(path)
+
+
+def _opened(path: Path) -> nib.spatialimages.SpatialImage:
     suffix = suffix_of(path)
     if path.name.endswith(suffix) or not path.is_file():
         return nib.load(path)
@@ -30,6 +40,17 @@ def open_exactly(path: Path) -> nib.spatialimages.SpatialImage:
             holder = nib.FileHolder(filename=str(path))
             return kind.from_file_map({"image": holder, "header": holder})
     raise ImageFileError("is of no kind that is known")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps nibabel's log of header repairs off the terminal."""
+    logger = nib.imageglobals.logger
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _pair(path: Path, suffix: str) -> nib.Nifti1Pair:

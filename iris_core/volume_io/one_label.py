@@ -30,6 +30,8 @@ def one_label(array: np.ndarray, path: Path) -> np.ndarray:
     if flat.shape[-1] == 1:
         return flat[..., 0]
     count = flat.shape[-1]
+    if _is_one_hot_of_255(flat):
+        raise _channels(flat // 255, "one-hot label", path)
     if _is_colour(flat):
         raise InputError(
             "is a colour picture",
@@ -53,6 +55,14 @@ def one_label(array: np.ndarray, path: Path) -> np.ndarray:
 
 def _is_colour(flat: np.ndarray) -> bool:
     return flat.shape[-1] in (3, 4) and flat.dtype == np.uint8 and int(flat.max(initial=0)) > 1
+
+
+def _is_one_hot_of_255(flat: np.ndarray) -> bool:
+    """Whether channels hold 0 and 255 alone, two or more are used, and no voxel has two of them."""
+    if flat.dtype.kind not in "ui" or flat.max(initial=0) != 255 or ((flat != 0) & (flat != 255)).any():
+        return False
+    shown = flat != 0
+    return bool(shown.sum(-1).max() == 1 and shown.any((0, 1, 2)).sum() > 1)
 
 
 def _shares(flat: np.ndarray) -> str | None:

@@ -22,6 +22,7 @@ from iris_core.volume import Color, LabelVolume
 from iris_core.volume_io import itk
 from iris_core.volume_io.atomic import atomic_path
 from iris_core.volume_io.label_table import software
+from iris_core.volume_io.one_label import one_label
 from iris_core.volume_io.suffix import META, suffix_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def load(path: Path, names: Mapping[int, str]) -> LabelVolume:
             expected="a binary label map",
             remedy="export it from Slicer as a binary label map",
         )
+    if array.ndim == 4 and not _numbers(image):  # channels that no segment claims are no layers
+        array = one_label(array, path)
     layers = whole_numbers(array if array.ndim == 4 else array[..., None], path)
     refuse_image(layers, path)
     segments = _segments(image, layers.shape[-1], path)
@@ -152,9 +155,8 @@ def _extent(mask: np.ndarray) -> str:
 
 def _segments(image: sitk.Image, layers: int, path: Path) -> list[Segment]:
     """The segments of the header in order. Old files give no value and no layer: then 1, and one each."""
-    numbers = {int(hit[1]) for key in image.GetMetaDataKeys() if (hit := re.match(r"Segment(\d+)_", key))}
     segments = []
-    for number in sorted(numbers):
+    for number in _numbers(image):
         name = _field(image, f"Segment{number}_Name") or f"Segment_{number + 1}"
         value = _field(image, f"Segment{number}_LabelValue") or "1"
         layer = _field(image, f"Segment{number}_Layer") or str(number if layers > 1 else 0)
@@ -176,6 +178,13 @@ def _segments(image: sitk.Image, layers: int, path: Path) -> list[Segment]:
             )
         segments.append(segment)
     return segments
+
+
+def _numbers(image: sitk.Image) -> list[int]:
+    """The numbers of the segments that have fields in the header."""
+    return sorted(
+        {int(hit[1]) for key in image.GetMetaDataKeys() if (hit := re.match(r"Segment(\d+)_", key))}
+    )
 
 
 def _renumbered(layers: np.ndarray, segments: list[Segment], values: list[int]) -> list[np.ndarray]:
