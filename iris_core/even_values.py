@@ -27,28 +27,11 @@ SLOPES = 0.8  # share of numbers between 0 and 1 beside both a lower and a highe
 MASK = 3  # different values that a mask has at most, the background's among them
 #: Numbers of FreeSurfer's aseg, aparc+aseg, wmparc, and of both with Destrieux' regions.
 FREESURFER = frozenset(
-    [
-        0,
-        *range(2, 6),
-        7,
-        8,
-        *range(10, 19),
-        24,
-        26,
-        28,
-        30,
-        31,
-        *range(41, 45),
-        46,
-        47,
-        *range(49, 55),
-        58,
-        60,
-    ]
-    + [62, 63, 72, 77, 80, 85, *range(251, 256), 5001, 5002]
+    [0, *range(2, 6), 7, 8, *range(10, 19), 24, 26, 28, 30, 31, *range(41, 45), 46, 47, *range(49, 55), 58]
+    + [60, 62, 63, 72, 77, 80, 85, *range(251, 256), 5001, 5002]
     + [base + region for base in (1000, 2000, 3000, 4000) for region in range(36)]
     + [base + region for base in (11100, 12100, 13100, 14100) for region in range(76)]
-)
+)  # fmt: skip
 SMALL_NUMBER, STRIDE = 20, 4  # largest value of a label map of few, and by the count of its values
 
 
@@ -69,9 +52,6 @@ def refuse_image(array: np.ndarray, path: Path | None = None) -> None:
     count, top = len(values), values[-1] if values else 0
     if count <= LEVELS or array.size < SMALLEST_IMAGE:
         return
-    rough = count > HANDFUL and roughness(array, inside=True) > ROUGH
-    if rough or (count > MANY and roughness(array) > ROUGH):
-        raise is_the_image(count, path)
     if top in WHOLE and _slopes(array, top) > SLOPES:
         raise InputError(
             f"is a probability map, not a label map: shares of {top}",
@@ -80,6 +60,9 @@ def refuse_image(array: np.ndarray, path: Path | None = None) -> None:
             found=f"{count} different values that rise from 0 to {top} at the border",
             remedy=f"save where it is above one half, e.g. {nibabel_command(path, f'(a > {top / 2:g})')}",
         )
+    rough = count > HANDFUL and roughness(array, inside=True) > ROUGH
+    if rough or (count > MANY and roughness(array) > ROUGH):
+        raise is_the_image(count, path)
 
 
 def few_even_values(array: np.ndarray) -> list[float] | None:
