@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -53,6 +54,37 @@ def test_an_answer_that_is_none_of_an_archive_is_told(archive, status, body, sai
     monkeypatch.setattr(Archive, "body", body)
     with pytest.raises(InputError, match=said):
         require_archive(archive)
+
+
+class Dripping(Archive):
+    """Sends a blank at a time, in its head or in its body, until the other side has gone."""
+
+    ended_head = True
+
+    def do_GET(self):
+        self.send_response(200)
+        if self.ended_head:
+            self.end_headers()
+        else:
+            self.flush_headers()
+            self.wfile.write(b"X-Slow: ")
+        while not self.server.over.wait(0.02):
+            self.wfile.write(b" ")
+
+
+@pytest.mark.parametrize("ended_head", [False, True])
+def test_an_archive_whose_answer_drips_does_not_hold_the_start(ended_head, monkeypatch):
+    monkeypatch.setattr(Dripping, "ended_head", ended_head)
+    monkeypatch.setattr("apps.iris_app.cli.archive_check.DEADLINE", 0.3)
+    with HTTPServer(("127.0.0.1", 0), Dripping) as server:
+        server.over = threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(InputError, match="does not answer.*too slowly"):
+            require_archive(f"http://127.0.0.1:{server.server_port}/dicom-web")
+        assert time.monotonic() - began < 5
+        server.over.set()
+        server.shutdown()
 
 
 def test_an_archive_that_answers_is_served(archive, started, monkeypatch, tmp_path):

@@ -38,6 +38,12 @@ IDS = (
 # Ids under which a gate may let an upload pass, because nothing is wrong with them as a name.
 HARMLESS = {"nobody"}
 
+# Texts behind the name of a device.
+DEVICES = (
+    "cuda:;id", "cpu:../../x", "auto:zzz", "cuda:", "cuda:0\n", "cuda:-1", "cuda:999", "cuda:\u0661", "cpu:0",
+    "cuda:0;id", "CUDA", "cudax", "",
+)  # fmt: skip
+
 HOSTS = (
     "evil.example", "127.0.0.1.evil.example", "evil.example:8000", "localhost.evil.example", "localhost.",
     "127.0.0.1@evil.example", "user:pass@127.0.0.1", "[::ffff:127.0.0.1.evil]", "[::2]", "0.0.0.0", "",
@@ -164,6 +170,7 @@ def hostile_bodies() -> Iterator[Request]:
     options = (
         {"bundle_path": "/tmp"}, {"gpus": "0;id"}, {"model": "other"}, {"images": ["../x"]}, {"method": "x"},
         {"label_tag": "../../x"}, {"device": ["x"]}, {"device": "cuda;id"}, {"label_tag": "final"},
+        *({"device": text} for text in DEVICES),
     )  # fmt: skip
     for route in ("/train/", "/train/in_context", "/batch/infer/in_context"):
         yield from (Request("POST", route, JSON, json.dumps(option).encode()) for option in options)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import os
+import threading
 import urllib.error
 import urllib.request
+from concurrent.futures import Future, wait
 from urllib.parse import urlsplit
 
 from iris_core.errors import InputError
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 10.0  # seconds without a byte
+DEADLINE = 30.0  # seconds for the whole answer, which may come in drops
 NAME, PASSWORD = "MONAI_LABEL_DICOMWEB_USERNAME", "MONAI_LABEL_DICOMWEB_PASSWORD"
 
 
@@ -39,9 +42,7 @@ def require_archive(url: str) -> None:
     prefix = os.environ.get("MONAI_LABEL_QIDO_PREFIX", "").strip("/")
     asked = "/".join(part for part in (url.rstrip("/"), prefix, "studies?limit=1") if part)
     try:
-        request = urllib.request.Request(asked, headers=_headers())
-        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
-            text = response.read(1 << 24)
+        text = _answer(urllib.request.Request(asked, headers=_headers()))
         right = not text or isinstance(json.loads(text), list)
     except urllib.error.HTTPError as error:
         remedy = f"set {NAME} and {PASSWORD}" if error.code in (401, 403) else "look at the URL"
@@ -64,6 +65,28 @@ def require_archive(url: str) -> None:
         raise InputError(
             "this is no DICOMweb archive", where=url, remedy="look at the URL: it often ends in /dicom-web"
         )
+
+
+def _answer(request: urllib.request.Request) -> bytes:
+    """The body of an answer.
+
+    Raises:
+        TimeoutError: the answer has not ended in time, wherever in its head or body it is.
+    """
+    answer: Future[bytes] = Future()
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+                answer.set_result(response.read(1 << 24))
+        except Exception as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, name="archive-check", daemon=True).start()
+    wait([answer], DEADLINE)
+    if not answer.done():
+        raise TimeoutError("its answer comes too slowly")
+    return answer.result()
 
 
 def _headers() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ SPACINGS = ("auto", "preview", "paper")  # or millimetres
 SAVE_AS = ("no", "original", "final")
 SPARSE_WORDS = {"true": "slices", "yes": "slices", "false": "no"}  # what a viewer's tick box sends
 DEVICES = ("auto", "cpu", "cuda")
+DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,2})?")  # hosts name GPUs by number
 WITHHOLD_BELOW = 0.3  # expected Dice; see docs/decisions/0086
 LONGEST = 86400.0  # seconds that a request may wait
 EVERY = "all"
@@ -181,11 +183,10 @@ def _spacing(value: str) -> str:
 
 
 def _device(value: str) -> str:
-    """Hosts name GPUs by number ("cuda:0"); one that is not there gives way to the CPU when computing."""
-    value = "cuda" if value.startswith("cuda") else value
-    if value not in DEVICES:
-        raise InputError("Unknown device", where=value, expected=f"one of {', '.join(DEVICES)}")
-    return value
+    """The kind of a device; a GPU that is not there gives way to the CPU when computing."""
+    if not DEVICE.fullmatch(value):
+        raise InputError("Unknown device", where=value[:40], expected=f"one of {', '.join(DEVICES)}")
+    return value.partition(":")[0]
 
 
 def _bar(value: str) -> float:

@@ -11,7 +11,7 @@ from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 from monailabel.utils.async_tasks.utils import processes, tasks
 
 from apps.iris_app.lib.infer_task import MODEL
-from apps.iris_app.lib.options import DEVICES
+from apps.iris_app.lib.options import DEVICE, DEVICES
 from apps.iris_app.routes.request import PREFIX, USER
 
 ENDED = ("DONE", "ERROR", "STOPPED")
@@ -61,7 +61,7 @@ def _options(params: dict[str, Any] | None) -> dict[str, Any]:
     device = device[0] if isinstance(device, list) and device else device
     if given:
         raise HTTPException(422, f"There is no option {', '.join(sorted(given))[:80]}; there is device")
-    if not isinstance(device, str) or device.partition(":")[0] not in DEVICES:
+    if not isinstance(device, str) or not DEVICE.fullmatch(device):
         raise HTTPException(422, f"device must be one of {', '.join(DEVICES)}")
     return {"device": device, **({"client_id": str(client)[:200]} if client else {})}
 
