@@ -9,8 +9,8 @@ from iris_core.errors import InputError
 from iris_core.volume_io.suffix import NIFTI, suffix_of
 
 
-def voxels_of(path: Path) -> int:
-    """How many voxels a file claims to hold.
+def size_of(path: Path) -> tuple[int, int]:
+    """How many voxels a file claims to hold, and how many bytes they take unpacked.
 
     Raises:
         InputError: it is no image.
@@ -19,12 +19,15 @@ def voxels_of(path: Path) -> int:
         if suffix_of(path) in NIFTI:
             import nibabel as nib
 
-            return math.prod(map(int, nib.load(path).shape))
+            image = nib.load(path)
+            voxels = math.prod(map(int, image.shape))
+            return voxels, voxels * image.get_data_dtype().itemsize
         import SimpleITK as sitk
 
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
-        return math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
+        voxels = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
+        return voxels, voxels * sitk.Image([1, 1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
     except Exception as error:  # whatever a library says of a broken file, it is the same to us
         raise InputError("is no image that can be read") from error

@@ -11,6 +11,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 METHODS = ("GET", "POST", "PUT", "DELETE")
+ASKED = ("Authorization", "If-Match", "Iris-Request")  # headers of ours that their pages may send
+ANSWERED = ("ETag", "Iris-Warnings")  # and read
 PORTS = {"http": 80, "https": 443}
 
 
@@ -29,8 +31,8 @@ class Origins:
         self._others = {*others}
         self._own = app
         self._cors = CORSMiddleware(
-            app, allow_origins=list(others), allow_methods=METHODS, allow_headers=["Authorization"],
-            allow_credentials=True,
+            app, allow_origins=list(others), allow_methods=METHODS, allow_headers=ASKED,
+            expose_headers=ANSWERED, allow_credentials=True,
         )  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -118,9 +118,25 @@ def read_time_limit(request: Mapping[str, object]) -> float | None:
 
 
 def _text(request: Mapping[str, object], name: str) -> str:
+    """An option as text; a viewer may send the whole list that it offers, whose first item counts.
+
+    Raises:
+        InputError: neither text, a number or a truth value, nor a list of texts.
+    """
     value = request.get(name)
-    value = value[0] if isinstance(value, list) and value else value
-    return "" if value is None or isinstance(value, list) else str(value).strip()
+    if isinstance(value, list) and value and _are_texts(value):
+        value = value[0]
+    if not (value is None or isinstance(value, str | int | float)):
+        raise _no_text(name, value)
+    return "" if value is None else str(value).strip()
+
+
+def _are_texts(values: list) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _no_text(name: str, value: object) -> InputError:
+    return InputError(f"Unusable {name}", where=str(value)[:40], expected="a text, or a list of texts")
 
 
 def _classes(request: Mapping[str, object], catalogue: Catalogue) -> list[str]:
@@ -135,6 +151,8 @@ def _studies(request: Mapping[str, object], kind: str, catalogue: Catalogue) -> 
 
 def _names(request: Mapping[str, object], name: str, known: Callable[[str], bool]) -> list[str]:
     value = request.get(name)
+    if isinstance(value, dict) or (isinstance(value, list) and not _are_texts(value)):
+        raise _no_text(name, value)
     return read_names(value if isinstance(value, list) else str(value or ""), known)
 
 

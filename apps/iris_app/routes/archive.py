@@ -15,9 +15,9 @@ from fastapi.responses import Response, StreamingResponse
 from monailabel.config import settings
 from monailabel.endpoints.proxy import proxy_dicom
 from monailabel.endpoints.user.auth import User
-from starlette.concurrency import run_in_threadpool
 
 from apps.iris_app.routes.request import PREFIX, USER
+from apps.iris_app.waiting.turns import ARCHIVE
 
 PIECE = 1 << 16  # bytes
 ASKED = ("accept", "accept-encoding", "content-type")
@@ -33,7 +33,7 @@ async def archive(path: str, request: Request, user: User = USER) -> Response:
     """Asks the archive.
 
     Raises:
-        HTTPException: 404, the studies lie in a folder; 502, the archive does not answer.
+        HTTPException: 404, the studies lie in a folder; 502, it does not answer; 503, too many ask it.
     """
     if not settings.MONAI_LABEL_STUDIES.startswith(("http://", "https://")):
         raise HTTPException(404, "There is no archive: the studies lie in a folder")
@@ -42,7 +42,7 @@ async def archive(path: str, request: Request, user: User = USER) -> Response:
     if "googleapis.com" in settings.MONAI_LABEL_STUDIES:  # the host fetches the token that it needs
         return await proxy_dicom(request, kind, rest)
     body = await request.body() if request.method == "POST" else None
-    return await run_in_threadpool(_ask, request, _url(kind, rest, request), body)
+    return await ARCHIVE.run(_ask, request, _url(kind, rest, request), body)
 
 
 def _url(kind: str, path: str, request: Request) -> str:

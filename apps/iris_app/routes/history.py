@@ -7,10 +7,12 @@ from fastapi.responses import FileResponse
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.iris_app.history.seen import Sender
 from apps.iris_app.history.version import Version
 from apps.iris_app.routes.answers import label_errors
 from apps.iris_app.routes.request import ANNOTATOR, PREFIX, USER
 from apps.iris_app.routes.sender import sender_of
+from apps.iris_app.waiting.turns import LABELS
 
 PATH = f"{PREFIX}/history/{{study}}"
 
@@ -41,13 +43,17 @@ def history(study: str, version: int | None = None, user: User = USER):
 
 
 @router.post(PATH)
-def restore(request: Request, study: str, version: int, user: User = ANNOTATOR) -> dict:
+async def restore(request: Request, study: str, version: int, user: User = ANNOTATOR) -> dict:
     """Makes a kept version the label that counts again; the one before it is kept.
 
     Raises:
         HTTPException: 404, no such study or version; 422, the version does not belong to the image any more;
             503 and 507, it cannot be saved now.
     """
+    return await LABELS.run(_restored, study, version, sender_of(request, user))
+
+
+def _restored(study: str, version: int, sender: Sender) -> dict:
     service = app_instance().service
     with label_errors("The version is not restored"):
         versions = service.submissions.history.versions(study)
@@ -56,7 +62,7 @@ def restore(request: Request, study: str, version: int, user: User = ANNOTATOR) 
             more = "; its versions are kept, and its image is gone" if versions else ""
             raise HTTPException(404, f"The datastore has no study {study}{more}")
         _chosen(versions, version)
-        receipt = service.submissions.restore(study, version, known.image, sender_of(request, user))
+        receipt = service.submissions.restore(study, version, known.image, sender)
     app_instance().on_save_label(study, receipt.label)
     return {**receipt.version.told, "image": study, "warnings": list(receipt.warnings)}
 

@@ -20,6 +20,7 @@ from apps.iris_app.routes.request import ANNOTATOR, PREFIX, USER, json_object
 from apps.iris_app.routes.sender import sender_of
 from apps.iris_app.submissions.check import check_label
 from apps.iris_app.submissions.viewable import viewable
+from apps.iris_app.waiting.turns import LABELS
 from iris_core.volume_io.suffix import suffix_of
 
 LABEL = File(...)
@@ -31,7 +32,7 @@ router = APIRouter()
 
 
 @router.put(PATH)
-def put_label(
+async def put_label(
     request: Request,
     image: str,
     params: str = Form("{}"),
@@ -57,11 +58,18 @@ def put_label(
         HTTPException: 404, no such study; 412, If-Match names another label; 422, `params` is no JSON object,
             the tag is no word, or the label is refused; 503 and 507, it cannot be saved now.
     """
-    given, tag = json_object(params), tag or FINAL
+    given = json_object(params)
+    empty = allow_empty or given.pop("allow_empty", False) in (True, "true")
+    return await LABELS.run(_put, request, image, given, tag or FINAL, label, user, empty=empty, seen=seen)
+
+
+def _put(
+    request: Request, image: str, given: dict, tag: str, label: UploadFile, user: User, *, empty: bool,
+    seen: str,
+) -> dict:  # fmt: skip
     known = _study(image, tag)
     name = _file_name(label.filename or "label.nii.gz")
     service = app_instance().service
-    empty = allow_empty or given.pop("allow_empty", False) in (True, "true")
     with tempfile.TemporaryDirectory() as scratch, label_errors("The label is not saved", name):
         copy = Path(scratch) / name
         with open(copy, "wb") as file:
@@ -106,13 +114,17 @@ def get_label(
 
 
 @router.delete(PATH)
-def delete_label(id: str, tag: str = FINAL, user: User = ANNOTATOR) -> dict:
+async def delete_label(id: str, tag: str = FINAL, user: User = ANNOTATOR) -> dict:
     """Removes a label, which stays in the history; the image stays.
 
     Raises:
         HTTPException: 404, no such study or label; 422, the tag is no word; 503 and 507, it cannot be kept,
             so it is not removed.
     """
+    return await LABELS.run(_delete, id, tag)
+
+
+def _delete(id: str, tag: str) -> dict:
     _study(id, tag)
     service = app_instance().service
     with label_errors("The label is not deleted"):
@@ -124,7 +136,7 @@ def delete_label(id: str, tag: str = FINAL, user: User = ANNOTATOR) -> dict:
 
 
 @router.delete(f"{PREFIX}/datastore/")
-def delete_label_by_type(id: str, type: str, tag: str = FINAL, user: User = ANNOTATOR) -> dict:
+async def delete_label_by_type(id: str, type: str, tag: str = FINAL, user: User = ANNOTATOR) -> dict:
     """Removes a label where `type` says that a label is meant; an image is never removed by this request.
 
     Raises:
@@ -132,7 +144,7 @@ def delete_label_by_type(id: str, type: str, tag: str = FINAL, user: User = ANNO
     """
     if type not in TYPES:
         raise HTTPException(422, f"Nothing is deleted: type must be {' or '.join(TYPES)}, found {type[:40]}")
-    return delete_label(id, tag, user)
+    return await LABELS.run(_delete, id, tag)
 
 
 def _file_name(given: str) -> str:

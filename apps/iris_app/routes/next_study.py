@@ -12,7 +12,7 @@ from monailabel.interfaces.utils.app import app_instance
 
 from apps.iris_app.door.identity import user_of
 from apps.iris_app.routes.request import PREFIX, USER
-from apps.iris_app.waiting.steps import in_thread
+from apps.iris_app.waiting.turns import NEXT
 
 LONGEST = 200  # characters of a client's name, which is written into the index
 
@@ -34,7 +34,7 @@ async def next_study(
     Raises:
         HTTPException: 422, an unknown strategy.
     """
-    found = await in_thread(_chosen, {**(params or {}), "strategy": strategy})
+    found = await NEXT.run(_chosen, {**(params or {}), "strategy": strategy})
     if found:
         client = user_of(request.scope) or (params or {}).get("client_id") or user.username
         background_tasks.add_task(_note, found["id"], strategy, str(client)[:LONGEST])
@@ -45,7 +45,7 @@ def _chosen(request: dict[str, Any]) -> dict:
     app = app_instance()
     found = app.choose_next(request)
     noted = app.datastore().get_image_info(found["id"]) if found else {}
-    return {**found, **{name: value for name, value in noted.items() if name != "path"}}
+    return {name: value for name, value in {**found, **noted}.items() if name != "path"}
 
 
 def _note(study: str, strategy: str, client: str) -> None:

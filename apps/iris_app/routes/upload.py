@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import threading
 from fnmatch import fnmatch
 from pathlib import Path, PureWindowsPath
 
@@ -16,22 +15,23 @@ from monailabel.interfaces.utils.app import app_instance
 
 from apps.iris_app.door.identity import user_of
 from apps.iris_app.door.ids import upload_fault
-from apps.iris_app.door.image_header import voxels_of
+from apps.iris_app.door.image_header import size_of
 from apps.iris_app.routes.request import ANNOTATOR, PREFIX, json_object
+from apps.iris_app.waiting.turns import IMAGES
 from iris_core.errors import InputError
 from iris_core.volume_io import atomic_path, read_image
 from iris_core.volume_io.suffix import suffix_of
 
 MOST_VOXELS = 1 << 29  # 512 x 512 x 2048
+MOST_BYTES = 1 << 31  # unpacked; a small file may claim any number
 IMAGE = File(...)
 
 router = APIRouter()
-_one_at_a_time = threading.Lock()  # of reading: two large images would need twice the memory
 
 
 @router.put(f"{PREFIX}/datastore/")
 @router.put(f"{PREFIX}/datastore/image")
-def put_image(
+async def put_image(
     request: Request,
     image: str | None = None,
     params: str = Form("{}"),
@@ -42,12 +42,15 @@ def put_image(
 
     Raises:
         HTTPException: 405, the studies lie in an archive; 409, the id is taken; 422, the id cannot be the
-            name of a file, or the file is no 3D image that can be read.
+            name of a file, or the file is no 3D image that can be read; 503, too many images wait.
     """
+    return await IMAGES.run(_put, user_of(request.scope), image, json_object(params), file)
+
+
+def _put(sender: str, image: str | None, noted: dict, file: UploadFile) -> dict:
     datastore = app_instance().datastore()
     if app_instance().service.datastore_is_archive:
         raise HTTPException(405, "Images come into an archive as DICOM, through the archive or through OHIF")
-    noted = json_object(params)
     name = PureWindowsPath(file.filename or "").name  # takes both kinds of slashes for what they are
     suffix = suffix_of(Path(name))
     if not suffix or not any(fnmatch(f"x{suffix}", p) for p in settings.MONAI_LABEL_DATASTORE_FILE_EXT):
@@ -56,22 +59,24 @@ def put_image(
     fault = upload_fault(study)
     if fault:
         raise HTTPException(422, f"The id is refused: {fault}")
-    with tempfile.TemporaryDirectory() as scratch, _one_at_a_time:
+    with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / f"image{suffix}"
         with open(copy, "wb") as part:
             shutil.copyfileobj(file.file, part)
         _require_image(copy)
         _store(datastore, study, suffix, copy)
-    info = {"user": user_of(request.scope), "client_id": noted.get("client_id")}
+    info = {"user": sender, "client_id": noted.get("client_id")}
     datastore.update_image_info(study, {key: str(value)[:200] for key, value in info.items() if value})
     return {"image": study}
 
 
 def _require_image(path: Path) -> None:
     try:
-        voxels = voxels_of(path)
+        voxels, size = size_of(path)
         if voxels > MOST_VOXELS:
             raise InputError("is too large", expected=f"at most {MOST_VOXELS} voxels", found=voxels)
+        if size > MOST_BYTES:
+            raise InputError("is too large", expected=f"at most {MOST_BYTES} bytes unpacked", found=size)
         read_image(path)
     except InputError as error:
         told = InputError(error.what, expected=error.expected, found=error.found)
