@@ -27,6 +27,10 @@ SURELY_AIR = 0.3  # of the voxels in air's range, which is CT whatever else ther
 PROVEN_AIR = 0.01  # of the voxels in air's range, which no MR has (ours)
 MOST_ODD = 0.01  # of the voxels in a range where CT has nothing, the padding value aside
 NARROWEST_RANGE_HU = 500.0
+LEAST_SPAN_HU = 50.0  # of any CT's values: fat and muscle alone span more (ours)
+MOST_PADDINGS = 3  # values below all that CT has, each of them many (ours)
+FAT = (895.0, 955.0)  # with 1024 added
+BETWEEN_FAT_AND_WATER = (970.0, 1000.0)
 OFFSET = 1024.0  # that some writers add, so that no value is negative
 OFFSET_TISSUE = (900.0, 1200.0)  # where most of a body lies then, fat and soft tissue
 MOST_OF_BODY = 0.5  # of the voxels above lung that lie there (ours)
@@ -58,14 +62,25 @@ class _Values(NamedTuple):
 
     @property
     def scattered_low(self) -> bool:
-        """Whether many values lie below all that CT has, and not at one padding value."""
-        return bool(np.mean((self.sample < FLOOR_HU) & (self.sample != self.low)) > MOST_ODD)
+        """Whether many values lie below all that CT has, and not at a few padding values."""
+        below = self.sample < FLOOR_HU
+        return bool(np.mean(below & ~np.isin(self.sample, self.paddings)) > MOST_ODD)
+
+    @property
+    def paddings(self) -> list[float]:
+        """The lowest value and at most two others below all that CT has, each in many voxels."""
+        if self.low >= FLOOR_HU:
+            return []
+        own, counts = np.unique(self.sample[self.sample < FLOOR_HU], return_counts=True)
+        most = np.argsort(counts)[::-1][:MOST_PADDINGS]
+        many = [float(own[i]) for i in most if counts[i] > MOST_ODD * self.sample.size]
+        return [self.low, *[value for value in many if value != self.low][: MOST_PADDINGS - 1]]
 
     @property
     def mostly_outside(self) -> bool:
         """Whether the image is Hounsfield's air or padding with a body in it, however small."""
         air = self.share(*OUTSIDE_HU)
-        padding = float(np.mean(self.sample == self.low)) if self.low < FLOOR_HU else 0.0
+        padding = float(np.mean(np.isin(self.sample, self.paddings)))
         inside = self.share(OUTSIDE_HU[1], np.inf)
         body = self.share(*TISSUE_HU) >= LEAST_TISSUE_INSIDE * inside
         return air >= SURELY_AIR or (air + padding >= LEAST_OUTSIDE and body)
@@ -120,14 +135,26 @@ def query_modality(query: Volume, references: str, *, given: bool) -> tuple[str,
 
 
 def has_offset(volume: Volume) -> bool:
-    """Whether an image looks like CT to which 1024 was added: nothing below 0, most of the body near 1024."""
+    """Whether an image looks like CT to which 1024 was added.
+
+    Nothing lies below 0, most of the body near 1024, and it shows bone, or fat apart from other tissue.
+    """
     values = _values(volume)
-    if not 0 <= values.low < WATER_HU or values.high < OFFSET_TISSUE[1]:
+    if not 0 <= values.low < WATER_HU:
+        return False
+    if values.high < OFFSET + TISSUE_HU[1] and not _fat_stands_apart(values):
         return False
     body = values.share(OFFSET / 2, np.inf)
     if not body or values.share(*OFFSET_TISSUE) < MOST_OF_BODY * body:
         return False
     return values.share(*BETWEEN) <= MOST_BETWEEN * values.share(BETWEEN[0], np.inf)
+
+
+def _fat_stands_apart(values: _Values) -> bool:
+    """Whether fat of CT with 1024 added is many voxels, and more than what lies between fat and water."""
+    fat, between = values.share(*FAT), values.share(*BETWEEN_FAT_AND_WATER)
+    width = (FAT[1] - FAT[0]) / (BETWEEN_FAT_AND_WATER[1] - BETWEEN_FAT_AND_WATER[0])
+    return fat >= LEAST_TISSUE and fat > width * between
 
 
 def in_hounsfield(volume: Volume, modality: str) -> Volume:
@@ -140,6 +167,8 @@ def in_hounsfield(volume: Volume, modality: str) -> Volume:
 def _no_ct(volume: Volume) -> str:
     """Why an image cannot be treated as CT; "" where nothing contradicts it."""
     values = _values(volume)
+    if values.high - values.low < LEAST_SPAN_HU:
+        return "its values span too little for Hounsfield units"
     if values.scattered_low:
         return f"CT has nothing below {FLOOR_HU:g}"
     if values.share(TOP_HU, np.inf) > MOST_ODD:

@@ -65,7 +65,8 @@ def encode_task(
     references = [reference.fitted(number) for number, reference in enumerate(references)]
     lines = [line for reference in references for line in reference.gap_lines(sparse)]
     if sparse == "slices" and not lines:
-        lines = ["no label was drawn in single slices: all are taken as whole"]
+        strokes = "where only the voxels drawn on are known, use --sparse scribbles"
+        lines = [f"no label was drawn in single slices: all are taken as whole; {strokes}"]
     references = [reference.completed(sparse) for reference in references]
     infos = joined_classes(references, classes)
     chosen, reason = joined_modality(references, modality)

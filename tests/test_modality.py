@@ -7,7 +7,8 @@ import pytest
 
 from iris_core.config import CT_CLIP
 from iris_core.modality import detect_modality, has_offset, in_hounsfield, query_modality
-from iris_core.volume import Volume
+from iris_core.reference import Reference, joined_modality
+from iris_core.volume import LabelVolume, Volume
 
 RANDOM = np.random.default_rng(0)
 CT = Volume(np.where(RANDOM.random((20, 20, 20)) < 0.5, -1000, 40).astype(np.float32), np.eye(4))
@@ -55,11 +56,17 @@ MR_SKULL_STRIPPED = mixture((0.7, 0, 0), (0.3, 700, 150))
 MR_RINGING = mixture((0.5, 0, 4), (0.5, 700, 150))
 MR_SIGNED = mixture((0.5, -60, 60), (0.5, 600, 200), (0.001, -400, 20))
 MR_REAL_PART = mixture((0.3, -2000, 700), (0.4, 0, 500), (0.3, 1500, 600))
+Z_SCORED = mixture((0.5, -0.9, 0.1), (0.4, 0.8, 0.5), (0.1, 2.5, 0.4))
+ZERO_TO_ONE = magnitude((0.6, 0, 0), (0.3, 0.5, 0.1), (0.1, 0.9, 0.02))
+ATTENUATION = magnitude((0.5, 0, 0), (0.4, 0.19, 0.01), (0.1, 0.35, 0.05))  # per cm
+TWO_PADDINGS = mixture((0.2, -3024, 0), (0.1, -2000, 0), (0.4, -1000, 10), (0.2, 45, 20), (0.1, -100, 15))
+MR_T1_MAP = magnitude((0.5, 0, 0), (0.5, 1050, 60))
+UNSIGNED_WITHOUT_BONE = magnitude((0.5, 24, 8), (0.35, 1070, 20), (0.15, 924, 15))
 PET = magnitude((0.9, 0.4, 0.2), (0.1, 9, 3))
 PET_COUNTS = magnitude((0.9, 300, 100), (0.1, 20000, 6000))
 
 
-@pytest.mark.parametrize("image", [LIMB, PADDED_LIMB, BARE_BONE, BODY])
+@pytest.mark.parametrize("image", [LIMB, PADDED_LIMB, BARE_BONE, BODY, TWO_PADDINGS])
 def test_ct_with_much_air_is_ct_however_little_tissue_it_shows(image):
     assert detect_modality(image).name == "ct"
     assert query_modality(image, "ct", given=False) == ("ct", [])
@@ -72,7 +79,20 @@ def test_a_query_that_nothing_contradicts_is_what_its_references_are_and_one_lin
 
 
 @pytest.mark.parametrize(
-    "image", [MR_T1, MR_HEAD, MR_SKULL_STRIPPED, MR_RINGING, MR_REAL_PART, PET, PET_COUNTS]
+    "image",
+    [
+        MR_T1,
+        MR_T1_MAP,
+        MR_HEAD,
+        MR_SKULL_STRIPPED,
+        MR_RINGING,
+        MR_REAL_PART,
+        PET,
+        PET_COUNTS,
+        Z_SCORED,
+        ZERO_TO_ONE,
+        ATTENUATION,
+    ],
 )
 def test_values_that_no_ct_has_overrule_the_references(image):
     name, (line,) = query_modality(image, "ct", given=False)
@@ -87,12 +107,22 @@ def test_only_air_at_its_hounsfield_value_makes_ct_of_a_query_with_mr_references
     assert query_modality(image, "pet", given=False)[0] == (name if name == "ct" else "pet")
 
 
+def test_ct_without_air_as_the_only_reference_is_taken_for_mr_with_the_reason():
+    guess = detect_modality(WITHOUT_AIR)
+    assert guess.name == "mr" and "where CT has air" in guess.reason
+    reference = Reference(WITHOUT_AIR, LabelVolume(np.ones((30, 30, 30), np.uint8), np.eye(4)), "a")
+    name, reason = joined_modality([reference], "auto")
+    assert name == "mr" and "where CT has air" in reason
+    assert joined_modality([reference], "ct")[0] == "ct"
+
+
 def test_ct_with_1024_added_is_brought_to_hounsfield_units_and_nothing_else_is():
-    name, (line,) = query_modality(UNSIGNED, "ct", given=False)
-    assert name == "ct" and "1024" in line
-    assert query_modality(UNSIGNED, "ct", given=True)[0] == "ct"
-    moved = in_hounsfield(UNSIGNED, "ct").array
-    assert np.array_equal(moved, UNSIGNED.array - 1024) and moved.min() < CT_CLIP[0]
+    for image in (UNSIGNED, UNSIGNED_WITHOUT_BONE):
+        name, (line,) = query_modality(image, "ct", given=False)
+        assert name == "ct" and "1024" in line
+        assert query_modality(image, "ct", given=True)[0] == "ct"
+        moved = in_hounsfield(image, "ct").array
+        assert np.array_equal(moved, image.array - 1024) and moved.min() < CT_CLIP[0]
     assert in_hounsfield(UNSIGNED, "mr") is UNSIGNED
     for other in (
         LIMB,
@@ -100,6 +130,8 @@ def test_ct_with_1024_added_is_brought_to_hounsfield_units_and_nothing_else_is()
         WITHOUT_AIR,
         BONE_CROP,
         MR_T1,
+        MR_T1_MAP,
+        Z_SCORED,
         MR_HEAD,
         MR_SKULL_STRIPPED,
         MR_RINGING,

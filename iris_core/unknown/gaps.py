@@ -1,4 +1,4 @@
-"""Finding the slices that nobody drew on: a label that stands in single planes with gaps between them.
+"""Finding the slices that nobody drew on: a label that stands in few planes with gaps between them.
 
 The anatomy has gaps as well: two vertebrae, lesions here and there, a structure of one thick slice. A label
 counts as sparse where its planes stand alone and show one and the same structure at the same place, plane
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iris_core.unknown.blocks import in_blocks
 from iris_core.volume import LabelVolume
 
 SAME_PLACE = 0.3  # of the smaller of two outlines that the other covers, in one structure (ours)
@@ -44,6 +45,11 @@ class Gaps:
     def step(self) -> int:
         """Planes from one drawn plane to the next, the median; 0 where all are single."""
         return int(np.median(steps)) if (steps := self._steps()) else 0
+
+    @property
+    def single(self) -> bool:
+        """Whether hardly any of the planes lie side by side."""
+        return all(_stand_alone(np.array(planes)) for planes in self.planes.values())
 
     @property
     def regular(self) -> bool:
@@ -91,9 +97,17 @@ def _along(label: LabelVolume, values: Sequence[int], axis: int, asked: bool) ->
     others = tuple(a for a in range(3) if a != axis)
     shown = {v: np.flatnonzero(label.masks([v])[0].any(axis=others)) for v in values}
     thin = {v: planes for v, planes in shown.items() if _stand_alone(planes)}
-    if thin and _one_structure(label, axis, thin, 1 if asked else 2):
-        union = np.unique(np.concatenate(list(thin.values())))
-        return Gaps(axis, {v: _looked_at(planes, union) for v, planes in thin.items()})
+    single = thin if thin and _one_structure(label, axis, thin, 1 if asked else 2) else {}
+    blocks = {
+        v: planes
+        for v, planes in shown.items()
+        if v not in thin and in_blocks(planes, np.moveaxis(label.masks([v])[0], axis, 0), asked=asked)
+    }
+    if found := {v: planes for v, planes in shown.items() if v in single or v in blocks}:
+        union = np.unique(np.concatenate(list(found.values())))
+        if blocks:  # a smaller class shows too few runs by itself
+            found = {v: p for v, p in shown.items() if v in found or _is_part(p, union)}
+        return Gaps(axis, {v: _looked_at(planes, union) for v, planes in found.items()})
     scale = ASKED if asked else 1.0
     wide = {v: planes for v, planes in thin.items() if len(planes) <= 2 and _is_wide(label, v, axis, scale)}
     return Gaps(axis, {v: tuple(planes.tolist()) for v, planes in wide.items()})
@@ -109,6 +123,12 @@ def _looked_at(own: np.ndarray, union: np.ndarray) -> tuple[int, ...]:
     inside = union[(union >= own[0]) & (union <= own[-1])]
     shared = np.array_equal(inside, own) or len(set(np.diff(union).tolist())) == 1
     return tuple((union if shared else own).tolist())
+
+
+def _is_part(own: np.ndarray, union: np.ndarray) -> bool:
+    """Whether planes with gaps between them are those of the pattern, from the first to the last."""
+    inside = union[(union >= own[0]) & (union <= own[-1])]
+    return np.array_equal(inside, own) and bool((np.diff(own) > 1).any())
 
 
 def _stand_alone(planes: np.ndarray) -> bool:
