@@ -59,12 +59,12 @@ def test_five_thousand_requests_with_any_text_give_no_failure(tmp_path):
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     statuses = {int(k): n for k, n in json.loads(done.stdout.splitlines()[-1]).items()}
     assert sum(statuses.values()) >= CASES and max(statuses) < 500 and {200, 404, 422} <= set(statuses)
-    assert {p.name for p in (tmp_path / "studies").glob("*.nii.gz")} == {"case_1.nii.gz", "case_2.nii.gz"}
+    studies = {"case_1", "case_2"}
+    uploaded = {"x"}  # a request whose texts happen to be right adds its image under the name of its file
+    files = {path.name.removesuffix(".nii.gz") for path in (tmp_path / "studies").glob("*.nii.gz")}
+    known = set(json.loads((tmp_path / "studies/datastore_v2.json").read_text())["objects"])
+    assert files - uploaded == studies == known - uploaded
     assert [p for p in (tmp_path / "temporary").iterdir() if p.suffix in (".gz", ".nrrd", ".nii")] == []
-    assert json.loads((tmp_path / "studies/datastore_v2.json").read_text())["objects"].keys() == {
-        "case_1",
-        "case_2",
-    }
 
 
 def fuzz(cases: int, label: str) -> None:
