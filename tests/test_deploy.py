@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from apps.iris_app.cli.serve import add_arguments
 
@@ -16,7 +17,6 @@ DEPLOY = Path(__file__).parents[1] / "docs/deploy"
 
 
 def compose() -> dict:
-    yaml = pytest.importorskip("yaml")
     return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 
 

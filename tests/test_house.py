@@ -26,7 +26,7 @@ FOLDERS = {
     "tests": ("dev", "nnunet", "app", "browser"),
     "benchmarks": ("dev", "nnunet"),
 }
-DISTRIBUTION = {"PIL": "pillow"}  # where the import's name is not the distribution's
+DISTRIBUTION = {"PIL": "pillow", "yaml": "pyyaml"}  # where the import's name is not the distribution's
 HEAVY = {"torch", "monai", "SimpleITK", "matplotlib", "scipy", "nibabel", "pydicom", "nnunetv2", "monailabel"}
 
 
