@@ -66,6 +66,8 @@ class WholeFolder(LocalDatastore):
     ) -> None:
         self._remembered_info = remembered_info
         super().__init__(*args, **kwargs)
+        if hasattr(self, "_handler"):  # the host's batch saves in a process of its own, by this class too
+            self._handler.on_moved = self._on_moved
 
     def current_label(self, study: str, tag: str) -> CurrentLabel | None:
         """The label of a study under a tag, listed by the host or not yet; None where there is none."""
@@ -119,6 +121,13 @@ class WholeFolder(LocalDatastore):
         if self.before_change is not None:
             self.before_change(study, tag)
 
+    def _on_moved(self, event) -> None:
+        """Takes up what another process has moved to its place: a label, or the index."""
+        if event.dest_path == self._datastore_config_path:
+            self._init_from_datastore_file()
+        else:
+            self._on_any_event(event)
+
     def _to_id(self, file: str) -> tuple[str, str]:
         """(study, suffix) of a file name; to the host the .seg of Slicer's .seg.nrrd is part of the id."""
         suffix = next((suffix for suffix in SEGMENTATION if file.lower().endswith(suffix)), "")
@@ -148,7 +157,6 @@ class WholeFolder(LocalDatastore):
         part = index.with_name(f".{index.name}{PART}")
         try:
             _write_whole(part, text.encode())
-            self._ignore_event_config = True
             os.replace(part, index)
             self._config_ts = os.stat(index).st_mtime
         except OSError as error:
