@@ -25,6 +25,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def served(folder: Path, log: Path) -> Iterator[tuple[int, int]]:
         server = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
     try:
         end = time.monotonic() + READY
-        while _asked(port, "GET", "/info/") is None:
+        while not _classes(port):  # a request that comes before the first label is read need not wait
             if server.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"the server did not start:\n{log.read_text()[-3000:]}")
             time.sleep(0.3)
@@ -156,6 +157,10 @@ def measured(
         leave: the clients go away at the end.
     """
     sys.setswitchinterval(0.0005)  # else the threads here make each other's answers late
+    waiting = [_waiting(port, number) for number in range(clients)]
+    patience = time.monotonic() + READY
+    while _queue_length(port) <= clients // 2 and time.monotonic() < patience:
+        time.sleep(0.2)  # who comes while a label is read stands in the queue only after it
     end = time.monotonic() + seconds
     found: dict[str, list[float]] = {name: [] for name in [*ROUTES, "nothing"]}
 
@@ -175,7 +180,6 @@ def measured(
             replace(number)
             number += 1
 
-    waiting = [_waiting(port, number) for number in range(clients)]
     writer = multiprocessing.get_context("fork").Process(target=rewrite, daemon=True)
     writer.start()
     people = [threading.Thread(target=probe, args=(n, port, *ROUTES[n])) for n in ROUTES]
@@ -202,6 +206,20 @@ def _waiting(port: int, number: int) -> socket.socket:
         f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
     )
     return client
+
+
+def _classes(port: int) -> list[str]:
+    """The classes that the server knows; none where there is no server yet."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/info/", timeout=60) as answer:
+            return list(json.load(answer)["models"]["in_context"]["labels"])
+    except OSError:
+        return []
+
+
+def _queue_length(port: int) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/queue/", timeout=60) as answer:
+        return json.load(answer)["length"]
 
 
 def _asked(port: int, method: str, path: str) -> int | None:
