@@ -173,6 +173,8 @@ import sys
 from pathlib import Path
 from tests.test_long_run import small_worker
 from benchmarks.long_run.job import alone_in
+from benchmarks.long_run.worker import quiet_threads
+quiet_threads()  # as the real run: sums over two threads round otherwise, and Adam makes whole steps of that
 folder = Path(sys.argv[1])
 with alone_in(folder):
     run = small_worker(folder)
