@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from iris_core.baselines import copy_prompt
+from iris_core.evaluation.peers.copy_prompt import copy_prompt
 from iris_core.orientation import canonical_affine, from_canonical, to_canonical
 from iris_core.volume import LabelVolume, Volume
 

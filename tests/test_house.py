@@ -19,14 +19,15 @@ ROOT = Path(__file__).parents[1]
 LONGEST_FILE = 350
 # Our folders, and the extras whose packages they may import besides the core's.
 FOLDERS = {
-    "iris_core": (),
+    "iris_core": ("peers",),
     "sample_data": (),
     "nnunet_trainers": ("nnunet",),
     "apps": ("app",),
     "tests": ("dev", "nnunet", "app", "browser"),
     "benchmarks": ("dev", "nnunet"),
 }
-DISTRIBUTION = {"PIL": "pillow", "yaml": "pyyaml"}  # where the import's name is not the distribution's
+# Where the name of an import is not that of its distribution.
+DISTRIBUTION = {"PIL": "pillow", "yaml": "pyyaml", "convexAdam": "convexadam"}
 HEAVY = {"torch", "monai", "SimpleITK", "matplotlib", "scipy", "nibabel", "pydicom", "nnunetv2", "monailabel"}
 
 

@@ -49,7 +49,7 @@ LAYERS = (
     }
     | {"checkpoint", "task", "task_encoding", "task_prediction", "card", "pretraining", "view_fusion"},
     {"bank_segmenter", "bank_task"},
-    {"baselines", "registration", "evaluation", "folder_run", "preview", "report"},
+    {"evaluation", "folder_run", "preview", "report"},
     {"cli"},
 )
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}

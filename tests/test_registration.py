@@ -1,11 +1,15 @@
-"""Laws of the registration peer: it finds a moved structure, keeps grids, and lets references vote."""
+"""Laws of the registration peers: they find a moved structure, keep grids, and let references vote."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from iris_core.errors import InputError
+from iris_core.evaluation.peers import convex_adam as convex_adam_module
+from iris_core.evaluation.peers.convex_adam import convex_adam
+from iris_core.evaluation.peers.registration import FEWEST, MOST, registration, share_compared
 from iris_core.metrics import dice
-from iris_core.registration import FEWEST, MOST, registration, share_compared
 from iris_core.volume import LabelVolume, Volume
 
 SIDE = 24
@@ -28,14 +32,15 @@ def study(shift: float, swell: float = 1.0) -> tuple[Volume, LabelVolume]:
     return Volume(image.astype(np.float32), affine), label
 
 
-def registered(references, query) -> LabelVolume:
-    return registration(references, query, [3], modality="mr", spacing=(STEP,) * 3)
+def registered(references, query, method=registration) -> LabelVolume:
+    return method(references, query, [3], modality="mr", spacing=(STEP,) * 3)
 
 
-def test_an_organ_that_moved_and_grew_with_its_body_is_found():
+@pytest.mark.parametrize("method", [registration, convex_adam])
+def test_an_organ_that_moved_and_grew_with_its_body_is_found(method):
     reference, (query, truth) = study(0), study(3, swell=1.2)
     copied = dice(truth.array, reference[1].array)
-    found = registered([reference], query)
+    found = registered([reference], query, method)
     assert found.array.shape == query.shape
     assert set(np.unique(found.array)) <= {0, 3}
     assert dice(truth.array, found.array) > max(0.85, copied + 0.3)
@@ -43,8 +48,8 @@ def test_an_organ_that_moved_and_grew_with_its_body_is_found():
 
 def test_a_reference_without_the_class_has_no_vote_and_a_class_that_nobody_holds_stays_empty(monkeypatch):
     """Which also says that the same seed gives the same mask. A few steps show it as well as many."""
-    monkeypatch.setattr("iris_core.registration.STEPS", (10, 3))
-    monkeypatch.setattr("iris_core.registration.LOOKS", 5)
+    monkeypatch.setattr("iris_core.evaluation.peers.registration.STEPS", (10, 3))
+    monkeypatch.setattr("iris_core.evaluation.peers.registration.LOOKS", 5)
     reference, (query, _) = study(0), study(3)
     image, label = study(0)
     empty = LabelVolume(np.zeros_like(label.array), label.affine, label.names, {})
@@ -52,6 +57,28 @@ def test_a_reference_without_the_class_has_no_vote_and_a_class_that_nobody_holds
     together = registration([reference, (image, empty)], query, [3, 5], modality="mr", spacing=(STEP,) * 3)
     assert np.array_equal(alone.array, together.array) and 3 in alone.array
     assert 5 not in together.array
+
+
+def test_displacements_follow_what_an_affine_map_cannot(monkeypatch):
+    """One of two organs moves against the body, which stays."""
+    monkeypatch.setattr("iris_core.evaluation.peers.registration.STEPS", (20, 3))
+
+    def two_organs(shift: float) -> tuple[Volume, LabelVolume]:
+        moved, still = blob((8 + shift, 9, 12), (3, 3, 3)), blob((12, 16, 12), (3, 3, 3))
+        body = 100.0 * blob((12, 12, 12), (11, 11, 10))
+        image = body - 60 * moved + 40 * still + np.random.default_rng(1).normal(0, 2, body.shape)
+        affine = np.diag([STEP, STEP, STEP, 1])
+        return Volume(image.astype(np.float32), affine), LabelVolume(3 * moved.astype(np.uint8), affine)
+
+    reference, (query, truth) = two_organs(0), two_organs(3)
+    found = registered([reference], query, convex_adam)
+    assert dice(truth.array, found.array) > dice(truth.array, reference[1].array) + 0.25
+
+
+def test_without_its_package_convex_adam_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr(convex_adam_module.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"pip install convexadam"):
+        registered([study(0)], study(3)[0], convex_adam)
 
 
 def test_neither_a_small_nor_a_large_volume_is_compared_too_much_or_too_little():

@@ -12,8 +12,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from iris_core.baselines import copy_prompt
 from iris_core.checkpoint import load_model, shipped_weights
+from iris_core.evaluation.peers.copy_prompt import copy_prompt
 from iris_core.metrics import dice
 from iris_core.model.build import build
 from iris_core.orientation import to_canonical

@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="measure registration (affine, B-splines, vote) on the same pairs; seconds to minutes a pair",
     )
     peers.add_argument(
+        "--convexadam",
+        action="store_true",
+        help="measure ConvexAdam after an affine registration on the same pairs (needs the extra `peers`); "
+        "seconds to a minute a pair",
+    )
+    peers.add_argument(
         "--peer",
         action="append",
         type=_named_folder,
@@ -161,8 +167,15 @@ def run(arguments: argparse.Namespace) -> int:
 def _peers(arguments: argparse.Namespace, sets) -> dict:
     from iris_core.errors import InputError
     from iris_core.evaluation import COPY, MODEL, PeerFolder
+    from iris_core.evaluation.peers.convex_adam import convex_adam, require_convex_adam
+    from iris_core.evaluation.peers.registration import registration
 
-    peers = {"registration": _registration(arguments.seed)} if arguments.registration else {}
+    peers = {}
+    if arguments.registration:
+        peers["registration"] = _by_field(registration, arguments.seed)
+    if arguments.convexadam:
+        require_convex_adam()
+        peers["convexadam"] = _by_field(convex_adam, arguments.seed)
     for name, folder in arguments.peer:
         if name in (MODEL, COPY, *peers):
             raise InputError("two methods of one name", where="--peer", found=name, remedy="choose another")
@@ -180,13 +193,13 @@ def _stored(folder):
     return answer
 
 
-def _registration(seed: int):
+def _by_field(method, seed: int):
+    """A peer that carries masks over by a field between two images, in the model's modality and spacing."""
     from iris_core.evaluation import Answer
-    from iris_core.registration import registration
 
     def answer(question):
         how = {"modality": question.task.modality, "spacing": question.task.spacing}
-        return Answer(registration(question.references, question.image, question.values, seed=seed, **how))
+        return Answer(method(question.references, question.image, question.values, seed=seed, **how))
 
     return answer
 

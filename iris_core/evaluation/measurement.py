@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iris_core.baselines import copy_prompt
 from iris_core.errors import IrisError
 from iris_core.evaluation.cost import Cost, measured
 from iris_core.evaluation.pairs import ReferenceSet, group_of
+from iris_core.evaluation.peers.copy_prompt import copy_prompt
 from iris_core.label_names import IGNORED
 from iris_core.lattice import fit_label
 from iris_core.metrics import ClassScore, dice_per_class, mean_dice

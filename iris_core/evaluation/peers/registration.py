@@ -7,14 +7,16 @@ sees, at its working voxel size.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
+from iris_core.evaluation.peers.masks_by_field import itk_image, masks_by_field
 from iris_core.grid import Spacing
-from iris_core.preprocess import Prepared, prepare_image, prepare_masks, restore_label_map
+from iris_core.preprocess import Prepared
 from iris_core.volume import LabelVolume, Volume
+
+if TYPE_CHECKING:
+    import SimpleITK
 
 BINS = 32  # of the joint histogram
 SAMPLED = 0.2  # share of a level's voxels that are compared, within the limits below
@@ -48,36 +50,14 @@ def registration(
     Returns:
         The label map in the query's own grid; where no mask reaches one half, 0.
     """
-    target = prepare_image(query, modality=modality, spacing=spacing)
-    carried = torch.zeros(len(values), *target.grid.shape)
-    holders = torch.zeros(len(values))
-    for image, label in references:
-        held = [index for index, value in enumerate(values) if value in label.values]
-        if not held:
-            continue
-        moving = prepare_image(image, modality=modality, spacing=spacing)
-        masks = prepare_masks(label, [values[index] for index in held], moving.grid)
-        carried[held] += _carried(moving, masks, target, seed)
-        holders[held] += 1
-    share = carried / holders.clamp_min(1)[:, None, None, None]
-    array = restore_label_map(share - 0.5, target.grid, values)
-    return replace(
-        references[0][1],
-        array=array,
-        affine=query.affine,
-        source=query.source,
-        layers=(),
-        placement=query.placement,
-        ignored=None,
-        unlabelled={},
-    )
+    find_field = partial(_affine_and_splines, seed=seed)
+    return masks_by_field(references, query, values, find_field, modality=modality, spacing=spacing)
 
 
-def _carried(moving: Prepared, masks: torch.Tensor, target: Prepared, seed: int) -> torch.Tensor:
-    """Masks (K, D, H, W) of the moving image on the target's grid."""
+def affine(fixed: SimpleITK.Image, floating: SimpleITK.Image, seed: int) -> SimpleITK.Transform:
+    """The affine map of points of `fixed` to points of `floating`, both in mm; begins centre on centre."""
     import SimpleITK as sitk
 
-    fixed, floating = _itk(target.image[0], target), _itk(moving.image[0], moving)
     start = sitk.CenteredTransformInitializer(
         fixed, floating, sitk.AffineTransform(3), sitk.CenteredTransformInitializerFilter.GEOMETRY
     )
@@ -85,21 +65,29 @@ def _carried(moving: Prepared, masks: torch.Tensor, target: Prepared, seed: int)
     method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, STEPS[0], relaxationFactor=0.6)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(start)
-    affine = method.Execute(fixed, floating)
+    return method.Execute(fixed, floating)
 
+
+def share_compared(voxels: float) -> float:
+    """The share of so many voxels that is compared."""
+    return min(1.0, max(SAMPLED, FEWEST / voxels), MOST / voxels)
+
+
+def _affine_and_splines(target: Prepared, moving: Prepared, seed: int) -> SimpleITK.Transform:
+    import SimpleITK as sitk
+
+    fixed, floating = itk_image(target.image[0], target), itk_image(moving.image[0], moving)
+    start = affine(fixed, floating, seed)
     mesh = [max(2, round(size / MESH_VOXELS)) for size in fixed.GetSize()]
     splines = sitk.BSplineTransformInitializer(fixed, mesh)
     method = _method(1, fixed, seed)
     method.SetOptimizerAsLBFGSB(1e-5, STEPS[1], maximumNumberOfFunctionEvaluations=LOOKS)
-    method.SetMovingInitialTransform(affine)
+    method.SetMovingInitialTransform(start)
     method.SetInitialTransform(splines)
-    both = sitk.CompositeTransform([affine, method.Execute(fixed, floating)])
-    moved = [sitk.Resample(_itk(mask, moving), fixed, both, sitk.sitkLinear, 0.0) for mask in masks]
-    arrays = [sitk.GetArrayFromImage(one).transpose(2, 1, 0) for one in moved]
-    return torch.from_numpy(np.stack(arrays))
+    return sitk.CompositeTransform([start, method.Execute(fixed, floating)])
 
 
-def _method(stage: int, fixed, seed: int):
+def _method(stage: int, fixed: SimpleITK.Image, seed: int) -> SimpleITK.ImageRegistrationMethod:
     import SimpleITK as sitk
 
     factors = [f for f in PYRAMIDS[stage] if f == 1 or min(fixed.GetSize()) >= f * SHORTEST]
@@ -112,19 +100,3 @@ def _method(stage: int, fixed, seed: int):
     method.SetShrinkFactorsPerLevel(factors)
     method.SetSmoothingSigmasPerLevel([factor / 2 if factor > 1 else 0 for factor in factors])
     return method
-
-
-def share_compared(voxels: float) -> float:
-    """The share of so many voxels that is compared."""
-    return min(1.0, max(SAMPLED, FEWEST / voxels), MOST / voxels)
-
-
-def _itk(volume: torch.Tensor, prepared: Prepared):
-    """A (D, H, W) volume as an ITK image whose axes are RAS+, in mm, centred on its own middle."""
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.numpy().transpose(2, 1, 0)))
-    image.SetSpacing([float(size) for size in prepared.grid.spacing])
-    sides = zip(prepared.grid.shape, prepared.grid.spacing, strict=True)
-    image.SetOrigin([-(n - 1) / 2 * float(size) for n, size in sides])
-    return image

@@ -7,10 +7,11 @@ counts (decided with the truth at hand, so it is an upper bound that no user cou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from iris_core.evaluation.peers.on_query import label_on_query
 from iris_core.orientation import canonical_affine, canonical_shape, from_canonical, to_canonical
 from iris_core.volume import LabelVolume, Volume, voxel_sizes
 
@@ -50,18 +51,7 @@ def copy_prompt(label: LabelVolume, query: Volume, values: Sequence[int]) -> Cop
     for mapping in (_stretched, _centred):
         indices = [mapping(*axis) for axis in zip(shape, kept.shape, steps, strict=True)]
         copy = np.ascontiguousarray(from_canonical(_take(kept, indices), query.affine))
-        copies.append(
-            replace(
-                label,
-                array=copy,
-                affine=query.affine,
-                source=query.source,
-                layers=(),
-                placement=query.placement,
-                ignored=None,
-                unlabelled={},
-            )
-        )
+        copies.append(label_on_query(copy, query, label))
     return CopiedPrompt(rescaled=copies[0], centred=copies[1])
 
 
