@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from iris_core.volume import LabelVolume
+from iris_core.unknown.structure import Structure
 
 MOST_RUN = 3  # planes side by side that a person draws before leaving some out (ours)
 LEAST_RUNS = 3  # of the same length at the same distance, where no one says that the label is sparse (ours)
@@ -41,19 +41,15 @@ def in_blocks(planes: np.ndarray, mask: np.ndarray, *, asked: bool) -> bool:
     return len(shares) >= (1 if asked else 2) and float(np.median(shares)) >= SAME_PLACE
 
 
-def crossing_planes(label: LabelVolume, value: int) -> Planes | None:
-    """The planes along each axis in which a class was drawn; None unless they cross and hold all of it.
-
-    Args:
-        label: on its image's grid.
-        value: of the class.
-    """
-    mask = label.masks([value])[0]
-    planes = (_standing_out(mask, 0), _standing_out(mask, 1), _standing_out(mask, 2))
-    if sum(len(one) > 0 for one in planes) < 2:
+def crossing_planes(one: Structure) -> Planes | None:
+    """The planes along each axis in which a class was drawn; None unless they cross and hold all of it."""
+    own = (_standing_out(one.mask, 0), _standing_out(one.mask, 1), _standing_out(one.mask, 2))
+    if sum(len(planes) > 0 for planes in own) < 2:
         return None
-    held = mask & in_planes(mask.shape, planes)
-    return planes if held.sum() >= IN_PLANES * mask.sum() else None
+    held = one.mask & in_planes(one.mask.shape, own)
+    if held.sum() < IN_PLANES * one.mask.sum():
+        return None
+    return own[0] + one.start[0], own[1] + one.start[1], own[2] + one.start[2]
 
 
 def in_planes(shape: tuple[int, ...], planes: Planes) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 The anatomy has gaps as well: two vertebrae, lesions here and there, a structure of one thick slice. A label
 counts as sparse where its planes stand alone and show one and the same structure at the same place, plane
-after plane, or where it is far wider than the one or two slices that show it.
+after plane, where runs of planes are cut off at full size (cuts.py), or where it is far wider than the one or
+two slices that show it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iris_core.unknown.blocks import in_blocks
+from iris_core.unknown.blocks import crossing_planes, in_blocks
+from iris_core.unknown.cuts import is_cut
+from iris_core.unknown.structure import Structure, structures_of
 from iris_core.volume import LabelVolume
 
 SAME_PLACE = 0.3  # of the smaller of two outlines that the other covers, in one structure (ours)
@@ -71,14 +74,14 @@ def find_gaps(label: LabelVolume, *, asked: bool = False) -> tuple[Gaps, ...]:
         asked: a person says that it was not drawn throughout, so less is asked of it.
     """
     found: list[Gaps] = []
-    values = tuple(value for value in label.values if not _told(label, value))
-    while values:
-        candidates = [_along(label, values, axis, asked) for axis in range(3)]
+    classes = structures_of(label, [value for value in label.values if not _told(label, value)])
+    while classes:
+        candidates = [_along(classes, axis, label.spacing, asked) for axis in range(3)]
         best = min(candidates, key=lambda gaps: (-len(gaps.planes), gaps.axis))
         if not best.planes:
             break
         found.append(best)
-        values = tuple(value for value in values if value not in best.planes)
+        classes = {value: one for value, one in classes.items() if value not in best.planes}
     return tuple(found)
 
 
@@ -87,29 +90,35 @@ def _told(label: LabelVolume, value: int) -> bool:
     unknown = label.unknown(value)
     if unknown is None:
         return False
-    hits = np.argwhere(label.masks([value])[0])
-    near = tuple(slice(low, high + 1) for low, high in zip(hits.min(0), hits.max(0), strict=True))
+    one = structures_of(label, [value])[value]
+    near = tuple(slice(low, low + side) for low, side in zip(one.start, one.mask.shape, strict=True))
     axes = [unknown[near].all(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
     return any(bool(planes.any()) for planes in axes)
 
 
-def _along(label: LabelVolume, values: Sequence[int], axis: int, asked: bool) -> Gaps:
-    others = tuple(a for a in range(3) if a != axis)
-    shown = {v: np.flatnonzero(label.masks([v])[0].any(axis=others)) for v in values}
+def _along(classes: Mapping[int, Structure], axis: int, sizes: Sequence[float], asked: bool) -> Gaps:
+    """The gaps along one axis. Args: classes: by value; sizes: of a voxel, mm."""
+    shown = {value: one.planes(axis) for value, one in classes.items()}
     thin = {v: planes for v, planes in shown.items() if _stand_alone(planes)}
-    single = thin if thin and _one_structure(label, axis, thin, 1 if asked else 2) else {}
-    blocks = {
-        v: planes
-        for v, planes in shown.items()
-        if v not in thin and in_blocks(planes, np.moveaxis(label.masks([v])[0], axis, 0), asked=asked)
-    }
-    if found := {v: planes for v, planes in shown.items() if v in single or v in blocks}:
+    single = thin if thin and _one_structure(classes, axis, thin, 1 if asked else 2) else {}
+    runs = set()
+    for value in shown.keys() - thin.keys():
+        one = classes[value]
+        planes, mask = shown[value] - one.start[axis], one.along(axis)
+        cut = is_cut(planes, mask, asked=asked) and crossing_planes(one) is None
+        if cut or in_blocks(planes, mask, asked=asked):
+            runs.add(value)
+    if found := {v: planes for v, planes in shown.items() if v in single or v in runs}:
         union = np.unique(np.concatenate(list(found.values())))
-        if blocks:  # a smaller class shows too few runs by itself
+        if runs:  # a smaller class shows too few runs by itself
             found = {v: p for v, p in shown.items() if v in found or _is_part(p, union)}
         return Gaps(axis, {v: _looked_at(planes, union) for v, planes in found.items()})
     scale = ASKED if asked else 1.0
-    wide = {v: planes for v, planes in thin.items() if len(planes) <= 2 and _is_wide(label, v, axis, scale)}
+    wide = {
+        v: planes
+        for v, planes in thin.items()
+        if len(planes) <= 2 and _is_wide(classes[v], axis, sizes, scale)
+    }
     return Gaps(axis, {v: tuple(planes.tolist()) for v, planes in wide.items()})
 
 
@@ -137,11 +146,13 @@ def _stand_alone(planes: np.ndarray) -> bool:
     return bool(runs.max() <= 2 and (runs == 2).sum() <= MOST_PAIRS * len(runs))
 
 
-def _one_structure(label: LabelVolume, axis: int, shown: Mapping[int, np.ndarray], least: int) -> bool:
+def _one_structure(
+    classes: Mapping[int, Structure], axis: int, shown: Mapping[int, np.ndarray], least: int
+) -> bool:
     """Whether each class goes on at the same place from plane to plane, or the planes are too regular.
 
     Args:
-        label, axis: as in `Gaps`.
+        classes, axis: as in `_along`.
         shown: value -> planes that show it.
         least: pairs of planes that must tell.
     """
@@ -151,17 +162,17 @@ def _one_structure(label: LabelVolume, axis: int, shown: Mapping[int, np.ndarray
         return True
     shares = []
     for value, planes in shown.items():
-        mask = np.moveaxis(label.masks([value])[0], axis, 0)
-        for first, second in zip(planes, planes[1:], strict=False):
+        mask, own = classes[value].along(axis), planes - classes[value].start[axis]
+        for first, second in zip(own, own[1:], strict=False):
             smaller = min(mask[first].sum(), mask[second].sum())
             shares.append(float((mask[first] & mask[second]).sum() / smaller))
     return len(shares) >= least and float(np.median(shares)) >= SAME_PLACE
 
 
-def _is_wide(label: LabelVolume, value: int, axis: int, scale: float) -> bool:
+def _is_wide(one: Structure, axis: int, sizes: Sequence[float], scale: float) -> bool:
     """Whether a class is so wide in its planes that the next slices must show it too."""
-    voxels = np.ptp(np.argwhere(label.masks([value])[0]), axis=0) + 1
-    shortest = np.delete(voxels * label.spacing, axis).min()
+    voxels = np.array(one.mask.shape)
+    shortest = np.delete(voxels * sizes, axis).min()
     return bool(
-        shortest >= scale * WIDE * label.spacing[axis] and np.delete(voxels, axis).min() >= scale * LEAST_WIDE
+        shortest >= scale * WIDE * sizes[axis] and np.delete(voxels, axis).min() >= scale * LEAST_WIDE
     )

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.unknown.blocks import MOST_RUN, Planes, crossing_planes, in_planes
+from iris_core.unknown.blocks import MOST_RUN, crossing_planes, in_planes
 from iris_core.unknown.gaps import Gaps, find_gaps
+from iris_core.unknown.sheets import oblique_sheets
+from iris_core.unknown.structure import structures_of
 from iris_core.volume import LabelVolume
 
 SPARSE = ("no", "slices", "scribbles")
+SHRUNK = 0.75  # of the largest of the last few planes, where a structure comes to its own end (ours)
 ORDER = ("first", "second", "third")
 
 
@@ -21,8 +27,9 @@ def without_gaps(label: LabelVolume, how: str = "slices") -> LabelVolume:
     Args:
         label: on its image's grid.
         how: "no": as it is. "slices": classes drawn in some planes (`find_gaps`) are unknown in the planes
-            between and one step beyond, those drawn in planes that cross are unknown off them; a label
-            without such gaps stays as it is. "scribbles": every voxel that is not drawn on is unknown.
+            between and one step beyond, those drawn in planes that cross or lie oblique are unknown off
+            them; a label without such gaps stays as it is. "scribbles": every voxel that is not drawn on is
+            unknown.
 
     Raises:
         InputError: another word for `how`.
@@ -36,14 +43,16 @@ def without_gaps(label: LabelVolume, how: str = "slices") -> LabelVolume:
         return replace(label, unlabelled=dict.fromkeys(label.values, blank))
     unlabelled = {}
     for gaps in find_gaps(label, asked=True):
-        for value, planes in gaps.planes.items():
+        for value, one in structures_of(label, gaps.values).items():
+            areas = np.zeros(label.shape[gaps.axis], int)
+            areas[one.start[gaps.axis] :][: one.mask.shape[gaps.axis]] = one.along(gaps.axis).sum(axis=(1, 2))
             between = np.moveaxis(np.zeros(label.shape, bool), gaps.axis, 0)
-            between[_between(planes, len(between))] = True
+            between[_between(gaps.planes[value], areas)] = True
             unlabelled[value] = np.moveaxis(between, 0, gaps.axis)
             if not label.layers:  # layers may overlap
                 unlabelled[value] = unlabelled[value] & blank
-    for value, planes in _crossed(label, tuple(unlabelled)).items():
-        unlabelled[value] = blank & ~in_planes(label.shape, planes)
+    for value, other in _other_planes(label, tuple(unlabelled), asked=True).items():
+        unlabelled[value] = blank & ~other.held(label.shape)
     return replace(label, unlabelled={**label.unlabelled, **unlabelled}) if unlabelled else label
 
 
@@ -60,10 +69,12 @@ def gap_lines(label: LabelVolume, where: str, how: str = "no") -> list[str]:
     found = find_gaps(label, asked=how != "no")
     lines = [_line(label, gaps, where, how) for gaps in found]
     filled = tuple(value for gaps in found for value in gaps.values)
-    crossed = [label.name_of(value) for value in _crossed(label, filled)]
-    if crossed:
-        drawn = f"{where}: {', '.join(crossed)} drawn in slices that cross, with nothing between them"
-        lines.append(_with_remedy(drawn, how))
+    names: dict[str, list[str]] = {}
+    for value, other in _other_planes(label, filled, asked=how != "no").items():
+        names.setdefault(other.kind, []).append(label.name_of(value))
+    for kind, drawn in names.items():
+        said = f"{where}: {', '.join(drawn)} drawn in slices that {kind}, with nothing between them"
+        lines.append(_with_remedy(said, how))
     return lines
 
 
@@ -87,27 +98,54 @@ def _with_remedy(found: str, how: str) -> str:
     return f"{found}; the others are unknown, and filled from outlines and intensities"
 
 
-def _crossed(label: LabelVolume, filled: tuple[int, ...]) -> dict[int, Planes]:
-    """The planes of classes that were drawn in planes along several axes, the filled ones left out."""
+class _Drawn(NamedTuple):
+    """Planes that are no slices of one axis. Args: kind: in words; held: shape -> their voxels, bool."""
+
+    kind: str
+    held: Callable[[tuple[int, ...]], np.ndarray]
+
+
+def _other_planes(label: LabelVolume, filled: tuple[int, ...], *, asked: bool) -> dict[int, _Drawn]:
+    """The planes of classes that were drawn in planes that cross, or that lie oblique to the axes.
+
+    Args:
+        label: on its image's grid.
+        filled: values of classes whose gaps are known already.
+        asked: as in `find_gaps`.
+    """
+    values = [v for v in label.values if v not in filled and label.unknown(v) is None]
     found = {}
-    for value in label.values:
-        if value not in filled and label.unknown(value) is None:
-            planes = crossing_planes(label, value)
-            if planes is not None:
-                found[value] = planes
+    for value, one in structures_of(label, values).items():
+        if (planes := crossing_planes(one)) is not None:
+            found[value] = _Drawn("cross", partial(in_planes, planes=planes))
+        elif (sheets := oblique_sheets(one, label.spacing, asked=asked)) is not None:
+            found[value] = _Drawn("lie oblique to the axes", sheets.held)
     return found
 
 
-def _between(planes: tuple[int, ...], length: int) -> np.ndarray:
-    """(N,) bool: where a class was not looked for, between the planes in which it was and one step beyond."""
-    unknown = np.zeros(length, bool)
+def _between(planes: tuple[int, ...], areas: np.ndarray) -> np.ndarray:
+    """Where a class was not looked for: between the planes in which it was, and one step beyond.
+
+    Args:
+        planes: in which it was looked for, ascending.
+        areas: (N,) voxels of the class in each plane.
+
+    Returns:
+        (N,) bool.
+    """
+    unknown = np.zeros(len(areas), bool)
     steps = np.diff(planes)
-    step = int(np.median(steps[steps > 1])) if len(planes) > 1 else length
-    # an end drawn densely is the structure's own
+    step = int(np.median(steps[steps > 1])) if len(planes) > 1 else len(areas)
     before, after = (
-        0 if len(steps) >= MOST_RUN and (near[:MOST_RUN] == 1).all() else step - 1
-        for near in (steps, steps[::-1])
+        0 if _is_whole_end(areas[list(end)], near) else step - 1
+        for end, near in ((planes, steps), (planes[::-1], steps[::-1]))
     )
     unknown[max(0, planes[0] - before) : planes[-1] + after + 1] = True
     unknown[list(planes)] = False
     return unknown
+
+
+def _is_whole_end(areas: np.ndarray, steps: np.ndarray) -> bool:
+    """Whether a class was drawn densely up to its own end. Args: from that end on."""
+    dense = len(steps) >= MOST_RUN and bool((steps[:MOST_RUN] == 1).all())
+    return dense and areas[0] <= SHRUNK * areas[: MOST_RUN + 1].max()
