@@ -27,7 +27,7 @@ help:
 	@echo "make demo        install what it needs, then label sample studies from one example"
 	@echo "make test        install what it needs, then run the tests of the core"
 	@echo "make test-hosts  the slower tests with nnU-Net, MONAI Label and a browser"
-	@echo "make lint        ruff"
+	@echo "make lint        ruff, and the types with mypy"
 	@echo "make long-run    starts the long training in the background, or goes on with it (docs/training.md);"
 	@echo "                 long-run-status, -pause, -resume, -end and -land look after it"
 	@echo "make clean       remove $(VENV) and $(HOSTS_VENV)"
@@ -46,6 +46,7 @@ test-hosts: $(HOSTS_VENV)/hosts.stamp
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
 
 LONG_RUN = $(VENV)/bin/python -m benchmarks.long_run
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from iris_core.embedding import TaskEmbedding
 from iris_core.progress import Progress
 from iris_core.segmenter import Segmenter
+from iris_core.triple import triple
 from iris_core.windows import Shape, fitting, pad
 
 SIGMA = 1 / 8  # of the weight inside a window, in sides; nnU-Net's
@@ -30,8 +31,8 @@ class BankSegmenter(Segmenter):
     ) -> tuple[Tensor, Tensor]:
         """As `Segmenter._pass`. Args: embedding: tokens alone, which say nothing about what is in view."""
         embedding = embedding.to(self.device)
-        sides = tuple(max(w, n) for w, n in zip(self.window, image.shape[1:], strict=True))
-        padded, padding = pad(image, sides)  # type: ignore[arg-type]
+        sides = triple(max(w, n) for w, n in zip(self.window, image.shape[1:], strict=True))
+        padded, padding = pad(image, sides)
         axes = [even_starts(n, w, self.overlap) for n, w in zip(sides, self.window, strict=True)]
         weight = gaussian(self.window)
         total = torch.zeros(len(embedding.names), *sides)
@@ -45,7 +46,7 @@ class BankSegmenter(Segmenter):
         return padding.remove(total / share), torch.ones(len(embedding.names))
 
     def _logits(self, part: Tensor, embedding: TaskEmbedding) -> Tensor:
-        padded, padding = pad(part, tuple(fitting(n) for n in part.shape[1:]))  # type: ignore[arg-type]
+        padded, padding = pad(part, triple(fitting(n) for n in part.shape[1:]))
         offset = torch.zeros(1, 3, device=self.device)
         return padding.remove(self.decode(self._features(padded), embedding, offset).logits[0].float().cpu())
 

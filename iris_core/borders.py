@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from iris_core.model.edge_fit import edges_of
+from iris_core.triple import triple
 from iris_core.windows import region_of, shift_of
 
 MARGIN = 12  # voxels kept around all that is labelled (ours)
@@ -25,5 +26,5 @@ def borders_of(image: Tensor, masks: Tensor) -> dict[str, Tensor]:
     return {
         "edges": edges_of(image[None])[near].cpu(),
         "outlines": (masks[None, :-1] > 0.5)[near].cpu(),
-        "aside": shift_of(box, tuple(image.shape[1:]))[None],
+        "aside": shift_of(box, triple(image.shape[1:]))[None],
     }

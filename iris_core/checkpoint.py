@@ -19,6 +19,7 @@ from iris_core.errors import CheckpointError, InputError
 from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
+from iris_core.model.layers import in_channels_last
 
 FORMAT = "iris-checkpoint-1"
 SHIPPED = "iris.safetensors"
@@ -41,7 +42,7 @@ class LoadedModel:
     model: Iris
     fingerprint: str
     preset: str
-    meta: dict[str, object]
+    meta: dict[str, Any]
     path: Path
     state: dict[str, Tensor]
 
@@ -99,7 +100,7 @@ def fingerprint(config: ModelConfig, tensors: Mapping[str, Tensor]) -> str:
 
 
 def save_model(
-    path: str | Path, model: Iris, meta: Mapping[str, object], *, extra: Mapping[str, Tensor] | None = None
+    path: str | Path, model: Iris, meta: Mapping[str, Any], *, extra: Mapping[str, Tensor] | None = None
 ) -> str:
     """Writes float16 weights atomically.
 
@@ -176,7 +177,7 @@ def load_model(path: str | Path | None = None, device: str | torch.device = "cpu
         model.load_state_dict({k: v.float() for k, v in weights.items()})
     except RuntimeError as error:
         raise CheckpointError("does not fit its own config", where=path, found=error) from error
-    model = model.to(device).eval().requires_grad_(False).to(memory_format=torch.channels_last_3d)
+    model = in_channels_last(model.to(device).eval().requires_grad_(False))
     state = {k.removeprefix("extra."): v for k, v in tensors.items() if k.startswith("extra.")}
     return LoadedModel(model, found, str(meta.get("preset", "custom")), meta, path, state)
 

@@ -20,6 +20,7 @@ from iris_core.grid import Box, Grid, Spacing, nonzero_box
 from iris_core.orientation import canonical_affine, to_canonical
 from iris_core.reference import ClassInfo, Reference
 from iris_core.spacing import choose_spacing
+from iris_core.triple import triple
 from iris_core.volume import LabelVolume, voxel_sizes
 
 Extent = tuple[float, float, float]
@@ -204,7 +205,7 @@ def query_box(logits: Tensor, grid: Grid, extent: Extent, places: Sequence[Place
     lowest, highest = np.array(limits).T
     low = np.clip(np.floor(centre - length / 2), lowest, highest - 1)
     high = np.clip(np.ceil(centre + length / 2), low + 1, highest)
-    return tuple((int(a), int(b)) for a, b in zip(low, high, strict=True))  # type: ignore[return-value]
+    return triple((int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
 def moved(old: Box, new: Box) -> bool:

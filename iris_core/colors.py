@@ -35,7 +35,7 @@ TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 
 WHITE = np.array([0.9505, 1.0, 1.089])
 
 
-def lab(colors: Sequence[Color]) -> np.ndarray:
+def lab(colors: Sequence[Color] | np.ndarray) -> np.ndarray:
     """CIELAB of sRGB colours: (N, 3)."""
     shade = np.asarray(colors, dtype=float).reshape(-1, 3) / 255
     linear = np.where(shade <= 0.04045, shade / 12.92, ((shade + 0.055) / 1.055) ** 2.4)

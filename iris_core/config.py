@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from iris_core.errors import InputError
 
@@ -117,10 +118,11 @@ class ModelConfig:
                     expected=near[0] if near else f"one of {', '.join(known)}",
                     remedy="correct the name or remove it",
                 )
-        return cls(**{k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()})
+        read: dict[str, Any] = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
+        return cls(**read)
 
 
-_EXTENSIONS = {"similarity": True, "correspondence": True, "place": True}
+_EXTENSIONS: dict[str, Any] = {"similarity": True, "correspondence": True, "place": True}
 
 PRESETS: dict[str, ModelConfig] = {
     # The paper's network with nothing added: within 5 % of 69.4 M parameters (Table 3).
@@ -141,7 +143,7 @@ PRESETS: dict[str, ModelConfig] = {
 }
 
 
-def preset(name: str, **changes: object) -> ModelConfig:
+def preset(name: str, **changes: Any) -> ModelConfig:
     """The named preset, with single settings changed.
 
     Raises:

@@ -5,8 +5,9 @@ Paper: T in R^{(m+1) x C} per class (3.2.1). Every inference strategy (3.3) is a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -103,7 +104,7 @@ class TaskEmbedding:
         return dict(zip(shared, (a * b).sum(-1).tolist(), strict=True))
 
 
-def combine(embeddings: Sequence[TaskEmbedding], shares: dict[str, Sequence[float]]) -> TaskEmbedding:
+def combine(embeddings: Sequence[TaskEmbedding], shares: Mapping[str, Sequence[float]]) -> TaskEmbedding:
     """A weighted mean of task embeddings, each class with weights of its own.
 
     Args:
@@ -137,9 +138,9 @@ def combine(embeddings: Sequence[TaskEmbedding], shares: dict[str, Sequence[floa
             columns.append(column)
     weights = torch.stack(columns, dim=1) if columns else None
     taking_part = [n for n in range(len(embeddings)) if bool((rows[:, n] > 0).any())]
-    mirrors = [embeddings[n].mirror for n in taking_part]
+    mirrors = [mirrored for n in taking_part if (mirrored := embeddings[n].mirror) is not None]
     mirror = None
-    if None not in mirrors:
+    if len(mirrors) == len(taking_part):
         mirror = combine(mirrors, {name: [share[n] for n in taking_part] for name, share in shares.items()})
     return TaskEmbedding(names, tokens, tuple(memories), weights, mirror=mirror)
 
@@ -159,7 +160,8 @@ def stored_precision(embedding: TaskEmbedding) -> TaskEmbedding:
 
     def rounded(memory: ReferenceMemory) -> ReferenceMemory:
         edges = None if memory.edges is None else (memory.edges * 127).round() / 127
-        kept = {"masks": byte(memory.masks), "landmarks": byte(memory.landmarks), "edges": edges}
+        masks, landmarks = byte(memory.masks), byte(memory.landmarks)
+        kept: dict[str, Any] = {"masks": masks, "landmarks": landmarks, "edges": edges}
         return replace(memory.map(lambda t: t if t.dtype == torch.bool else half(t)), **kept)
 
     memories = tuple(rounded(memory) for memory in embedding.memories)

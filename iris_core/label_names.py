@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from iris_core.errors import InputError
 
@@ -95,14 +96,14 @@ def dataset_ignored(label: str | Path) -> int | None:
     if not folder.name.startswith("labels"):
         return None
     try:
-        labels = read_json(folder.parent / "dataset.json")["labels"]  # type: ignore[index]
+        labels = read_json(folder.parent / "dataset.json")["labels"]
         values = {name: value for name, value in labels.items() if is_ignored(name)}
     except (InputError, KeyError, TypeError, AttributeError):
         return None
     return next((value for value in values.values() if isinstance(value, int)), None)
 
 
-def read_json(path: Path) -> object:
+def read_json(path: Path) -> Any:
     """Reads a JSON file; every way it can fail is an InputError that names the file."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))

@@ -118,7 +118,7 @@ def _fitted(label: LabelVolume, move: np.ndarray, image: Volume, part: bool) -> 
         return None
 
     def moved(array: np.ndarray) -> np.ndarray:
-        turned = np.flip(array.transpose(order), flips)
+        turned = np.flip(array.transpose(order), tuple(flips))
         low, high = np.maximum(first, 0), np.minimum(first + turned_shape, image.shape)
         full = np.zeros(image.shape, dtype=array.dtype)
         if (low < high).all():

@@ -99,7 +99,7 @@ def evidence_loss(evidence: dict[str, Tensor], target: Tensor, valid: Tensor, pr
 def smoothness_loss(displacements: list[Tensor]) -> Tensor:
     """Mean squared step between neighbouring cells, weighted. Args: displacements: fields (B, 3, d, h, w)."""
     steps = [(field.float().diff(dim=axis) ** 2).mean() for field in displacements for axis in (2, 3, 4)]
-    return SMOOTHNESS * sum(steps) if steps else torch.zeros(())
+    return SMOOTHNESS * sum(steps, torch.zeros_like(steps[0])) if steps else torch.zeros(())
 
 
 def matching_loss(query: Landmarks, reference: Landmarks, generator: torch.Generator) -> Tensor:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 
+from iris_core.triple import triple
+
 
 def axis_plan(affine: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
     """Says how a native array becomes RAS+.
@@ -19,9 +21,9 @@ def axis_plan(affine: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, boo
         `order[c]`, the native axis that becomes canonical axis c, and `flip[c]`, whether it runs backwards.
     """
     orientation = nib.io_orientation(affine)  # (3, 2): canonical axis and direction of every native axis
-    order = tuple(int(axis) for axis in np.argsort(orientation[:, 0]))
-    flip = tuple(bool(orientation[axis, 1] < 0) for axis in order)
-    return order, flip  # type: ignore[return-value]
+    order = triple(int(axis) for axis in np.argsort(orientation[:, 0]))
+    flip = triple(bool(orientation[axis, 1] < 0) for axis in order)
+    return order, flip
 
 
 def to_canonical(array: np.ndarray, affine: np.ndarray) -> np.ndarray:
@@ -29,14 +31,14 @@ def to_canonical(array: np.ndarray, affine: np.ndarray) -> np.ndarray:
     order, flip = axis_plan(affine)
     lead = array.ndim - 3
     turned = array.transpose(*range(lead), *(lead + axis for axis in order))
-    return np.flip(turned, [lead + axis for axis in range(3) if flip[axis]])
+    return np.flip(turned, tuple(lead + axis for axis in range(3) if flip[axis]))
 
 
 def from_canonical(array: np.ndarray, affine: np.ndarray) -> np.ndarray:
     """Reorders the last three axes from RAS+ back to native; `affine` is the NATIVE affine. A view."""
     order, flip = axis_plan(affine)
     lead = array.ndim - 3
-    turned = np.flip(array, [lead + axis for axis in range(3) if flip[axis]])
+    turned = np.flip(array, tuple(lead + axis for axis in range(3) if flip[axis]))
     return turned.transpose(*range(lead), *(lead + int(axis) for axis in np.argsort(order)))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Placement:
             Empty where all readers agree.
     """
 
-    fields: Mapping[str, object]
+    fields: Mapping[str, Any]
     shape: tuple[int, int, int]
     affine: np.ndarray
     others: Mapping[str, np.ndarray] = field(default_factory=dict)

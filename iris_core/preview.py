@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from iris_core.orientation import canonical_affine, to_canonical
+from iris_core.triple import triple
 from iris_core.volume import LabelVolume, Volume, voxel_sizes
 from iris_core.volume_io import atomic_path
 
@@ -115,7 +117,8 @@ def _panel(
     picture = _on_screen(np.take(grey, index, axis)[window])
     values = _on_screen(np.take(classes, index, axis)[window])
     extent = np.array([picture.shape[1] * spacing[right], picture.shape[0] * spacing[up]])
-    size = tuple(int(side) for side in np.maximum(1, np.round(extent / extent.max() * PANEL)))
+    width, height = (int(side) for side in np.maximum(1, np.round(extent / extent.max() * PANEL)))
+    size = (width, height)
     base = Image.fromarray((picture * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
     rgb = np.repeat(np.asarray(base, dtype=np.float32)[..., None], 3, axis=2)
     enlarged = np.asarray(Image.fromarray(values.astype(np.int32)).resize(size, Image.Resampling.NEAREST))
@@ -142,7 +145,7 @@ def _content(grey: np.ndarray, classes: np.ndarray) -> tuple[slice, slice, slice
     for axis in range(3):
         hit = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
         box.append(slice(int(hit[0]), int(hit[-1]) + 1) if hit.size else slice(None))
-    return tuple(box)
+    return triple(box)
 
 
 def _outline(values: np.ndarray) -> np.ndarray:
@@ -159,7 +162,7 @@ def _outline(values: np.ndarray) -> np.ndarray:
 def _write_letters(panel: Image.Image, caption: str, letters: str) -> None:
     """Letters at the edges and a caption, dark-rimmed so that they can be read over bright tissue."""
     draw, middle = ImageDraw.Draw(panel), PANEL // 2
-    ink = {"fill": INK, "font": _font(11), "stroke_width": 1, "stroke_fill": BACKGROUND}
+    ink: dict[str, Any] = {"fill": INK, "font": _font(11), "stroke_width": 1, "stroke_fill": BACKGROUND}
     places = ((3, middle, "lm"), (PANEL - 3, middle, "rm"), (middle, 3, "mt"), (middle, PANEL - 3, "mb"))
     for letter, (x, y, anchor) in zip(letters, places, strict=True):
         draw.text((x, y), letter, anchor=anchor, **ink)
@@ -197,5 +200,5 @@ def _window(voxels: np.ndarray) -> tuple[float, float]:
     return low, high if high > low else low + 1.0
 
 
-def _font(size: int) -> ImageFont.ImageFont:
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)

@@ -64,7 +64,8 @@ class RawDataset:
         description = read_json(folder / "dataset.json")
         names = parse_label_names(description, where=folder / "dataset.json", ignored=True)
         ignored = next((value for value, name in names.items() if is_ignored(name)), None)
-        names.pop(ignored, None)
+        if ignored is not None:
+            del names[ignored]
         channels = dict(description.get("channel_names") or description.get("modality") or {"0": ""})
         ending = str(description.get("file_ending", ".nii.gz"))
         channel = _choose_channel(channels, channel, folder)

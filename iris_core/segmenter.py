@@ -25,11 +25,12 @@ from iris_core.found import Found
 from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.memory_canvas import MemoryCanvas
 from iris_core.mirroring import averaged, mirrored
-from iris_core.model.iris import ImageFeatures, Iris
+from iris_core.model.iris import Decoded, ImageFeatures, Iris
 from iris_core.model.reference_memory import ReferenceMemory
 from iris_core.progress import Progress, halves
 from iris_core.self_calibration import class_biases
 from iris_core.survey import levels_of, shown_cells, survey
+from iris_core.triple import triple
 from iris_core.visibility import visible_shares, without_the_unseen
 from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, shift_of, starts
 
@@ -139,11 +140,11 @@ class Segmenter:
         cut = tuple(slice(0, n) for n in image.shape[1:])
         if any(fitting(n) > w for n, w in zip(image.shape[1:], self.window, strict=True)):
             cut = region_of(masks, CONTEXT_MARGIN, self.window)
-        shift, whole = shift_of(cut, tuple(image.shape[1:])), (slice(None), *cut)
+        shift, whole = shift_of(cut, triple(image.shape[1:])), (slice(None), *cut)
         part, padding = pad(image[whole])
         part_masks, _ = pad(torch.cat([masks, labelled])[whole])
         hidden = None if unknown is None else pad(unknown[whole])[0]
-        window = tuple(min(w, n) for w, n in zip(self.window, part.shape[1:], strict=True))
+        window = triple(min(w, n) for w, n in zip(self.window, part.shape[1:], strict=True))
         found = self._encode_windows(part, part_masks, hidden, tuple(names), window, padding, shift)
         return stored_precision(found.to("cpu")), whole
 
@@ -161,9 +162,10 @@ class Segmenter:
 
         Args: masks (K + 1, D, H, W), those of the classes and last what is labelled at all.
         """
-        tokens, pooled, weight = 0, 0, 0
+        zero = torch.zeros((), device=self.device)
+        tokens, pooled, weight = zero, zero, zero
         canvas: MemoryCanvas | None = None
-        places = self._places(tuple(image.shape[1:]), window)
+        places = self._places(triple(image.shape[1:]), window)
         for start in places:
             cut = (slice(None), *(slice(s, s + w) for s, w in zip(start, window, strict=True)))
             shown = masks[cut].to(self.device)[None]
@@ -179,12 +181,12 @@ class Segmenter:
             nowhere = torch.zeros(1, 3, device=self.device)  # the canvas knows the place
             memory = self.model.encode_memory(features, held, nowhere, labelled, hidden)
             if memory is not None:
-                canvas = canvas or MemoryCanvas(memory, tuple(image.shape[1:]))
+                canvas = canvas or MemoryCanvas(memory, triple(image.shape[1:]))
                 canvas.add(memory, start, share)
         memories: tuple[ReferenceMemory, ...] = ()
         weights = None
         if canvas is not None:
-            offset = offset_of((0, 0, 0), tuple(image.shape[1:]), padding) + shift
+            offset = offset_of((0, 0, 0), triple(image.shape[1:]), padding) + shift
             memories = (canvas.finish(offset.to(self.device)[None]),)
             weights = torch.ones(len(names), 1)
         return TaskEmbedding(names, tokens / weight[:, None, None], memories, weights, pooled / len(places))
@@ -235,8 +237,8 @@ class Segmenter:
     ) -> tuple[Tensor, Tensor]:
         """Logits of an image as it is, on the CPU, and the share of each class that its view shows: (K,)."""
         embedding = embedding.to(self.device)
-        window = tuple(min(w, fitting(n)) for w, n in zip(self.window, image.shape[1:], strict=True))
-        padded, padding = pad(image, tuple(max(w, n) for w, n in zip(window, image.shape[1:], strict=True)))
+        window = triple(min(w, fitting(n)) for w, n in zip(self.window, image.shape[1:], strict=True))
+        padded, padding = pad(image, triple(max(w, n) for w, n in zip(window, image.shape[1:], strict=True)))
         matched: tuple[bool, ...] = ()
         if tuple(padded.shape[1:]) == window:
             features = self._features(padded)
@@ -276,7 +278,7 @@ class Segmenter:
             nonlocal done
             maps = []
             for part, sides in zip(parts, slices, strict=True):
-                offset = offset_of(tuple(side.start for side in sides[-3:]), window, padding).to(self.device)
+                offset = offset_of(triple(side.start for side in sides[-3:]), window, padding).to(self.device)
                 maps.append(self.decode(self._features(part), embedding, offset[None]).logits)
                 done += 1
                 if progress is not None:
@@ -304,7 +306,8 @@ class Segmenter:
         """Args: levels of `levels_of`, of the padded image; (3,) the offset of their grids."""
         agreement = None
         if len(levels) == 2:
-            agreement = agreement_with(self.model.correspondence, *levels, offset, self.fit_steps)
+            coarse, fine = levels
+            agreement = agreement_with(self.model.correspondence, coarse, fine, offset, self.fit_steps)
         return aligned(embedding, levels[0][0], offset, shown_cells(image, padded).to(self.device), agreement)
 
     @torch.no_grad()
@@ -317,7 +320,7 @@ class Segmenter:
         part, _ = pad(image[(slice(None), *cut)])
         return self._features(part).maps[-1].mean((0, 2, 3, 4)).cpu()
 
-    def decode(self, features: ImageFeatures, embedding: TaskEmbedding, offset: Tensor):
+    def decode(self, features: ImageFeatures, embedding: TaskEmbedding, offset: Tensor) -> Decoded:
         """One pass of the decoder for one window; where gradients are wanted, without fitting the field.
 
         Args: offset (1, 3), voxels. Returns: a Decoded, B = 1.

@@ -17,6 +17,7 @@ from iris_core.config import PAPER_SPACING
 from iris_core.errors import InputError
 from iris_core.grid import Box, Spacing, nonzero_box
 from iris_core.orientation import canonical_affine
+from iris_core.triple import triple
 from iris_core.volume import LabelVolume, Volume, voxel_sizes
 
 SHORT_SIDE, LONG_SIDE = 64, 112  # voxels wanted along the longest side of the working grid
@@ -70,7 +71,7 @@ def choose_spacing(
     wanted = max(wanted, float(native.min()))
     wanted = float(_near(wanted, native[np.argmin(np.abs(np.log(native / wanted)))]))
     sizes = _near(np.clip(native, wanted, MOST_ANISOTROPIC * wanted), native)
-    return tuple(float(f"{size:.6g}") for size in sizes)  # type: ignore[return-value]
+    return triple(float(f"{size:.6g}") for size in sizes)
 
 
 def _near(size: np.ndarray | float, native: np.ndarray | float) -> np.ndarray:
@@ -108,12 +109,9 @@ def _structures(label: LabelVolume) -> Iterator[np.ndarray]:
 
 
 def _explicit(policy: str | float | Sequence[float]) -> Spacing:
-    sizes = [policy] * 3 if isinstance(policy, Real) else policy
-    usable = (
-        not isinstance(sizes, str)
-        and len(sizes) == 3
-        and all(np.isfinite(size) and size > 0 for size in sizes)
-    )
-    if not usable:
+    sizes: Sequence[float] = ()
+    if not isinstance(policy, str):
+        sizes = [float(policy)] * 3 if isinstance(policy, float | Real) else policy
+    if len(sizes) != 3 or not all(np.isfinite(size) and size > 0 for size in sizes):
         raise InputError("unusable spacing", expected="auto, paper, or a size in mm above 0", found=policy)
-    return float(sizes[0]), float(sizes[1]), float(sizes[2])
+    return triple(float(size) for size in sizes)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from iris_core.agreement import judged
 from iris_core.model.iris import ImageFeatures
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE
+from iris_core.triple import triple
 from iris_core.windows import Shape, offset_of, pad, starts
 
 STRIDES = (FEATURE_STRIDE, MASK_STRIDE)  # of the levels
@@ -44,8 +45,8 @@ def survey(
         (1, F, d, h, w) of each level, and (3,) voxels.
     """
     whole, padding = pad(image)
-    shape = tuple(whole.shape[1:])
-    window = tuple(min(w, n) for w, n in zip(window, shape, strict=True))
+    shape = triple(whole.shape[1:])
+    window = triple(min(w, n) for w, n in zip(window, shape, strict=True))
     canvases: list[Tensor] = []
     for start in product(*(starts(n, w, w) for n, w in zip(shape, window, strict=True))):
         cut = (slice(None), *(slice(s, s + w) for s, w in zip(start, window, strict=True)))
@@ -56,12 +57,12 @@ def survey(
                 for level, stride in zip(levels, STRIDES, strict=False)
             ]
         for canvas, level, stride in zip(canvases, levels, STRIDES, strict=False):
-            cells = (slice(s // stride, (s + w) // stride) for s, w in zip(start, window, strict=True))
-            canvas[(..., *cells)] = level
+            i, j, k = (slice(s // stride, (s + w) // stride) for s, w in zip(start, window, strict=True))
+            canvas[..., i, j, k] = level
     return tuple(canvases), offset_of((0, 0, 0), shape, padding)
 
 
 def shown_cells(image: Tensor, padded: Tensor) -> Tensor:
     """(1, d, h, w) at stride 4: how much of each cell of the padded image is image."""
-    ones, _ = pad(torch.ones_like(image[:1]), tuple(padded.shape[1:]))
+    ones, _ = pad(torch.ones_like(image[:1]), triple(padded.shape[1:]))
     return F.avg_pool3d(ones, FEATURE_STRIDE)

@@ -7,6 +7,7 @@ A task may hold looks: tasks of their own for boxes around small structures (iri
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from iris_core.closer_look import Extent, Place
 from iris_core.embedding import TaskEmbedding
@@ -36,7 +37,7 @@ class Task:
     pool: tuple[TaskEmbedding, ...]
     strategy: str
     fingerprint: str
-    provenance: dict[str, object] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
     tuned: TaskEmbedding | None = None
     seed: int = 0
     looks: tuple[Look, ...] = ()

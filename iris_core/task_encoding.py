@@ -135,7 +135,8 @@ def prepared_example(
 ) -> Example:
     """A reference as the network sees it. Args: held: its classes with their values in its label."""
     values = [value for _, value in held]
-    masks, unknown = (f(reference.label, values, prepared.grid) for f in (prepare_masks, prepare_unknown))
+    masks = prepare_masks(reference.label, values, prepared.grid)
+    unknown = prepare_unknown(reference.label, values, prepared.grid)
     return Example(prepared.image, masks, tuple(info.name for info, _ in held), unknown)
 
 

@@ -18,7 +18,7 @@ from iris_core.progress import Progress
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import ensemble, one_shot, retrieve_by_image, retrieve_by_object
 from iris_core.task import Look, Task
-from iris_core.view_fusion import fused
+from iris_core.view_fusion import expected_of, fused
 from iris_core.volume import LabelVolume, Volume
 
 MOST_LOOKS = 2  # at one group of classes; the second where the first shows that it was off (ours)
@@ -48,7 +48,7 @@ def apply_task(
         maps |= _closer(segmenter, look, image, modality, found, used)
     names, colors = {c.value: c.name for c in task.classes}, {c.value: c.color for c in task.classes}
     label = LabelVolume(compete(list(maps.values())), image.affine, names, colors, placement=image.placement)
-    quality = {name: one.expected for name, one in maps.items()}
+    quality = {name: expected_of(one) for name, one in maps.items()}
     warnings += [f"{info.name}: nothing found" for info in task.classes if info.value not in label.values]
     seconds = time.perf_counter() - started
     return Prediction(label, tuple(maps.values()), quality, used, seconds, warnings)

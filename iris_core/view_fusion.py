@@ -30,7 +30,7 @@ def fused(whole: ClassMap, look: ClassMap) -> ClassMap:
         whole: from the whole study.
         look: from a box of it.
     """
-    near, far = _expected(look), _expected(whole)
+    near, far = expected_of(look), expected_of(whole)
     share = share_of(near, far, shown_voxel(whole.grid) / shown_voxel(look.grid)) if near > 0 else 0.0
     before = carried(whole.logits, whole.grid, look.grid)
     logits = (1 - share) * _bounded(before) + share * _bounded(look.logits)
@@ -77,7 +77,8 @@ def carried(logits: Tensor, source: Grid, target: Grid) -> Tensor:
     return F.grid_sample(maps, places, mode="bilinear", padding_mode="border", align_corners=False)[0, 0]
 
 
-def _expected(view: ClassMap) -> float:
+def expected_of(view: ClassMap) -> float:
+    """The Dice to expect of a map: what is known of it, else what its own voxels say."""
     return expected_dice(view.logits) if view.expected is None else view.expected
 
 

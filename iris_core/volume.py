@@ -17,6 +17,7 @@ from iris_core.errors import InputError
 from iris_core.label_values import label_dtype, values_in
 from iris_core.orientation import canonical_affine, from_canonical, to_canonical
 from iris_core.placement import Placement
+from iris_core.triple import triple
 
 MIN_DETERMINANT = 1e-3  # of the affine's axes scaled to length 1; below it the axes lie in one plane
 
@@ -46,7 +47,7 @@ class Volume:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along (i, j, k)."""
-        return self.array.shape  # type: ignore[return-value]
+        return triple(self.array.shape)
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -91,7 +92,7 @@ class LabelVolume:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along (i, j, k)."""
-        return self.array.shape  # type: ignore[return-value]
+        return triple(self.array.shape)
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -104,8 +105,9 @@ class LabelVolume:
 
         It is `affine`, unless the query's NIfTI header is one that ITK reads differently.
         """
-        stated = self.placement is not None and self.placement.places(self.shape, self.affine)
-        return self.placement.itk if stated else self.affine
+        placement = self.placement
+        stated = placement is not None and placement.places(self.shape, self.affine)
+        return placement.itk if placement is not None and stated else self.affine
 
     @cached_property
     def values(self) -> tuple[int, ...]:

@@ -32,8 +32,8 @@ class Padding:
 
     def remove(self, maps: Tensor) -> Tensor:
         """(..., D', H', W') -> (..., D, H, W)."""
-        cut = tuple(slice(b, b + n) for b, n in zip(self.before, self.shape, strict=True))
-        return maps[(..., *cut)]
+        i, j, k = (slice(b, b + n) for b, n in zip(self.before, self.shape, strict=True))
+        return maps[..., i, j, k]
 
 
 def fitting(length: int) -> int:

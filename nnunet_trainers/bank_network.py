@@ -17,6 +17,8 @@ from iris_core.config import preset
 from iris_core.memory_bank import MemoryBank
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
+from iris_core.model.layers import in_channels_last
+from iris_core.triple import triple
 from iris_core.windows import fitting, pad
 from nnunet_trainers.axes import inverse, permuted, to_ijk
 from nnunet_trainers.settings import TrainerSettings
@@ -35,13 +37,13 @@ class BankNetwork(nn.Module):
 
     def __init__(self, iris: Iris, bank: MemoryBank, order: Sequence[int] = (0, 1, 2)) -> None:
         super().__init__()
-        self.iris, self.bank = iris.to(memory_format=torch.channels_last_3d), bank
+        self.iris, self.bank = in_channels_last(iris), bank
         self.order, self._back = tuple(order), inverse(order)
 
     def forward(self, image: Tensor) -> Tensor:
         """Args: image (B, 1, a, b, c) in nnU-Net's axes. Returns: (B, 1 + K, a, b, c), background first."""
         shape = image.shape[2:]
-        padded, padding = pad(image.flatten(0, 1), tuple(fitting(n) for n in shape))
+        padded, padding = pad(image.flatten(0, 1), triple(fitting(n) for n in shape))
         window = permuted(padded[:, None], self.order).contiguous(memory_format=torch.channels_last_3d)
         tokens = self.bank.tokens[self.bank.seen].expand(len(image), -1, -1, -1)
         logits = window.new_full((len(image), len(self.bank.seen), *window.shape[2:]), NEVER)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+Stored = Any  # an array of (1, a, b, c), in memory or packed in a file, read where it is indexed
 OUTSIDE = -1  # label of voxels beyond the volume, as nnU-Net marks them
 
 
@@ -58,7 +60,7 @@ def draw_start(
     return tuple(start)
 
 
-def cut(image, labels, start: Sequence[int], window: Sequence[int]) -> CaseWindow:
+def cut(image: Stored, labels: Stored, start: Sequence[int], window: Sequence[int]) -> CaseWindow:
     """Cuts a window out of stored arrays (1, a, b, c), padded where it leaves them."""
     shape = image.shape[1:]
     offset = [s + w / 2 - n / 2 for s, w, n in zip(start, window, shape, strict=True)]
@@ -78,7 +80,7 @@ def middle(window: CaseWindow, sides: Sequence[int]) -> CaseWindow:
     return CaseWindow(window.image[tuple(place)], window.labels[tuple(place)], window.offset)
 
 
-def _cut(stored, start: Sequence[int], window: Sequence[int], fill: float, kind: type) -> np.ndarray:
+def _cut(stored: Stored, start: Sequence[int], window: Sequence[int], fill: float, kind: type) -> np.ndarray:
     result = np.full((stored.shape[0], *window), fill, dtype=kind)
     source, target = [slice(None)], [slice(None)]
     for s, w, n in zip(start, window, stored.shape[1:], strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ class LabelledBatch:
 
     def to(self, device: torch.device) -> LabelledBatch:
         """The batch on a device."""
-        moved = {
+        moved: dict[str, Any] = {
             name: value.to(device, non_blocking=True)
             for name, value in vars(self).items()
             if isinstance(value, Tensor)
@@ -67,7 +68,7 @@ class LabelledBatch:
         return dict(vars(self))
 
     @classmethod
-    def of_mapping(cls, mapping: dict[str, object]) -> LabelledBatch:
+    def of_mapping(cls, mapping: dict[str, Any]) -> LabelledBatch:
         """The batch of such a mapping; other keys are left out."""
         return cls(**{field.name: mapping[field.name] for field in fields(cls)})
 

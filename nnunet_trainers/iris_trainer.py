@@ -14,8 +14,10 @@ drawn, learnt and kept is ours. One epoch:
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +26,7 @@ from batchgenerators.dataloading.single_threaded_augmenter import SingleThreaded
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from pytorch_optimizer import Lamb
-from torch import distributed
+from torch import Tensor, distributed
 
 from iris_core.errors import InputError, IrisError
 from iris_core.label_names import parse_label_names
@@ -85,8 +87,8 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
 
     @staticmethod
     def build_network_architecture(
-        plans_manager,
-        configuration_manager,
+        plans_manager: Any,
+        configuration_manager: Any,
         num_input_channels: int,
         num_output_channels: int,
         enable_deep_supervision: bool = False,
@@ -104,7 +106,7 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
         for variable in ("nnUNet_preprocessed", "nnUNet_results"):
             nnunet_folder(variable)
         super().initialize()
-        self.batch_size = self.settings.batch or self.batch_size
+        self.batch_size: int = self.settings.batch or self.batch_size
         self.team = Team(self.local_rank, distributed.get_world_size() if self.is_ddp else 1)
         if not self.resumed:
             self.print_to_log_file(start_weights(self.module.iris, self.settings))
@@ -116,7 +118,7 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
                 f"WARNING: iris export will refuse this training, predict with nnU-Net: {error}"
             )
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> tuple[Lamb, StepSchedule]:
         """LAMB (paper: supplement 7) and a rate by step."""
         optimiser = Lamb(
             self.network.parameters(), self.initial_lr, BETAS, self.weight_decay, eps=EPSILON,
@@ -127,7 +129,7 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
     def _do_i_compile(self) -> bool:
         return False  # episodes differ in their number of classes: every shape would be compiled anew
 
-    def _build_loss(self):
+    def _build_loss(self) -> Callable[..., Tensor]:
         return loss_of
 
     def set_deep_supervision_enabled(self, enabled: bool) -> None:
@@ -136,14 +138,14 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
     def plot_network_architecture(self) -> None:
         """Left out: it draws one input to one output."""
 
-    def do_split(self):
+    def do_split(self) -> tuple[list[str], list[str]]:
         """As nnU-Net's, where its folds can be made."""
         cases = len(self.dataset_class.get_identifiers(self.preprocessed_dataset_folder))
         splits = Path(self.preprocessed_dataset_folder_base) / "splits_final.json"
         refuse_too_few_cases(cases, splits, self.fold)
         return super().do_split()
 
-    def get_dataloaders(self):
+    def get_dataloaders(self) -> tuple:
         """Episodes for training from nnU-Net's workers, and the same few for validation every epoch."""
         training, validation = self.do_split()
         dataset = self.dataset_class(self.preprocessed_dataset_folder, sorted({*training, *validation}))
@@ -185,7 +187,8 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
         self.lr_scheduler.at(self.step_number)
         self.step_number += 1
         self.optimizer.zero_grad(set_to_none=True)
-        source, total, made = draw_source(self.choices, self.settings), 0.0, []
+        source, total = draw_source(self.choices, self.settings), torch.zeros((), device=self.device)
+        made: list[Tensor] = []
         for part in episodes.parts(self.settings.parts):
             with self._precision():
                 decoded, tokens = decode_episodes(self.module, part, source)
@@ -209,7 +212,7 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
             self.optimizer.step()
         self.skipped += int(not torch.isfinite(norm))
 
-    def _precision(self):
+    def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None)
 
     def validation_step(self, batch: dict) -> dict:
@@ -239,7 +242,7 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
             self.print_to_log_file(f"{self.skipped} steps so far were not finite and were left out")
         every = self.settings.pictures
         if self.local_rank == 0 and every and (self.current_epoch + 1) % every == 0:
-            path = f"{self.output_folder}/episodes/epoch_{self.current_epoch + 1:04d}.png"
+            path = Path(self.output_folder) / "episodes" / f"epoch_{self.current_epoch + 1:04d}.png"
             draw_episode(*self.shown, list(self.values), path)
         super().on_epoch_end()
 
@@ -268,7 +271,7 @@ class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this 
             if Path(filename).name == LATEST:
                 Path(filename).with_name(FINAL).unlink(missing_ok=True)
 
-    def load_checkpoint(self, filename_or_checkpoint) -> None:
+    def load_checkpoint(self, filename_or_checkpoint: str) -> None:
         """nnU-Net's, after taking over the settings that the checkpoint was trained with.
 
         What the environment says still wins, so that a training can be made longer.

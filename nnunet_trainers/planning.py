@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from iris_core.errors import InputError
@@ -106,7 +107,7 @@ def _copy_ground_truth(checked: CheckedDataset, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _one_process_at_least():
+def _one_process_at_least() -> Iterator[None]:
     """nnU-Net's planner sets nnUNet_n_proc_DA threads, and fails at 0, which training allows."""
     name = "nnUNet_n_proc_DA"
     given = os.environ.get(name)
@@ -120,7 +121,7 @@ def _one_process_at_least():
 
 
 @contextlib.contextmanager
-def _nnunet_talks_to_the_log():
+def _nnunet_talks_to_the_log() -> Iterator[None]:
     """nnU-Net prints whole plans; they go to the log instead."""
     said = io.StringIO()
     try:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import nibabel as nib
 import numpy as np
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
 from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
@@ -22,6 +22,8 @@ from iris_core.config import DOWNSAMPLE_RATIO, PAPER_WINDOW
 from iris_core.errors import InputError
 from iris_core.grid import working_shape
 from iris_core.orientation import axis_plan
+from iris_core.triple import triple
+from iris_core.volume_io.exact_file import open_exactly
 from nnunet_trainers.recipe import CONFIGURATION, CT_SCHEME, FORMAT, KEY, Z_SCHEME
 
 LEAST_SIDE = 2 * DOWNSAMPLE_RATIO  # voxels of a patch along an axis
@@ -80,7 +82,7 @@ class IrisPlanner(ExperimentPlanner):
         shapes, spacings = [], []
         listed = (self.dataset_fingerprint[key] for key in ("shapes_after_crop", "spacings"))
         for case, shape, spacing in zip(self.dataset.values(), *listed, strict=True):
-            order, _ = axis_plan(nib.load(case["images"][0]).affine)
+            order, _ = axis_plan(open_exactly(Path(case["images"][0])).affine)
             shapes.append([shape[2 - axis] for axis in reversed(order)])
             spacings.append([spacing[2 - axis] for axis in reversed(order)])
         self.dataset_fingerprint.update(shapes_after_crop=shapes, spacings=spacings)
@@ -93,14 +95,14 @@ class IrisPlanner(ExperimentPlanner):
         """(k, j, i) to (i, j, k), and back."""
         return REVERSED, REVERSED
 
-    def determine_resampling(self, *args, **kwargs) -> tuple:
+    def determine_resampling(self, *args: Any, **kwargs: Any) -> tuple:
         """Trilinear as `torch.nn.functional.interpolate` does it, for images and labels."""
         return (
             resample_torch_fornnunet, _resampling(is_seg=False),
             resample_torch_fornnunet, _resampling(is_seg=True),
         )  # fmt: skip
 
-    def determine_segmentation_softmax_export_fn(self, *args, **kwargs) -> tuple:
+    def determine_segmentation_softmax_export_fn(self, *args: Any, **kwargs: Any) -> tuple:
         """The same for predictions."""
         return resample_torch_fornnunet, _resampling(is_seg=False)
 
@@ -109,7 +111,7 @@ class IrisPlanner(ExperimentPlanner):
         all_ct = set(self.modalities.values()) == {"ct"}
         return [CT_SCHEME if self.request.intensity == "nnunet" and all_ct else Z_SCHEME], [False]
 
-    def get_plans_for_configuration(self, spacing, *args, **kwargs) -> dict:
+    def get_plans_for_configuration(self, spacing: Sequence[float], *args: Any, **kwargs: Any) -> dict:
         """nnU-Net's configuration with our patch and batch; its network fitted to that patch."""
         plan = super().get_plans_for_configuration(spacing, *args, **kwargs)
         if len(spacing) == 3:
@@ -123,7 +125,7 @@ class IrisPlanner(ExperimentPlanner):
         cases = zip(
             self.dataset_fingerprint["shapes_after_crop"], self.dataset_fingerprint["spacings"], strict=True
         )
-        sizes = [working_shape(shape[::-1], size[::-1], tuple(spacing)) for shape, size in cases]
+        sizes = [working_shape(shape[::-1], size[::-1], triple(spacing)) for shape, size in cases]
         steps = -(-np.max(sizes, axis=0) // DOWNSAMPLE_RATIO) * DOWNSAMPLE_RATIO
         return tuple(
             int(np.clip(side, LEAST_SIDE, most)) for side, most in zip(steps, PAPER_WINDOW, strict=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
@@ -26,10 +27,10 @@ class PaperPreprocessor(DefaultPreprocessor):
         super().__init__(verbose=False)
         self.modalities = dict(modalities)
 
-    def run_case_save(self, output_filename_truncated: str, *args, **kwargs) -> None:
+    def run_case_save(self, output_filename_truncated: str, *args: Any, **kwargs: Any) -> None:
         """Preprocesses and stores one case; its name is the output's."""
         self._modality = self.modalities[Path(output_filename_truncated).name]
         super().run_case_save(output_filename_truncated, *args, **kwargs)
 
-    def _normalize(self, data: np.ndarray, seg: np.ndarray, *args, **kwargs) -> np.ndarray:
+    def _normalize(self, data: np.ndarray, seg: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
         return np.stack([normalise(channel, self._modality) for channel in data])

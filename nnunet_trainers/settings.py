@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from iris_core.config import MEMORY_MOMENTUM, PRESETS
 from iris_core.errors import InputError
@@ -128,7 +129,8 @@ class TrainerSettings:
         for name in types:
             if environment and PREFIX + name.upper() in environment:
                 given[name] = environment[PREFIX + name.upper()]
-        return cls(**{name: _cast(name, value, types[name]) for name, value in given.items()})
+        cast: dict[str, Any] = {name: _cast(name, value, types[name]) for name, value in given.items()}
+        return cls(**cast)
 
     def written_into(self, plans: dict) -> dict:
         """The plans with these settings in them; changes and returns the mapping given."""

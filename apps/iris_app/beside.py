@@ -41,10 +41,13 @@ class Beside:
         first: list[Message] = [await receive()]  # here, since each way between two threads takes its time
         head: list[Message] = []
 
+        async def receive_here() -> Message:
+            return await receive()
+
         async def receive_there() -> Message:
             if first:
                 return first.pop()
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(receive(), loop))
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(receive_here(), loop))
 
         async def send_here(messages: list[Message]) -> None:
             for message in messages:
@@ -58,7 +61,7 @@ class Beside:
             head.clear()
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(send_here(messages), loop))
 
-        def answer() -> None:
-            asyncio.run(self._application(scope, receive_there, send_there))
+        async def answer() -> None:
+            await self._application(scope, receive_there, send_there)
 
-        await loop.run_in_executor(self._pool, answer)
+        await loop.run_in_executor(self._pool, lambda: asyncio.run(answer()))

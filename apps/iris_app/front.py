@@ -37,8 +37,10 @@ from apps.iris_app.routes import (
 from iris_core.errors import InputError
 
 own = FastAPI(title="Iris", openapi_url=None, redirect_slashes=False)
-ROUTES = (archive, datastore, history, home, infer, labels, logs, next_study)
-ROUTES += (prelabels, queue, tasks, upload, viewer)
+ROUTES = (
+    *(archive, datastore, history, home, infer, labels, logs, next_study),
+    *(prelabels, queue, tasks, upload, viewer),
+)
 for module in ROUTES:
     own.include_router(module.router)
 beside = Beside(host)

@@ -19,9 +19,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from iris_core.errors import IrisError
+
+if TYPE_CHECKING:
+    from apps.iris_app.lib.annotator import Annotator
 
 log = logging.getLogger(__name__)
 
@@ -106,13 +109,15 @@ def main() -> int:
     return 0
 
 
-def _answer(annotator, request: dict, progress: Callable[[int, int], None]) -> dict:
+def _answer(annotator: Annotator, request: dict, progress: Callable[[int, int], None]) -> dict:
     from filelock import FileLock
 
     from apps.iris_app.lib.catalogue import Catalogue, Outdated
     from apps.iris_app.lib.options import Options
 
-    options = Options(**{k: tuple(v) if isinstance(v, list) else v for k, v in request["options"].items()})
+    given: dict[str, Any] = request["options"]
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    options = Options(**given)
     try:
         progress(0, 0)
         for left in reversed(range(TRIES)):

@@ -5,6 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 class Console:
@@ -46,7 +50,7 @@ class Console:
             self.warnings.append(message)
             self.note(f"note: {message}")
 
-    def bar(self, total: int | None, unit: str, title: str | None = None):
+    def bar(self, total: int | None, unit: str, title: str | None = None) -> tqdm:
         """A progress bar on stderr; shown only on a terminal. A total of None is not known yet."""
         from tqdm import tqdm
 

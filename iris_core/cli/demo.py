@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from iris_core.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
+    from iris_core.cli.console import Console
+    from iris_core.cli.engine import Engine
+    from iris_core.prediction import Prediction
+    from iris_core.raw_dataset import RawDataset
+    from iris_core.task import Task
+    from iris_core.volume import LabelVolume, Volume
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,14 +82,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(record["summary"]["failures"] for record in records) else 0
 
 
-def _sample_studies(output: Path, console) -> list[Path]:
+def _sample_studies(output: Path, console: Console) -> list[Path]:
     from sample_data.make_phantoms import make_phantoms
 
     console.note("making sample studies")
     return make_phantoms(output / "studies", 0)
 
 
-def _prelabel(dataset, arguments: argparse.Namespace, engine, console):
+def _prelabel(
+    dataset: RawDataset, arguments: argparse.Namespace, engine: Engine, console: Console
+) -> tuple[dict, list[Image.Image]]:
     """Segments a dataset's other studies with its first: labels, pictures, and a table on stdout."""
     from iris_core.evaluation import Bench, ReferenceSet, as_record, summarise, table
     from iris_core.lattice import fit_label
@@ -91,11 +106,11 @@ def _prelabel(dataset, arguments: argparse.Namespace, engine, console):
         overlay(image, label, title=f"{dataset.folder.name}: {reference.name}, the one labelled study")
     ]
 
-    def encode(references, classes):
+    def encode(references: Sequence[tuple[Volume, LabelVolume]], classes: Sequence[str] | None) -> Task:
         return engine.encode(references, classes=classes, modality=dataset.modality)
 
-    def apply(task, image):
-        name = case_name(image.source)
+    def apply(task: Task, image: Volume) -> Prediction:
+        name = case_name(image.source or "query")
         prediction = engine.apply(task, image, name)
         write_label(prediction.label, folder / f"{name}.nii.gz")
         pictures.append(overlay(image, prediction.label, title=f"{name}, pre-labelled"))

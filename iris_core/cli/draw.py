@@ -82,7 +82,7 @@ def drawn(arguments: argparse.Namespace) -> Draw:
     from iris_core.volume_io import read_label
 
     @cache
-    def holds(case) -> frozenset[int]:
+    def holds(case: LabelledCase) -> frozenset[int]:
         return found.setdefault(case.name, frozenset(read_label(case.label).values))
 
     found: dict[str, frozenset[int]] = {}

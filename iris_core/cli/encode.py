@@ -80,9 +80,9 @@ def run(arguments: argparse.Namespace) -> int:
             )
         )
     else:
-        classes = ", ".join(entry.name for entry in task.classes)
+        names = ", ".join(entry.name for entry in task.classes)
         parts = f"embedding {sizes['plain'] / 1000:.0f} kB, extras {sizes['extras'] / 1000:.0f} kB"
-        print(f"{arguments.output}: {classes}; {size / 1000:.0f} kB ({parts})")
+        print(f"{arguments.output}: {names}; {size / 1000:.0f} kB ({parts})")
     return 0
 
 

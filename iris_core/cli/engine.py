@@ -138,7 +138,7 @@ def choose_device(wanted: str) -> str:
 
 def task_line(task: Task | BankTask) -> str:
     """How queries will be treated, and why, in one line for a person."""
-    task = getattr(task, "task", task)
+    task = _encoded(task)
     reason = task.provenance.get("modality_reason")
     why = f" ({reason})" if reason else ""
     sizes = " x ".join(f"{size:.3g}" for size in task.spacing)
@@ -147,7 +147,7 @@ def task_line(task: Task | BankTask) -> str:
 
 def describe_task(task: Task | BankTask) -> dict:
     """A task in plain JSON types, for reports."""
-    task = getattr(task, "task", task)
+    task = _encoded(task)
     return {
         "classes": [{"name": entry.name, "value": int(entry.value)} for entry in task.classes],
         "modality": task.modality,
@@ -155,3 +155,9 @@ def describe_task(task: Task | BankTask) -> dict:
         "strategy": task.strategy,
         "provenance": task.provenance,
     }
+
+
+def _encoded(task: Task | BankTask) -> Task:
+    from iris_core.bank_task import BankTask
+
+    return task.task if isinstance(task, BankTask) else task

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from iris_core.cli import draw, options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from iris_core.evaluation import PeerFolder, Question, ReferenceSet
+    from iris_core.evaluation.measurement import Peer
+    from iris_core.task import Task
+    from iris_core.volume import LabelVolume, Volume
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
     engine = Engine(arguments.checkpoint, arguments.device, console, arguments.mirroring)
 
-    def encode(references, classes):
+    def encode(references: Sequence[tuple[Volume, LabelVolume]], classes: Sequence[str] | None) -> Task:
         return engine.encode(
             references,
             classes=classes,
@@ -132,7 +141,8 @@ def run(arguments: argparse.Namespace) -> int:
         if to_file:  # a run that is ended leaves what it has
             write_json(record_of(Measurement(tuple(so_far), ()), None), arguments.json)
 
-    asked, so_far = sum(len(entry.queries) for entry in sets), []
+    asked = sum(len(entry.queries) for entry in sets)
+    so_far: list[Pair] = []
     bar = console.bar(asked, "pair")
     bench = Bench(
         names,
@@ -164,13 +174,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if summary.failures else 0
 
 
-def _peers(arguments: argparse.Namespace, sets) -> dict:
+def _peers(arguments: argparse.Namespace, sets: Sequence[ReferenceSet]) -> dict[str, Peer]:
     from iris_core.errors import InputError
     from iris_core.evaluation import COPY, MODEL, PeerFolder
     from iris_core.evaluation.peers.convex_adam import convex_adam, require_convex_adam
     from iris_core.evaluation.peers.registration import registration
 
-    peers = {}
+    peers: dict[str, Peer] = {}
     if arguments.registration:
         peers["registration"] = _by_field(registration, arguments.seed)
     if arguments.convexadam:
@@ -183,21 +193,24 @@ def _peers(arguments: argparse.Namespace, sets) -> dict:
     return peers
 
 
-def _stored(folder):
+def _stored(folder: PeerFolder) -> Peer:
     from iris_core.evaluation import Answer, Cost
 
-    def answer(question):
+    def answer(question: Question) -> Answer:
         label = folder.read(question.set_index, question.query, question.image)
         return Answer(label, folder.cost(question.set_index, question.query) or Cost(None))
 
     return answer
 
 
-def _by_field(method, seed: int):
+def _by_field(method: Callable[..., LabelVolume], seed: int) -> Peer:
     """A peer that carries masks over by a field between two images, in the model's modality and spacing."""
+    from iris_core.errors import InputError
     from iris_core.evaluation import Answer
 
-    def answer(question):
+    def answer(question: Question) -> Answer:
+        if question.task is None:
+            raise InputError("takes the model's modality and spacing, and the model made no task here")
         how = {"modality": question.task.modality, "spacing": question.task.spacing}
         return Answer(method(question.references, question.image, question.values, seed=seed, **how))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 MODULES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK", "monai", "safetensors", "PIL", "tqdm")
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from iris_core.report import NOTICE, to_json, versions
 
-    checks = {f"imports {name}": _check(lambda name=name: _imports(name)) for name in MODULES}
+    checks = {f"imports {name}": _check(partial(_imports, name)) for name in MODULES}
     checks["temporary folder is writable"] = _check(_temporary_folder)
     weights: dict = {}
     checks["weights load"] = _check(lambda: weights.update(_weights(arguments.checkpoint)))

@@ -21,8 +21,8 @@ def announce(plan: Plan, console: Console) -> None:
     for entry in plan.left_out:
         name = entry.path.name if entry.path.name.isprintable() else ascii(entry.path.name)
         reasons.setdefault((entry.path.parent, entry.reason), []).append(name)
-    for (folder, reason), names in reasons.items():
-        console.warn(f"{folder}: left out, because each {reason}: {', '.join(names)}")
+    for (folder, reason), them in reasons.items():
+        console.warn(f"{folder}: left out, because each {reason}: {', '.join(them)}")
     for outcome in plan.refused:
         console.note(f"{outcome.job.name}: failed: {outcome.failure}")
 

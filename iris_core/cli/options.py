@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from iris_core.cli.class_choice import split_names
 from iris_core.errors import InputError
@@ -15,7 +16,7 @@ STRATEGIES = ("one-shot", "ensemble", "retrieval", "image-retrieval", "tuning")
 CLASSES_HELP = "only these classes (default: all); a name with a comma may be put into double quotes"
 
 
-def add_references(parser: argparse.ArgumentParser | argparse._ArgumentGroup, **kwargs) -> None:
+def add_references(parser: argparse.ArgumentParser | argparse._ArgumentGroup, **kwargs: Any) -> None:
     """--reference IMAGE LABEL, once for each labelled study."""
     parser.add_argument(
         "--reference",

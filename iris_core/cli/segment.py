@@ -5,8 +5,22 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from iris_core.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from tqdm import tqdm
+
+    from iris_core.bank_task import BankTask
+    from iris_core.cli.console import Console
+    from iris_core.folder_run import Job, Outcome
+    from iris_core.report import RunReport
+    from iris_core.task import Task
+    from iris_core.volume import LabelVolume, Volume
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +106,8 @@ def _refuse_what_does_not_fit(arguments: argparse.Namespace) -> None:
     from iris_core.errors import InputError
     from iris_core.folder_run import require_writable
 
-    source, decided = "", ()
+    source = ""
+    decided: tuple[str, ...] = ()
     if arguments.task:
         source, decided = "a task card", ("labels", "classes", "strategy", "modality", "spacing", "sparse")
     elif arguments.bank:
@@ -112,7 +127,9 @@ def _refuse_what_does_not_fit(arguments: argparse.Namespace) -> None:
         require_writable(arguments.report.parent)
 
 
-def _prepare(arguments: argparse.Namespace, report, console):
+def _prepare(
+    arguments: argparse.Namespace, report: RunReport, console: Console
+) -> Callable[[Job], dict[str, Any]]:
     """Reads the references, loads the weights, makes the task; gives the function that does one job."""
     from iris_core.cli.engine import Engine, describe_task, task_line
     from iris_core.cli.left_out import doubt_labels
@@ -124,6 +141,7 @@ def _prepare(arguments: argparse.Namespace, report, console):
     )
     classes = check_classes(references, arguments.classes) if references else arguments.classes
     engine = Engine(arguments.checkpoint, arguments.device, console, arguments.mirroring)
+    task: Task | BankTask
     if arguments.bank:
         task = engine.bank(classes=classes, modality=arguments.modality)
     elif arguments.task:
@@ -140,7 +158,7 @@ def _prepare(arguments: argparse.Namespace, report, console):
         )
     report.device, report.weights, report.task = engine.device, engine.weights, describe_task(task)
 
-    def work(job) -> dict:
+    def work(job: Job) -> dict[str, Any]:
         image = read_image(job.query, channel=arguments.channel)
         doubt_labels(image, console, folder=report.plan.folder)
         console.once(task_line(task))
@@ -160,7 +178,7 @@ def _prepare(arguments: argparse.Namespace, report, console):
     return work
 
 
-def _picture(image, label, job) -> Path:
+def _picture(image: Volume, label: LabelVolume, job: Job) -> Path:
     from iris_core.preview import overlay, save_picture
 
     path = job.output.parent / "previews" / f"{job.name}.png"
@@ -168,7 +186,7 @@ def _picture(image, label, job) -> Path:
     return path
 
 
-def _tell(outcome, bar, console) -> None:
+def _tell(outcome: Outcome, bar: tqdm | None, console: Console) -> None:
     if bar is not None:
         bar.update()
     if outcome.failure:
@@ -182,7 +200,7 @@ def _tell(outcome, bar, console) -> None:
         console.note(f"  {outcome.job.name}: {warning}")
 
 
-def _finish(report, arguments: argparse.Namespace, console) -> int:
+def _finish(report: RunReport, arguments: argparse.Namespace, console: Console) -> int:
     import sys
 
     from iris_core.report import to_json, write_json

@@ -174,13 +174,14 @@ class Bench:
             sets: what to run, from `draw_sets` or `ordered_pairs`.
             step: called with each pair once it is measured.
         """
-        pairs, costs = [], []
+        pairs: list[Pair] = []
+        costs: list[Cost] = []
         for index, chosen in enumerate(sets):
             found, cost = self._measure_set(index, chosen, step)
             pairs += found
             costs += [] if cost is None else [cost]
         return Measurement(
-            tuple(pairs), tuple(cost.seconds for cost in costs), tuple(cost.peak_mb for cost in costs)
+            tuple(pairs), tuple(cost.seconds or 0.0 for cost in costs), tuple(cost.peak_mb for cost in costs)
         )
 
     def _measure_set(

@@ -82,7 +82,7 @@ def _of_method(
 ) -> MethodFigures:
     counted = [pair for pair in pairs if pair.dice is not None]
     own = [mean_dice(pair.methods[name]) or 0.0 for pair in counted]
-    gain = [pair.dice - mine for pair, mine in zip(counted, own, strict=True)]
+    gain = [(pair.dice or 0.0) - mine for pair, mine in zip(counted, own, strict=True)]
     shares = [share for pair in pairs for share in absent_shares(pair, name).values()]
     costs = [pair.costs[name] for pair in pairs if name in pair.costs]
     seconds = [cost.seconds for cost in costs if cost.seconds is not None]

@@ -135,7 +135,8 @@ def _reference_pool(
     holds: Callable[[LabelledCase], frozenset[int]],
 ) -> list[LabelledCase]:
     """The first `needed` complete cases; when no case is complete, those that lack the fewest classes."""
-    complete, lacking = [], []
+    complete: list[LabelledCase] = []
+    lacking = []
     for case in shuffled:
         if len(complete) == needed:
             break

@@ -70,9 +70,9 @@ def _notes(summary: Summary) -> list[str]:
 
 
 def _with_spread(figures: ClassFigures | MethodFigures | None) -> str:
-    dice = None if figures is None else figures.dice
-    if dice is None:
+    if figures is None or figures.dice is None:
         return "-"
+    dice = figures.dice
     mean = dice.mean if isinstance(dice, Interval) else dice
     return f"{mean:.3f}" if figures.spread is None else f"{mean:.3f} ±{figures.spread:.3f}"
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from iris_core.model.layers import bounded_logit
+from iris_core.triple import triple
 
 SHARE = 0.7  # of the carried masks where edges agree fully (ours)
 SHARPNESS = 4.0  # of the choice between references by how well their edges agree (ours)
@@ -95,7 +96,7 @@ def fuse(logits: Tensor, carried: Carried) -> None:
 def _around(one: Box, other: Box) -> Box:
     """The least box around two."""
     sides = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
-    return tuple(sides)  # type: ignore[return-value]
+    return triple(sides)
 
 
 def _within(inner: Box, outer: Box) -> tuple:

@@ -24,6 +24,7 @@ from iris_core.model.edge_fit import fit_edges, local_mean
 from iris_core.model.field_fit import fit_field
 from iris_core.model.layers import box_mean, upsample
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
+from iris_core.triple import triple
 
 REFINEMENTS = (2, 1)  # passes of the displacement networks at strides 4 and 2 (ours)
 AGREEMENT_SIDE = 3  # cells, side of the box over which agreement of features is averaged (ours)
@@ -245,7 +246,8 @@ def _fitted_to_edges(
     if box is None:
         return position, None
     cells = (..., *box)
-    near: Box = tuple(slice(MASK_STRIDE * side.start, MASK_STRIDE * side.stop) for side in box)
+    near: Box = triple(slice(MASK_STRIDE * side.start, MASK_STRIDE * side.stop) for side in box)
+    drawn, outlines, aside = memory.outlined
     query = edges[(..., *near)]
     start = voxel_positions(edges.shape[2:], offset, near) + upsample(
         (position - own)[cells], query.shape[2:]
@@ -253,15 +255,15 @@ def _fitted_to_edges(
 
     def look(values: Tensor, displacement: Tensor) -> Tensor:
         sides = [n / FEATURE_STRIDE for n in values.shape[2:]]
-        return sample(values, start + displacement / FEATURE_STRIDE, memory.offset + memory.aside, sides)
+        return sample(values, start + displacement / FEATURE_STRIDE, memory.offset + aside, sides)
 
-    displacement = fit_edges(query, lambda moved: look(memory.edges, moved), steps)
-    trust = local_mean(edge_agreement(query, look(memory.edges, displacement)), TRUST_REACH)
-    trust = trust * look(torch.ones_like(memory.edges[:, :1]), displacement)  # where there are masks
-    masks = query.new_empty(query.shape[0], memory.outlines.shape[1], *query.shape[2:])
+    displacement = fit_edges(query, lambda moved: look(drawn, moved), steps)
+    trust = local_mean(edge_agreement(query, look(drawn, displacement)), TRUST_REACH)
+    trust = trust * look(torch.ones_like(drawn[:, :1]), displacement)  # where there are masks
+    masks = query.new_empty(query.shape[0], outlines.shape[1], *query.shape[2:])
     for first in range(0, masks.shape[1], CLASSES_AT_ONCE):
         some = slice(first, first + CLASSES_AT_ONCE)
-        masks[:, some] = look(memory.outlines[:, some].to(edges.dtype), displacement)
+        masks[:, some] = look(outlines[:, some].to(edges.dtype), displacement)
     position = position.clone()
     position[cells] += F.avg_pool3d(displacement, MASK_STRIDE) / FEATURE_STRIDE
     return position, Carried(masks, trust, near)

@@ -66,10 +66,10 @@ class Refinement(nn.Module):
             nn.LeakyReLU(0.01),
             nn.Conv3d(HIDDEN, HIDDEN, 3, padding=1),
             nn.LeakyReLU(0.01),
-            nn.Conv3d(HIDDEN, 3, 3, padding=1),
+            last := nn.Conv3d(HIDDEN, 3, 3, padding=1),
         )
-        nn.init.normal_(self.body[-1].weight, std=1e-3)
-        nn.init.zeros_(self.body[-1].bias)
+        nn.init.normal_(last.weight, std=1e-3)
+        nn.init.zeros_(last.get_parameter("bias"))
 
     def forward(self, query: Tensor, there: Tensor, field: Tensor, guesses: Tensor | None = None) -> Tensor:
         """Args: query and there (B, F, d, h, w); field (B, 3, d, h, w). Returns: (B, 3, d, h, w), a step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -44,7 +45,18 @@ class ReferenceMemory:
     outlines: Tensor | None = None
     aside: Tensor | None = None
 
-    def map(self, function) -> ReferenceMemory:
+    @property
+    def outlined(self) -> tuple[Tensor, Tensor, Tensor]:
+        """`edges`, `outlines` and `aside`, which a memory has all or none of.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.edges is None or self.outlines is None or self.aside is None:
+            raise ValueError("the memory holds no edges")
+        return self.edges, self.outlines, self.aside
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> ReferenceMemory:
         """The same memory with a function applied to each tensor."""
         return ReferenceMemory(**{name: function(value) for name, value in self.tensors().items()})
 

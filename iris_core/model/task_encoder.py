@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from iris_core.config import DOWNSAMPLE_RATIO, ModelConfig
 from iris_core.model.layers import Attention, FeedForward, interpolation_matrix
+from iris_core.triple import triple
 
 
 def adjoint_upsample(mask: Tensor, size: tuple[int, int, int]) -> Tensor:
@@ -43,7 +44,7 @@ def foreground_embedding(features: Tensor, mask: Tensor) -> Tensor:
     Returns:
         (B, K, C); zeros for an empty mask.
     """
-    weight = adjoint_upsample(mask, tuple(features.shape[2:])).flatten(2)  # (B, K, dhw)
+    weight = adjoint_upsample(mask, triple(features.shape[2:])).flatten(2)  # (B, K, dhw)
     total = weight.sum(-1, keepdim=True)
     return torch.einsum("bks,bcs->bkc", weight / total.clamp_min(1e-6), features.flatten(2))
 

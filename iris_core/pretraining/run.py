@@ -10,6 +10,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed
@@ -19,6 +20,7 @@ from iris_core.config import ModelConfig, preset
 from iris_core.memory_reuse import reuse_memory
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
+from iris_core.model.layers import in_channels_last
 from iris_core.pretraining.average import WeightAverage
 from iris_core.pretraining.budget import Budget
 from iris_core.pretraining.controls import control_figures
@@ -62,9 +64,9 @@ def _worker(rank: int, settings: Settings, meeting: str) -> None:
     distributed.destroy_process_group()
 
 
-def _start(settings: Settings) -> tuple[Iris, dict[str, float]]:
+def _start(settings: Settings) -> tuple[Iris, dict[str, Any]]:
     if settings.resume is None:
-        fresh = {"steps": 0, "seconds": 0.0, "episodes": 0, "skipped": 0}
+        fresh: dict[str, Any] = {"steps": 0, "seconds": 0.0, "episodes": 0, "skipped": 0}
         config = ModelConfig.from_dict(preset(settings.preset).to_dict() | dict(settings.changes))
         return build(config, seed=settings.seed), fresh
     loaded = load_model(settings.resume)
@@ -75,7 +77,7 @@ def _start(settings: Settings) -> tuple[Iris, dict[str, float]]:
 def _segment(settings: Settings, rank: int) -> None:
     model, done = _start(settings)
     device = torch.device(settings.device)
-    model = model.to(device, memory_format=torch.channels_last_3d).train()
+    model = in_channels_last(model.to(device)).train()
     average = WeightAverage(model, settings.ema)
     optimiser = torch.optim.AdamW(model.parameters(), settings.rate, weight_decay=settings.decay, eps=1e-6)
     source = torch.Generator().manual_seed(settings.seed * 1000003 + rank * 7919 + int(done["steps"]))

@@ -54,8 +54,8 @@ def loss_of(model: Iris, batch: EpisodeBatch, generator: torch.Generator, matchi
     loss = loss + evidence_loss(decoded.evidence, batch.query_mask, batch.valid, batch.present)
     loss = loss + smoothness_loss(decoded.displacements).to(loss.device)
     for level, stride in enumerate(LEVELS if matching and query.pyramid else ()):
-        there = _landmarks(reference, level, stride, batch.reference_points, batch.reference_kinds)
-        here = _landmarks(query, level, stride, batch.query_points, batch.query_kinds)
+        there = _landmarks(reference, level, stride, *batch.reference_places)
+        here = _landmarks(query, level, stride, *batch.query_places)
         loss = loss + matching * matching_loss(here, there, generator)
     return loss
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from iris_core.embedding import TaskEmbedding, combine
 from iris_core.errors import InputError
@@ -20,7 +20,7 @@ def holders(pool: Sequence[TaskEmbedding], name: str) -> list[int]:
     return found
 
 
-def mixture(pool: Sequence[TaskEmbedding], chosen: dict[str, Sequence[int]]) -> TaskEmbedding:
+def mixture(pool: Sequence[TaskEmbedding], chosen: Mapping[str, Sequence[int]]) -> TaskEmbedding:
     """The mean over the chosen references, class by class.
 
     Args:

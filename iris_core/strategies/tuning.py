@@ -20,6 +20,7 @@ from iris_core.mirroring import mirrored
 from iris_core.progress import Progress, halves
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.pool import holders, mixture
+from iris_core.triple import triple
 from iris_core.windows import offset_of, pad, region_of, shift_of
 
 STEPS, PATIENCE, CHECK_EVERY = 40, 3, 5
@@ -216,8 +217,8 @@ class _Crop:
         if example.unknown is not None:
             unknown = torch.cat([example.unknown[w : w + 1] if w is not None else empty for w in where])
             self.unknown, _ = pad(unknown[(slice(None), *cut)])
-        shape = tuple(self.image.shape[1:])
-        offset = offset_of((0, 0, 0), shape, padding) + shift_of(cut, tuple(example.image.shape[1:]))
+        shape = triple(self.image.shape[1:])
+        offset = offset_of((0, 0, 0), shape, padding) + shift_of(cut, triple(example.image.shape[1:]))
         self.offset = offset[None].to(segmenter.device)
 
     def copy(self, generator: torch.Generator, *, plain: bool = False) -> _Copy:

@@ -73,30 +73,30 @@ class BaseLayer:
     def labels(self, points: torch.Tensor) -> torch.Tensor:
         """Labels (P,) uint8 at anatomy coordinates (P, 3)."""
         label = torch.full(points.shape[:1], self.first, dtype=torch.uint8, device=points.device)
-        if self.scores is not None:
-            label = torch.cat([self._region_labels(some) for some in points.split(CHUNK)])
+        if self.scores is not None and self.regions is not None:
+            cosines = self.regions.features
+            label = torch.cat([self._region_labels(some, cosines(some)) for some in points.split(CHUNK)])
         if self.body is None:
             return label
         radii = torch.as_tensor(self.body, dtype=points.dtype, device=points.device)
         radius = (points / radii).square().sum(1).sqrt()
         if self.surface is not None and self.rough > 0:
             radius = radius + self.rough * self.surface(points)
-        if self.shells:
-            label = self._shell_labels(points, radius)
+        if self.folds is not None:
+            label = self._shell_labels(points, radius, self.folds(points))
         if self.rim > 0:
             label = torch.where(radius > 1 - self.rim, RIM, label)
         return torch.where(radius > 1, AIR, label)
 
-    def _region_labels(self, points: torch.Tensor) -> torch.Tensor:
+    def _region_labels(self, points: torch.Tensor, cosines: torch.Tensor) -> torch.Tensor:
         weights = torch.as_tensor(self.scores, dtype=points.dtype, device=points.device)
-        features = torch.cat([points.T, torch.ones_like(points[:, 0])[None], self.regions.features(points)])
+        features = torch.cat([points.T, torch.ones_like(points[:, 0])[None], cosines])
         scores = weights.T @ features  # (n, P)
         region = torch.arange(scores.shape[0], dtype=torch.uint8, device=points.device).unsqueeze(1)
         # argmax, written so that it is fast on a CPU
         return ((scores == scores.amax(0)) * region).amax(0) + self.first
 
-    def _shell_labels(self, points: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
-        fold = self.folds(points)
+    def _shell_labels(self, points: torch.Tensor, radius: torch.Tensor, fold: torch.Tensor) -> torch.Tensor:
         depth = torch.zeros(points.shape[0], dtype=torch.uint8, device=points.device)
         for border, amount in zip(self.shells, self.fold_depth, strict=True):
             depth += (radius + amount * fold < border).byte()

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from iris_core.triple import triple
+
 SQUARINGS = 5
 
 
@@ -87,7 +89,7 @@ def integrate(velocity: torch.Tensor) -> torch.Tensor:
         (B, 3, D, H, W) displacement in voxels of that grid; it does not fold.
     """
     shift = velocity / 2**SQUARINGS
-    grid = voxel_grid(tuple(velocity.shape[2:]), velocity.device)
+    grid = voxel_grid(triple(velocity.shape[2:]), velocity.device)
     for _ in range(SQUARINGS):
         shift = shift + sample_at(shift, grid + shift.permute(0, 2, 3, 4, 1))
     return shift
@@ -110,9 +112,9 @@ def draw_displacement(
     Returns:
         (B, 3, D, H, W) displacement in voxels of the full grid.
     """
-    coarse = tuple(max(6, round(n / 3)) for n in shape)
+    coarse = triple(max(6, round(n / 3)) for n in shape)
     sides = list(zip(shape, coarse, strict=True))
-    nodes = [tuple(int(np.clip(round(n / s) + 1, 3, most)) for n, most in sides) for s in spacings]
+    nodes = [triple(int(np.clip(round(n / s) + 1, 3, most)) for n, most in sides) for s in spacings]
     velocity = smooth_noise(nodes, 3, coarse, generator)
     device = velocity.device
     size = torch.tensor(np.asarray(amplitudes), dtype=torch.float32, device=device).view(-1, 1, 1, 1, 1)

@@ -41,3 +41,27 @@ class EpisodeBatch:
     reference_kinds: torch.Tensor | None = None
     query_points: torch.Tensor | None = None
     query_kinds: torch.Tensor | None = None
+
+    @property
+    def reference_places(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """`reference_points` and `reference_kinds`.
+
+        Raises:
+            ValueError: the batch was drawn without them.
+        """
+        return _drawn(self.reference_points, self.reference_kinds)
+
+    @property
+    def query_places(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """`query_points` and `query_kinds`.
+
+        Raises:
+            ValueError: the batch was drawn without them.
+        """
+        return _drawn(self.query_points, self.query_kinds)
+
+
+def _drawn(points: torch.Tensor | None, kinds: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    if points is None or kinds is None:
+        raise ValueError("the episodes were drawn without the places of the anatomy")
+    return points, kinds

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from iris_core.triple import triple
+
 from .deformation import sample_at, smooth_noise, voxel_grid
 
 LEAST = 12  # voxels that must be left
@@ -45,8 +47,8 @@ def _shrink(mask: torch.Tensor, rng: np.random.Generator, generator: torch.Gener
 
 
 def _warp(mask: torch.Tensor, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
-    shape = tuple(mask.shape)
-    nodes = tuple(max(3, n // 8) for n in shape)
+    shape = triple(mask.shape)
+    nodes = triple(max(3, n // 8) for n in shape)
     shift = smooth_noise([nodes], 3, shape, generator).permute(0, 2, 3, 4, 1) * rng.uniform(1, 2)
     points = voxel_grid(shape, mask.device) + shift
     return sample_at(mask.float()[None, None], points, "nearest")[0, 0] > 0.5

@@ -100,6 +100,6 @@ def _reached(
     even[:, 20] = 0  # no taper
     ratio = (rows[:, 3:6] / swollen(rows, SLACK))[which]
     own = own_coordinates(even[which], centres[image[which], block].unsqueeze(1))
-    shrunk = [t.squeeze(1) * r for t, r in zip(own, ratio.unbind(1), strict=True)]
-    keep = size(*shrunk, rows[which, 15]) < 1.2
+    x, y, z = (t.squeeze(1) * r for t, r in zip(own, ratio.unbind(1), strict=True))
+    keep = size(x, y, z, rows[which, 15]) < 1.2
     return which[keep], block[keep]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+from iris_core.triple import triple
 
 from .anatomy import Anatomy
 from .brightness import Palette, draw_palettes
@@ -48,7 +51,8 @@ def draw_looks(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> t
     """The looks of the two images of a pair."""
     palettes = draw_palettes(rng, anatomy, progress)
     zero_air = bool(rng.random() < 0.3)
-    return tuple(_draw_look(rng, palette, zero_air) for palette in palettes)
+    first, second = (_draw_look(rng, palette, zero_air) for palette in palettes)
+    return first, second
 
 
 def _draw_look(rng: np.random.Generator, palette: Palette, zero_air: bool) -> Look:
@@ -95,8 +99,8 @@ def render(
         table = torch.tensor(np.stack(tables), dtype=torch.float32, device=device)
         return table.gather(1, flat).view(labels.shape)
 
-    nodes = [tuple(max(2, round(n / look.texture_scale) + 1) for n in shape) for look in looks]
-    texture = smooth_noise(nodes, 1, shape, generator).squeeze(1)
+    nodes = [triple(max(2, round(n / look.texture_scale) + 1) for n in shape) for look in looks]
+    texture = smooth_noise(nodes, 1, triple(shape), generator).squeeze(1)
     grain = torch.randn(labels.shape, generator=generator, device=device)
     coarse = lookup([look.palette.texture for look in looks])
     fine = lookup([look.palette.grain for look in looks])
@@ -104,7 +108,7 @@ def render(
     image = image + detail * column([look.palette.detail for look in looks]) * (labels != 0)
     blurs = np.stack([look.blur for look in looks])
     image = blur(image, torch.tensor(blurs, dtype=torch.float32, device=device))
-    bias = smooth_noise([(4, 4, 4)] * len(looks), 1, shape, generator).squeeze(1)
+    bias = smooth_noise([(4, 4, 4)] * len(looks), 1, triple(shape), generator).squeeze(1)
     image = image * torch.exp(bias * column([look.bias for look in looks]))
     image = _add_noise(image, looks, column, generator)
     for one, look in zip(image, looks, strict=True):
@@ -115,7 +119,12 @@ def render(
     return _normalise(image, looks, boxes)
 
 
-def _add_noise(image: torch.Tensor, looks: list[Look], column, generator: torch.Generator) -> torch.Tensor:
+def _add_noise(
+    image: torch.Tensor,
+    looks: list[Look],
+    column: Callable[[list[float]], torch.Tensor],
+    generator: torch.Generator,
+) -> torch.Tensor:
     sd = column([look.noise for look in looks])
     noisy = image + sd * torch.randn(image.shape, generator=generator, device=image.device)
     rician = [i for i, look in enumerate(looks) if look.rician]

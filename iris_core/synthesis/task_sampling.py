@@ -39,7 +39,7 @@ class Task:
         mask = labels == self.labels[0]
         for label in self.labels[1:]:
             mask |= labels == label
-        if self.normal is not None:
+        if self.normal is not None and self.points is not None:
             normal = torch.tensor(self.normal, dtype=torch.float32, device=labels.device)
             mask[mask.clone()] = places[mask] @ normal > float(self.points[int(query)] @ self.normal)
         return mask

@@ -129,8 +129,9 @@ def _guess(
     axis = _axis_of_planes(unknown[sides], other)
     first = 0 if axis is None else axis
     arrays = (image.array[sides], mask[sides], unknown[sides], other)
-    *turned, elsewhere = (np.moveaxis(array, first, 0) for array in arrays)
-    scene = _Scene(*turned, (label.spacing[first], *np.delete(label.spacing, first).tolist()))
+    intensities, inside, open_cells, elsewhere = (np.moveaxis(array, first, 0) for array in arrays)
+    sizes = (label.spacing[first], *np.delete(label.spacing, first).tolist())
+    scene = _Scene(intensities, inside, open_cells, sizes)
     if axis is None:
         found = _by_distance(scene, bool((~scene.mask & ~scene.unknown & ~elsewhere).any()))
     else:

@@ -19,7 +19,7 @@ def ignored_aside(label: LabelVolume) -> LabelVolume:
     values = [value for value, name in label.names.items() if is_ignored(name)]
     if not values:
         return label
-    ignored = label.masks(values).any(0)
+    ignored = np.asarray(label.masks(values).any(0))
     if label.ignored is not None:
         ignored |= label.ignored
 

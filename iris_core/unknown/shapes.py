@@ -42,7 +42,8 @@ def plane_shapes(mask: np.ndarray, drawn: np.ndarray, sizes: Sequence[float]) ->
     """
     planes, shown = np.flatnonzero(drawn), np.flatnonzero(drawn & mask.any(axis=(1, 2)))
     inside = np.full(mask.shape, NOWHERE, np.float32)
-    away, sources = np.zeros(len(mask), int), [()] * len(mask)
+    away = np.zeros(len(mask), int)
+    sources: list[tuple[int, ...]] = [()] * len(mask)
     own = {k: signed_distance(mask[k], sizes[1:]) for k in shown.tolist()}
     for k in range(len(mask)):
         below, above = planes[planes <= k], planes[planes >= k]
@@ -55,7 +56,8 @@ def plane_shapes(mask: np.ndarray, drawn: np.ndarray, sizes: Sequence[float]) ->
             inside[k] = own[k]
         elif len(near) == 2:
             share = (k - near[0]) / (near[1] - near[0])
-            inside[k] = _between(*(mask[end] for end in near), *(own[end] for end in near), share, sizes[1:])
+            one, other = near
+            inside[k] = _between(mask[one], mask[other], own[one], own[other], share, sizes[1:])
         else:
             lost = _lost(
                 away[k], [abs(end - near[0]) for end in ends if end not in own], mask[near[0]], sizes

@@ -40,8 +40,8 @@ def without_gaps(label: LabelVolume, how: str = "slices") -> LabelVolume:
         return label
     blank = np.all([layer == 0 for layer in label.layers or (label.array,)], axis=0)
     if how == "scribbles":
-        return replace(label, unlabelled=dict.fromkeys(label.values, blank))
-    unlabelled = {}
+        return replace(label, unlabelled={value: blank for value in label.values})
+    unlabelled: dict[int, np.ndarray] = {}
     for gaps in find_gaps(label, asked=True):
         for value, one in structures_of(label, gaps.values).items():
             areas = np.zeros(label.shape[gaps.axis], int)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import nibabel as nib
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import SpatialImage
 
 from iris_core.volume_io.suffix import MGH, PAIR, suffix_of
 
 HEADER_BYTES = 540  # of NIfTI-2, the longer one
 
 
-def open_exactly(path: Path) -> nib.spatialimages.SpatialImage:
+def open_exactly(path: Path) -> SpatialImage:
     """Opens a file by nibabel, whatever the case of its suffix; the voxels are not read yet.
 
     What nibabel repairs in a header it logs without the file's name, so those lines are kept back here; the
@@ -27,18 +28,24 @@ def open_exactly(path: Path) -> nib.spatialimages.SpatialImage:
         return _opened(path)
 
 
-def _opened(path: Path) -> nib.spatialimages.SpatialImage:
+def _opened(path: Path) -> SpatialImage:
     suffix = suffix_of(path)
     if path.name.endswith(suffix) or not path.is_file():
-        return nib.load(path)
+        opened = nib.load(path)
+        if not isinstance(opened, SpatialImage):
+            raise ImageFileError("is no image in space")
+        return opened
     if suffix in PAIR:
         return _pair(path, suffix)
-    with nib.openers.ImageOpener(path, "rb") as file:
+    holder = nib.FileHolder(filename=str(path))
+    files = {"image": holder, "header": holder}
+    if suffix in MGH:
+        return nib.MGHImage.from_file_map(files)
+    with nib.openers.ImageOpener(str(path), "rb") as file:
         start = file.read(HEADER_BYTES)
-    for kind in (nib.MGHImage,) if suffix in MGH else (nib.Nifti1Image, nib.Nifti2Image):
-        if suffix in MGH or kind.header_class.may_contain_header(start):
-            holder = nib.FileHolder(filename=str(path))
-            return kind.from_file_map({"image": holder, "header": holder})
+    for kind, header in ((nib.Nifti1Image, nib.Nifti1Header), (nib.Nifti2Image, nib.Nifti2Header)):
+        if header.may_contain_header(start):
+            return kind.from_file_map(files)
     raise ImageFileError("is of no kind that is known")
 
 

@@ -77,8 +77,8 @@ def to_xml(table: LabelTable) -> bytes:
     labels = ElementTree.SubElement(volume, "LabelTable")
     for value, name in table.names.items():
         shares = [f"{part / 255:.6g}" for part in table.colors.get(value, (255, 255, 255))]
-        shade = dict(zip(("Red", "Green", "Blue", "Alpha"), [*shares, "1"], strict=True))
-        ElementTree.SubElement(labels, "Label", Key=str(value), **shade).text = name
+        shade = dict(zip(("Key", "Red", "Green", "Blue", "Alpha"), [str(value), *shares, "1"], strict=True))
+        ElementTree.SubElement(labels, "Label", shade).text = name
     entry = ElementTree.SubElement(ElementTree.SubElement(volume, "MetaData"), "MD")
     ElementTree.SubElement(entry, "Name").text = "Software"
     ElementTree.SubElement(entry, "Value").text = table.software

@@ -44,5 +44,5 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _is_placed(path: Path) -> bool:
     """Whether the header says that its directions and voxel sizes count."""
-    with nib.openers.ImageOpener(path, "rb") as file:
+    with nib.openers.ImageOpener(str(path), "rb") as file:
         return file.read(FLAG_AT + 2)[FLAG_AT:] != b"\0\0"

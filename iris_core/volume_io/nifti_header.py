@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
 from iris_core.placement import ITK, UNITLESS, Placement, mm_apart, voxels_apart
+from iris_core.triple import triple
 from iris_core.volume_io import itk
 from iris_core.volume_io.warn_once import warn_once
 
@@ -43,7 +45,7 @@ def placement_of(image: nib.Nifti1Pair, path: Path) -> Placement:
         image: as nibabel opened it.
         path: its file; ITK is asked about it where it may read another place than nibabel.
     """
-    header, shape = image.header, (*image.shape[:3], 1, 1)[:3]
+    header, shape = image.header, triple((*image.shape[:3], 1, 1)[:3])
     affine, fields, others = affine_of(image), _fields(path, header), {}
     if not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
         return Placement(fields, shape, affine)  # the reader refuses it
@@ -92,16 +94,16 @@ def _plain(header: nib.Nifti1Header, affine: np.ndarray, sizes: np.ndarray) -> b
     return bool(sized and np.allclose(axes.T @ axes, np.eye(3), atol=AXES_TOLERANCE))
 
 
-def _fields(path: Path, header: nib.Nifti1Header) -> dict[str, object]:
+def _fields(path: Path, header: nib.Nifti1Header) -> dict[str, Any]:
     """The fields as they stand in the file; nibabel repairs some when it opens one, ITK does so otherwise."""
     try:
         holder = header.__class__
         name = path.with_suffix(".hdr") if path.suffix.lower() == ".img" else path
-        with nib.openers.Opener(name) as file:
+        with nib.openers.Opener(str(name)) as file:
             header = holder.from_fileobj(file, check=False)
     except (OSError, EOFError, HeaderDataError):
         pass  # an unusual pair of names: nibabel's reading serves
-    fields: dict[str, object] = {name: np.array(header[name]) for name in FIELDS}
+    fields: dict[str, Any] = {name: np.array(header[name]) for name in FIELDS}
     fields["pixdim"] = np.array(header["pixdim"][:4])
     return fields
 

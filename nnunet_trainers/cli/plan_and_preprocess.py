@@ -7,6 +7,7 @@ import os
 import sys
 
 from iris_core.cli import options
+from iris_core.triple import triple
 
 RECIPES = ("paper", "nnunet")  # those of iris_core.intensity, repeated so that the help needs no numpy
 NEXT = (
@@ -99,4 +100,4 @@ def _patch(text: str) -> tuple[int, int, int]:
     sides = tuple(int(word) for word in text.split(",") if word.isdigit())
     if len(sides) not in (1, 3) or len(sides) != len(text.split(",")):
         raise argparse.ArgumentTypeError(f"expected 1 or 3 whole numbers, found {text!r}")
-    return sides * 3 if len(sides) == 1 else sides
+    return triple(sides * 3 if len(sides) == 1 else sides)

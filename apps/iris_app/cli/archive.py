@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from iris_core.errors import InputError
 
@@ -64,7 +65,7 @@ class Archive:
         """The URL that a DICOMweb client needs."""
         return f"{self.url}/dicom-web"
 
-    def get(self, path: str):
+    def get(self, path: str) -> Any:
         """JSON of Orthanc's own interface."""
         with urllib.request.urlopen(self.url + path, timeout=30) as response:
             return json.load(response)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iris_core.volume import Volume
 from iris_core.volume_io.itk import LPS_TO_RAS
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "MR": "1.2.840.10008.5.1.4.1.1.4"}
 
@@ -52,16 +56,16 @@ def series_files(volume: Volume, modality: str, patient: str, description: str) 
         yield file.getvalue()
 
 
-def _slice(modality: str):
+def _slice(modality: str) -> Dataset:
     """What is the same in every image."""
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.is_little_endian, dataset.is_implicit_VR = True, False
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CLASSES[modality]
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UID(CLASSES[modality])
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     dataset.Modality = modality
     dataset.StudyDate = dataset.SeriesDate = dataset.ContentDate = "20260101"

@@ -106,13 +106,13 @@ def _is_loopback(host: str) -> bool:
         found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise InputError("no such address on this machine", where=f"--host {host}") from error
-    return all(ipaddress.ip_address(entry[4][0].split("%")[0]).is_loopback for entry in found)
+    return all(ipaddress.ip_address(str(entry[4][0]).split("%")[0]).is_loopback for entry in found)
 
 
 def is_wildcard(host: str) -> bool:
     """Whether an address means every address of this machine."""
     found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return any(ipaddress.ip_address(entry[4][0].split("%")[0]).is_unspecified for entry in found)
+    return any(ipaddress.ip_address(str(entry[4][0]).split("%")[0]).is_unspecified for entry in found)
 
 
 def _host(name: str) -> str:

@@ -11,11 +11,15 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from apps.iris_app.cli.announcement import announce, keep_made_token
 from apps.iris_app.cli.archive_check import require_archive
 from apps.iris_app.cli.door_options import add_door_arguments, door_settings
 from iris_core.errors import InputError
+
+if TYPE_CHECKING:
+    from apps.iris_app.lib.state import State
 
 DEMO, DEMO_DICOM = Path("iris-serve-demo"), Path("iris-serve-demo-dicom")
 ARCHIVE_PORT = 42  # above the server's own: 8042 beside 8000, as Orthanc has it
@@ -148,7 +152,7 @@ def _command(arguments: argparse.Namespace, studies: str, app: Path) -> list[str
     return command + ([] if arguments.verbose else ["--verbose", "WARNING", "--log_level", "warning"])
 
 
-def _app_folder(state) -> Path:
+def _app_folder(state: State) -> Path:
     """An app folder that can be written to, since the host puts logs into it."""
     folder = state.root / "app"
     folder.mkdir(exist_ok=True)

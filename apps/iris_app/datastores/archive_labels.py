@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
+from typing import Any
 
 from monailabel.datastore.dicom import DICOMWebDatastore
 from pydicom import dcmread
@@ -28,7 +29,7 @@ class ArchiveLabels(DICOMWebDatastore, WholeFolder):
         kwargs: what the host's class takes.
     """
 
-    def __init__(self, state: State, **kwargs) -> None:
+    def __init__(self, state: State, **kwargs: Any) -> None:
         self._withdrawn = WithdrawnSegs(state)
         self._segs: dict[str, SegSeries | None] = {}  # None: drawn on nothing that is listed
         super().__init__(**kwargs)
@@ -61,12 +62,16 @@ class ArchiveLabels(DICOMWebDatastore, WholeFolder):
             PassingError: the archive does not take it.
         """
         if label_tag != FINAL:
-            return super().save_label(image_id, label_filename, label_tag, label_info, label_id)
+            return super().save_label(  # type: ignore[call-arg] # the host's class takes an id
+                image_id, label_filename, label_tag, label_info, label_id
+            )
         super()._about_to_change(image_id, label_tag)
         before = self._uids_of(image_id)
         label_info = {**label_info, "label_info": described_segments(label_filename, label_info)}
         with archive_may_fail():
-            saved = super().save_label(image_id, label_filename, label_tag, label_info, label_id)
+            saved = super().save_label(  # type: ignore[call-arg] # the same
+                image_id, label_filename, label_tag, label_info, label_id
+            )
         self._withdrawn.add(before)
         self._forget_segs()
         return saved

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from monailabel.datastore.local import DataModel, LocalDatastore
@@ -58,11 +59,14 @@ class WholeFolder(LocalDatastore):
         index_lags: the index could not be written; what is known is only in memory.
     """
 
-    before_change: Callable[[str, str], None] | None = None
+    before_change: Callable[[str, str], object] | None = None
     index_lags = False
 
     def __init__(
-        self, *args, remembered_info: Callable[[str, str, Path], dict] | None = None, **kwargs
+        self,
+        *args: Any,
+        remembered_info: Callable[[str, str, Path], dict] | None = None,
+        **kwargs: Any,
     ) -> None:
         self._remembered_info = remembered_info
         super().__init__(*args, **kwargs)
@@ -121,7 +125,7 @@ class WholeFolder(LocalDatastore):
         if self.before_change is not None:
             self.before_change(study, tag)
 
-    def _on_moved(self, event) -> None:
+    def _on_moved(self, event: Any) -> None:
         """Takes up what another process has moved to its place: a label, or the index."""
         if event.dest_path == self._datastore_config_path:
             self._init_from_datastore_file()

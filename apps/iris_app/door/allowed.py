@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from apps.iris_app.door.dicomweb import READ, STORE
 from apps.iris_app.lib.infer_task import MODEL
@@ -43,7 +44,7 @@ class Allowed:
     id_in_path: bool = False
 
 
-def _line(methods: str, path: str, used_by: str, query: str = "", **more: object) -> Allowed:
+def _line(methods: str, path: str, used_by: str, query: str = "", **more: Any) -> Allowed:
     return Allowed(tuple(methods.split()), re.compile(path), used_by, frozenset(query.split()), **more)
 
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from iris_core.errors import InputError
+from iris_core.volume_io.exact_file import open_exactly
 from iris_core.volume_io.suffix import NIFTI, suffix_of
 
 
@@ -17,9 +18,7 @@ def size_of(path: Path) -> tuple[int, int]:
     """
     try:
         if suffix_of(path) in NIFTI:
-            import nibabel as nib
-
-            image = nib.load(path)
+            image = open_exactly(path)
             voxels = math.prod(map(int, image.shape))
             return voxels, voxels * image.get_data_dtype().itemsize
         import SimpleITK as sitk

@@ -28,7 +28,7 @@ def hide_in_logs(tokens: Iterable[str]) -> None:
             record.args = tuple(_masked(value, hidden) for value in record.args)
         if record.exc_info and record.exc_info[0] is not None:
             text = logging.Formatter().formatException(record.exc_info)
-            record.exc_text = _masked(text, hidden)  # a formatter takes this text where it is set
+            record.exc_text = str(_masked(text, hidden))  # a formatter takes this text where it is set
         return record
 
     logging.setLogRecordFactory(factory)

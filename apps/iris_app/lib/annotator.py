@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
 from apps.iris_app.lib.embedding_store import EmbeddingStore, Facts
@@ -18,7 +19,7 @@ from apps.iris_app.lib.reference_choice import Choice, choose, chosen_references
 from apps.iris_app.lib.result_store import Result, ResultStore, result_key
 from apps.iris_app.lib.state import State, stamp
 from apps.iris_app.lib.tuned_store import TunedStore
-from iris_core.checkpoint import load_model
+from iris_core.checkpoint import LoadedModel, load_model
 from iris_core.closer_look import Place, Views
 from iris_core.config import PAPER_SPACING
 from iris_core.errors import InputError, PassingError
@@ -31,6 +32,7 @@ from iris_core.segmenter import Segmenter
 from iris_core.strategies.ensemble import ensemble
 from iris_core.task import Look, Task
 from iris_core.task_prediction import apply_task
+from iris_core.triple import triple
 from iris_core.volume_io import read_image
 
 PREVIEW = 2.0  # voxels of the fast preview are this much larger
@@ -58,7 +60,7 @@ class Annotator:
         return "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
 
     @cached_property
-    def _loaded(self):
+    def _loaded(self) -> tuple[LoadedModel, str]:
         return load_model(self.checkpoint, self._place), self._place
 
     @property
@@ -171,7 +173,7 @@ class Annotator:
             for name, number in ((name, register.numbers[name]) for name in names)
         )
         entries = [entry for entry in entries if entry.study in sources]
-        provenance = {"references": sources, "modality_reason": "references"}
+        provenance: dict[str, Any] = {"references": sources, "modality_reason": "references"}
         strategy = "one-shot" if len(pool) == 1 else "ensemble"
         if options.strategy not in ("auto", "tuning"):
             strategy = options.strategy
@@ -236,7 +238,7 @@ def _views(wanted: str, first: Facts, names: Sequence[str]) -> Views:
         whole = first.views.spacing if set(names) <= set(seen) else first.spacing
         return replace(first.views, spacing=whole)
     if wanted == "preview":
-        return Views(tuple(PREVIEW * size for size in first.spacing))  # type: ignore[arg-type]
+        return Views(triple(PREVIEW * size for size in first.spacing))
     return Views(PAPER_SPACING if wanted == "paper" else (float(wanted),) * 3)
 
 
@@ -256,14 +258,14 @@ def _looks(views: Views, task: Task, cards: Sequence[tuple[Task, Sequence[str]]]
         pool = tuple(look.task.pool[0].select(kept) for _, look, kept in parts)
         strategy = "one-shot" if len(pool) == 1 else task.strategy
         provenance = {**task.provenance, "references": [source for source, _, _ in parts]}
-        extent = tuple(max(sizes) for sizes in zip(*(look.extent for _, look, _ in parts), strict=True))
+        extent = triple(max(sizes) for sizes in zip(*(look.extent for _, look, _ in parts), strict=True))
         closer = replace(
             task, classes=classes, spacing=size, pool=pool, strategy=strategy, provenance=provenance
         )
         places = tuple(
             _mean_place(info.name, [look for _, look, kept in parts if info.name in kept]) for info in classes
         )
-        looks.append(Look(closer, extent, places))  # type: ignore[arg-type]
+        looks.append(Look(closer, extent, places))
     return tuple(looks)
 
 
@@ -272,7 +274,7 @@ def _mean_place(name: str, looks: Sequence[Look]) -> Place:
     first, last = (
         [sum(axis) / len(axis) for axis in zip(*ends, strict=True)] for ends in zip(*places, strict=True)
     )
-    return tuple(first), tuple(last)  # type: ignore[return-value]
+    return triple(first), triple(last)
 
 
 def _record(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from fastapi import HTTPException
 from monailabel.config import settings
@@ -34,7 +35,7 @@ class IrisApp(MONAILabelApp):
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         checkpoint = conf.get("checkpoint")
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "checkpoint": Path(checkpoint) if checkpoint else None,
             "originals": conf.get("originals", "true").lower() != "false",
         }
@@ -43,13 +44,11 @@ class IrisApp(MONAILabelApp):
             description="In-context segmentation: label one study, find the others pre-labelled",
         )  # fmt: skip
 
-    def init_datastore(self):
+    def init_datastore(self) -> Datastore:
         """The host's datastore, and the service on top of it."""
         state = State.of_datastore(self.studies)
-        if self.studies.startswith(("http://", "https://")):
-            datastore, folder = self._archive(state), None
-        else:
-            datastore, folder = self._folder(state), Path(self.studies)
+        folder = None if self.studies.startswith(("http://", "https://")) else Path(self.studies)
+        datastore = self._archive(state) if folder is None else self._folder(state)
         self.service = Service(state, datastore, folder, **self._settings)
         return datastore
 
@@ -72,16 +71,16 @@ class IrisApp(MONAILabelApp):
             remembered_info=History(state).remembered_info,
         )  # fmt: skip
 
-    def init_infers(self):
+    def init_infers(self) -> dict[str, InContextTask]:
         """One model, which both viewers list under automatic segmentation."""
         self.in_context = InContextTask(self.service)
         return {MODEL: self.in_context}
 
-    def init_trainers(self):
+    def init_trainers(self) -> dict[str, InContextTuning]:
         """The training button tunes the embeddings; the network stays as it is."""
         return {MODEL: InContextTuning(self.service)}
 
-    def init_strategies(self):
+    def init_strategies(self) -> dict[str, NextStudy | RandomStudy | FirstStudy]:
         """Which study to label next."""
         return {
             "next": NextStudy(self.service),
@@ -89,7 +88,7 @@ class IrisApp(MONAILabelApp):
             "first": FirstStudy(self.service),
         }
 
-    def init_batch_infer(self):
+    def init_batch_infer(self) -> CpuBatchInfer:
         """Batches that run without a GPU too."""
         return CpuBatchInfer()
 
@@ -109,7 +108,7 @@ class IrisApp(MONAILabelApp):
             "colors": {name: list(catalogue.register.color(number)) for name, number in numbers.items()},
         }
 
-    def infer(self, request: dict, datastore=None) -> dict:
+    def infer(self, request: dict, datastore: Any = None) -> dict:
         """Segments a study of the datastore; no other file is ever read, whatever the request names.
 
         Raises:

@@ -21,6 +21,7 @@ from apps.iris_app.lib.study import FinalLabel, Study
 from apps.iris_app.retries.pauses import Pauses
 from iris_core.errors import InputError, IrisError, may_pass
 from iris_core.label_names import is_ignored
+from iris_core.volume import LabelVolume
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +157,7 @@ class Catalogue:
             self.register.rename(f"label_{value}", name)
             self.register.add(name)
 
-    def label_of(self, study: str):
+    def label_of(self, study: str) -> LabelVolume:
         """The final label of a study, in the register's names and numbers.
 
         Raises:

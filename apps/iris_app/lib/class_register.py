@@ -44,7 +44,7 @@ class ClassRegister:
                 self._append(name.strip(), color_for(key, self._colors), False)
             index = self._numbers[key] - 1
             if color is not None and not self._brought[index] and self._is_free(color, index):
-                self._colors[index], self._brought[index] = tuple(color), True
+                self._colors[index], self._brought[index] = color, True
             return self._numbers[key]
 
     def rename(self, old: str, new: str) -> None:

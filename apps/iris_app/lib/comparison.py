@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from apps.iris_app.lib.annotator import Annotator
 from apps.iris_app.lib.catalogue import Catalogue, Outdated
 from apps.iris_app.lib.options import Options
+from apps.iris_app.lib.result_store import Result
 from apps.iris_app.retries.pauses import Pauses
 from iris_core.errors import IrisError, may_pass
 
@@ -66,7 +67,7 @@ class Comparison:
             return True
         return False
 
-    def _measured(self, catalogue: Catalogue, result) -> dict[str, float]:
+    def _measured(self, catalogue: Catalogue, result: Result) -> dict[str, float]:
         """The likeness; empty where the study's own fault prevents it."""
         try:
             return self._annotator.likeness(catalogue, result, self._options)

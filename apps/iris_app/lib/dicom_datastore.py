@@ -12,6 +12,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from monailabel.config import settings
 from monailabel.datastore.dicom import DICOMWebDatastore
@@ -48,7 +49,7 @@ class NamedDicomDatastore(ArchiveLabels):
             convert_to_nifti=True,
         )
 
-    def __init__(self, state: State, **kwargs) -> None:
+    def __init__(self, state: State, **kwargs: Any) -> None:
         self._fetching, self._fetching_seg = threading.RLock(), threading.Lock()
         self._images = SeriesImages()
         self._broken: dict[str, float] = {}  # series -> when it could not be brought here

@@ -39,7 +39,7 @@ class Drawn:
         """The inverse of `asdict`."""
         kept = entry.get("values", ())
         values = tuple((value, name, tuple(color) if color else None) for value, name, color in kept)
-        return cls(entry.get("checksum", ""), values)  # type: ignore[arg-type]
+        return cls(entry.get("checksum", ""), values)
 
 
 def read_drawn(final: FinalLabel, studies: Path | None) -> Drawn:

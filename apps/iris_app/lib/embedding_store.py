@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,7 +168,7 @@ class EmbeddingStore:
             log.warning("%s: only %s can be used: %s", entry.study, ", ".join(usable), error)
             return encode(usable)
 
-    def _folder(self, entry: ReferenceEntry):
+    def _folder(self, entry: ReferenceEntry) -> Path:
         return self.state.embeddings / file_word(entry.study)
 
     @staticmethod
@@ -193,7 +194,7 @@ def read_reference(catalogue: Catalogue, entry: ReferenceEntry) -> Reference:
     return Reference(image, fit_label(catalogue.label_of(entry.study), image), entry.study)
 
 
-def _works(encode, name: str) -> bool:
+def _works(encode: Callable[[tuple[str, ...]], object], name: str) -> bool:
     try:
         encode((name,))
     except InputError:

@@ -51,7 +51,9 @@ def folder_names(studies: Path | None) -> dict[int, str]:
     Raises:
         InputError: there is such a file and it is broken.
     """
-    for name in NAME_FILES if studies is not None else ():
+    if studies is None:
+        return {}
+    for name in NAME_FILES:
         if (studies / name).is_file():
             return read_label_names(studies / name, ignored=True)
     return {}

@@ -22,7 +22,7 @@ from apps.iris_app.lib.comparison import Comparison
 from apps.iris_app.lib.job_control import seen_by_job
 from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.reference_choice import chosen_references
-from apps.iris_app.lib.result_store import ResultStore, result_key
+from apps.iris_app.lib.result_store import Result, ResultStore, result_key
 from apps.iris_app.lib.state import stamp, write_json
 from apps.iris_app.lib.study import Study
 from apps.iris_app.lib.turn import Turn
@@ -255,7 +255,7 @@ class Prelabelling:
         reasons = self._reasons if state != "cancelled" else {}
         rest = self._failures.pauses.seconds_left if self._resting and reasons else None
         mean = sum(self._seconds) / len(self._seconds) if self._seconds else None
-        told = {
+        told: dict[str, object] = {
             "state": state,
             "current": ", ".join(self._running) or None,
             "done": done,
@@ -288,7 +288,7 @@ def default_key(catalogue: Catalogue, study: str, weights: str) -> str:
     return result_key(catalogue, study, DEFAULT, chosen_references(catalogue, study, DEFAULT), weights)
 
 
-def prelabels(catalogue: Catalogue, results: ResultStore, weights: str) -> dict[str, object]:
+def prelabels(catalogue: Catalogue, results: ResultStore, weights: str) -> dict[str, Result]:
     """The finished pre-label of every unlabelled study that has a fresh one."""
     if not catalogue.usable:
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def described_segments(label: str, info: dict) -> list[dict]:
     listed = info.get("label_info")
     names = names_from_info(listed)
     colors = {entry.get("idx"): entry.get("color") for entry in listed or () if isinstance(entry, dict)}
-    segments = []
+    segments: list[dict[str, Any]] = []
     for value in read_label(Path(label)).values:
         name = names.get(value, f"label_{value}")
         color = _rgb(colors.get(value)) or color_for(name, [tuple(s["color"]) for s in segments])

@@ -17,6 +17,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
 
@@ -75,7 +76,7 @@ class Service:
         self.catalogue = Catalogue(state, folder)
         self.results, self.tuned = ResultStore(state), TunedStore(state)
         self._originals, self._publishes = Originals(state, datastore), originals
-        self.lookout: Lookout | None = None
+        self.lookout = Lookout(self.refresh)
         self.line: Line | None = None  # requests that wait for the worker; None in a subprocess of the host
         self._submitted: set[str] = set()  # studies whose final label came after the last look
         self.given: dict[str, float] = {}  # study -> when it was handed out; the datastore says so later
@@ -98,12 +99,22 @@ class Service:
         """Begins to follow the datastore; the caller is the server, not one of its subprocesses."""
         worker = WorkerClient(self.state, self.checkpoint)
         self.line = Line(worker, self._known_key, self.results.usual_seconds)
-        self.lookout = Lookout(self.refresh)
         self._reader = LabelReader()
         self.catalogue.read = self._reader.read
         sys.setswitchinterval(SWITCH)
         self._close_before_the_end()
         threading.Thread(target=self._follow, name="iris", daemon=True).start()
+
+    @property
+    def served(self) -> Line:
+        """The requests that wait for the worker.
+
+        Raises:
+            RuntimeError: the service was not started, as in a subprocess of the host.
+        """
+        if self.line is None:
+            raise RuntimeError("the service was not started")
+        return self.line
 
     def look(self) -> None:
         """Looks at the datastore at once, in the background."""
@@ -226,11 +237,12 @@ class Service:
         """Sends waiting requests away when the server is asked to end, which would else wait for them."""
         if threading.current_thread() is not threading.main_thread():
             return
+        line = self.served
         for kind in (signal.SIGTERM, signal.SIGINT):
             before = signal.getsignal(kind)
 
-            def close(number: int, frame: FrameType | None, before=before) -> None:
-                threading.Thread(target=self.line.close, args=(ENDING,), daemon=True).start()
+            def close(number: int, frame: FrameType | None, before: Any = before) -> None:
+                threading.Thread(target=line.close, args=(ENDING,), daemon=True).start()
                 if callable(before):
                     before(number, frame)
 

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from iris_core.volume_io import atomic_path
@@ -90,7 +91,7 @@ def file_word(study: str) -> str:
     return f"{quote(study, safe='')[:80]}-{digest(study)[:8]}"
 
 
-def read_json(path: Path, default):
+def read_json(path: Path, default: Any) -> Any:
     """The content of a JSON file, or `default` where there is none or none that can be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))

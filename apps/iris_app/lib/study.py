@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Study:
 
     def to_json(self) -> dict:
         """Plain JSON types."""
-        entry = {"id": self.id, "image": str(self.image), "stamp": self.stamp, "final": None}
+        entry: dict[str, Any] = {"id": self.id, "image": str(self.image), "stamp": self.stamp, "final": None}
         if self.final is not None:
             names = {str(value): name for value, name in self.final.names.items()}
             entry["final"] = {
@@ -66,8 +67,8 @@ def names_from_info(label_info: object) -> dict[int, str]:
     for entry in label_info if isinstance(label_info, list) else ():
         if not isinstance(entry, dict):
             continue
-        value = entry.get("idx", entry.get("id"))
+        value = str(entry.get("idx", entry.get("id")))
         name = str(entry.get("name") or "").strip()
-        if name and str(value).isdigit() and int(value) > 0:
+        if name and value.isdigit() and int(value) > 0:
             names[int(value)] = name
     return names

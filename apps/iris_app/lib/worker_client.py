@@ -13,6 +13,7 @@ from pathlib import Path
 
 from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.state import State
+from apps.iris_app.piped_process import end, pipes_of
 from iris_core.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -91,13 +92,7 @@ class WorkerClient:
         with self._write:
             process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                try:
-                    pipe.close()
-                except OSError:  # what was never read has nobody to read it
-                    pass
+            end(process)
 
     def _exchange(self, request: dict, progress: Windows | None, wanted: Callable[[], bool]) -> dict:
         """The answer; {} where the worker has ended."""
@@ -106,11 +101,10 @@ class WorkerClient:
             self._current = self._number  # from here on `stop` reaches it
             if not wanted():
                 return {"stopped": True}
-            self._start()
-            process = self._process
+            process = self._running()
             self._tell({"request": self._number} | request)
         try:
-            for line in process.stdout:
+            for line in pipes_of(process)[1]:
                 answer = json.loads(line)
                 if answer.pop("request") != self._current:
                     continue
@@ -125,14 +119,20 @@ class WorkerClient:
         return {}
 
     def _tell(self, message: dict) -> None:
+        process = self._process
+        if process is None:
+            return
         try:
-            self._process.stdin.write(json.dumps(message) + "\n")
-            self._process.stdin.flush()
-        except (OSError, ValueError, AttributeError) as error:  # the reader of answers will see its end
+            pipe = pipes_of(process)[0]
+            pipe.write(json.dumps(message) + "\n")
+            pipe.flush()
+        except (OSError, ValueError) as error:  # the reader of answers will see its end
             log.warning("the worker is gone: %s", error)
 
-    def _start(self) -> None:
-        if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
+    def _running(self) -> subprocess.Popen[str]:
+        process = self._process
+        if process is None or process.poll() is not None:
+            process = self._process = subprocess.Popen(
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
+        return process

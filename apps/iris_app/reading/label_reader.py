@@ -15,6 +15,7 @@ from pathlib import Path
 
 from apps.iris_app.lib.drawn import Drawn, read_drawn
 from apps.iris_app.lib.study import FinalLabel
+from apps.iris_app.piped_process import end, pipes_of
 from iris_core.errors import PassingError
 
 SMALL = 64 << 10  # bytes of a file that is read at once; packed as well as gzip can, it holds 66 MB
@@ -44,14 +45,16 @@ class LabelReader:
         if final.path.is_file() and final.path.stat().st_size <= SMALL:
             return read_drawn(final, studies)
         with self._turn:
-            if self._process is None or self._process.poll() is not None:
-                self._process = subprocess.Popen(
+            process = self._process
+            if process is None or process.poll() is not None:
+                process = self._process = subprocess.Popen(
                     self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
                 )
             try:
-                pickle.dump((final, studies), self._process.stdin)
-                self._process.stdin.flush()
-                answer = pickle.load(self._process.stdout)
+                questions, answers = pipes_of(process)
+                pickle.dump((final, studies), questions)
+                questions.flush()
+                answer = pickle.load(answers)
             except (OSError, EOFError, pickle.UnpicklingError) as error:
                 self._end()
                 raise PassingError("The process that reads labels ended", where=final.path) from error
@@ -72,10 +75,5 @@ class LabelReader:
 
     def _end(self) -> None:
         process, self._process = self._process, None
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            try:
-                pipe.close()
-            except OSError:  # what was never read has nobody to read it
-                pass
+        if process is not None:
+            end(process)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse
 from monailabel.endpoints.user.auth import User
@@ -20,7 +22,7 @@ router = APIRouter()
 
 
 @router.get(PATH)
-def history(study: str, version: int | None = None, user: User = USER):
+def history(study: str, version: int | None = None, user: User = USER) -> Any:
     """The versions of a study's labels, oldest first; with `version` the file of that one.
 
     Raises:

@@ -83,11 +83,11 @@ async def _answer(
 
 
 async def _waited(service: Service, asked: Asked, key: str, waiter: Waiter) -> Result:
-    service.line.join(asked.study, asked.options, key, waiter)
+    service.served.join(asked.study, asked.options, key, waiter)
     try:
         return service.computed(asked.study, await asyncio.wrap_future(waiter.key))
     finally:
-        service.line.drop(waiter)  # where the wait was cut short
+        service.served.drop(waiter)  # where the wait was cut short
 
 
 def _written(

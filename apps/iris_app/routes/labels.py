@@ -15,6 +15,7 @@ from monailabel.interfaces.utils.app import app_instance
 from apps.iris_app.door.ids import id_fault
 from apps.iris_app.lib.class_register import with_colors
 from apps.iris_app.lib.datastore_view import FINAL
+from apps.iris_app.lib.study import Study
 from apps.iris_app.routes.answers import label_errors
 from apps.iris_app.routes.request import ANNOTATOR, PREFIX, USER, json_object
 from apps.iris_app.routes.sender import sender_of
@@ -92,7 +93,7 @@ def _put(
 def get_label(
     request: Request, background_tasks: BackgroundTasks, tag: str, label: str = "", image: str = "",
     user: User = USER,
-):  # fmt: skip
+) -> FileResponse:  # fmt: skip
     """The file of a label; the server notes that its sender has it now.
 
     Raises:
@@ -160,7 +161,7 @@ def _file_name(given: str) -> str:
     return name
 
 
-def _study(study: str, tag: str):
+def _study(study: str, tag: str) -> Study:
     """The study of a request, whose tag is a word.
 
     Raises:

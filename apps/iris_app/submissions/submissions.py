@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
 
-from apps.iris_app.datastores.whole_folder import CurrentLabel
+from apps.iris_app.datastores.whole_folder import CurrentLabel, WholeFolder
 from apps.iris_app.history.history import History
 from apps.iris_app.history.seen import Seen, Sender
 from apps.iris_app.history.version import Version
@@ -50,7 +50,7 @@ class Submissions:
         machine_made: says whether a study's original label is just as the server wrote it.
     """
 
-    def __init__(self, state: State, datastore, machine_made: Callable[[str], bool]) -> None:
+    def __init__(self, state: State, datastore: WholeFolder, machine_made: Callable[[str], bool]) -> None:
         self.history, self.seen = History(state), Seen(state)
         self._datastore, self._machine_made = datastore, machine_made
         datastore.before_change = self.keep_current

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +144,7 @@ def _head(path: Path, *ends: bytes) -> tuple[str, int]:
     return start[: where + size].decode("utf-8", "replace"), where + size
 
 
-def _fields(lines, mark: str, path: Path) -> dict[str, str]:
+def _fields(lines: Iterable[str], mark: str, path: Path) -> dict[str, str]:
     """Lower-case name without blanks -> value; a name that stands twice is refused."""
     fields: dict[str, str] = {}
     for line in lines:

@@ -10,6 +10,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Values:
             block = block[block < self.low.size]
         if not self.low[block].all():
             self.low[block] = True
-        self.count = np.count_nonzero(self.low[1:]) + len(self.high)
+        self.count = int(np.count_nonzero(self.low[1:])) + len(self.high)
 
     @property
     def found(self) -> list[int]:
@@ -107,7 +108,7 @@ def _blocks(header: LabelHeader) -> Iterator[bytes]:
                 yield block
 
 
-def _inflated(file) -> Iterator[bytes]:
+def _inflated(file: BinaryIO) -> Iterator[bytes]:
     unpacker = zlib.decompressobj()
     while not unpacker.eof:
         data = unpacker.unconsumed_tail or file.read(BLOCK)

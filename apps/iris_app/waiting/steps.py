@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 AT_ONCE = 8
 
-P, T = ParamSpec("P"), TypeVar("T")
+T = TypeVar("T")
 _POOL = ThreadPoolExecutor(AT_ONCE, "step")
 
 
 async def in_thread(
-    step: Callable[P, T], *args: P.args, undo: Callable[[T], object] | None = None, **kwargs: P.kwargs
+    step: Callable[..., T], *args: Any, undo: Callable[[T], object] | None = None, **kwargs: Any
 ) -> T:
     """Runs a step in a thread and gives what it gives.
 
     Args:
         step: called with the other arguments.
+        args: of the step.
+        kwargs: of the step.
         undo: called with what the step gives where nobody takes it, because the request has ended meanwhile.
     """
     future: Future[T] = _POOL.submit(step, *args, **kwargs)

@@ -10,7 +10,8 @@ from typing import ParamSpec, TypeVar
 
 from fastapi import HTTPException
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Turns:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from iris_core.model.iris import Iris
+from iris_core.model.layers import in_channels_last
 from iris_core.pretraining.average import WeightAverage
 from iris_core.pretraining.long.nuisance import VolumeProbe
 from iris_core.pretraining.long.recipe import Recipe
@@ -39,7 +41,7 @@ class Counters:
     averaged: int = 0
     seconds: float = 0.0
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
         return asdict(self)
 
@@ -83,7 +85,7 @@ class Trainer:
     """
 
     def __init__(self, model: Iris, recipe: Recipe, device: str = "cpu", half: bool | None = None) -> None:
-        self.model = model.to(device, memory_format=torch.channels_last_3d).train().requires_grad_(True)
+        self.model = in_channels_last(model.to(device)).train().requires_grad_(True)
         self.recipe, self.device = recipe, device
         self.half = native_half(device) if half is None else half
         self.average = WeightAverage(self.model, recipe.ema)
@@ -104,7 +106,7 @@ class Trainer:
         # places are compared in float32: in bfloat16 the gradients of correspondence are mostly rounding
         with torch.autocast(self.device, torch.bfloat16, enabled=self.half and alone):
             parts = losses_of(self.model, batch, self.recipe, self.probe, alone=alone)
-        sum(parts.values()).backward()
+        sum(parts.values(), torch.zeros((), device=self.device)).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
         self.counters.steps += 1
         self.counters.episodes += len(batch.family)

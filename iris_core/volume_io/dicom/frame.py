@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,8 @@ SERIES_AXES = (
     ("content time", "ContentTime"),
     ("instance", "InstanceNumber"),
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,8 @@ class Frame:
     @property
     def normal(self) -> np.ndarray:
         """(3,) the unit vector along which slices are stacked, LPS."""
-        return np.cross(*self.orientation)
+        along, down = known(self.orientation)
+        return np.cross(along, down)
 
 
 def frames_of(header: Dataset, file: Path) -> list[Frame]:
@@ -203,7 +206,7 @@ def _orientation(groups: list[Dataset], file: Path) -> np.ndarray | None:
     return np.stack([along, down / np.linalg.norm(down)])
 
 
-def _find(groups: list[Dataset], name: str) -> object | None:
+def _find(groups: list[Dataset], name: str) -> Any | None:
     """An attribute of the first data set that has a value for it."""
     for group in groups:
         value = group.get(name)
@@ -236,6 +239,17 @@ def _text(value: object) -> str:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         return str(value)
     return "\\".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)
+
+
+def known(value: T | None) -> T:
+    """A fact of a frame that the checks of its series have made sure of.
+
+    Raises:
+        RuntimeError: it is missing; the frame was used before the checks.
+    """
+    if value is None:
+        raise RuntimeError("a frame without its place was used before the series was checked")
+    return value
 
 
 def at_mm(position: np.ndarray) -> str:

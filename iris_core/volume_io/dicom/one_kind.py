@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.volume_io.dicom.frame import Frame
+from iris_core.volume_io.dicom.frame import Frame, known
 
 SAME_AXES = 5e-4  # largest difference of two orientations' cosines
 SAME_SPACING = 1e-3  # relative difference of two pixel spacings
@@ -41,12 +41,12 @@ def require_one_kind(frames: Sequence[Frame], path: Path) -> None:
         for frame in frames
     )
     if any(
-        frame.spacing is None or not np.allclose(frame.spacing, first.spacing, rtol=SAME_SPACING)
+        frame.spacing is None or not np.allclose(frame.spacing, known(first.spacing), rtol=SAME_SPACING)
         for frame in frames
     ):
         raise _changing("pixel spacing", spacings, path)
     if any(
-        frame.orientation is None or np.abs(frame.orientation - first.orientation).max() > SAME_AXES
+        frame.orientation is None or np.abs(frame.orientation - known(first.orientation)).max() > SAME_AXES
         for frame in frames
     ):
         views = Counter(_view(frame.orientation) for frame in frames)

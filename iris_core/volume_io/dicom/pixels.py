@@ -130,10 +130,11 @@ def _write_pixels(dataset: Dataset, path: Path) -> None:
     """A file with the pixels alone, under either pydicom."""
     import pydicom
     from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import UID
 
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
-    meta.MediaStorageSOPClassUID = CAPTURES if _shape(dataset)[0] > 1 else CAPTURE
+    meta.MediaStorageSOPClassUID = UID(CAPTURES if _shape(dataset)[0] > 1 else CAPTURE)
     copy = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
     copy.SOPClassUID = meta.MediaStorageSOPClassUID
     for name in PIXEL_ELEMENTS:

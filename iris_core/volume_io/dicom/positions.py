@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.volume_io.dicom.frame import Frame
+from iris_core.volume_io.dicom.frame import Frame, known
 
 DISAGREEING = 0.1  # by which slice locations may lie farther apart or closer than SpacingBetweenSlices
 
@@ -51,18 +51,19 @@ def with_positions(frames: Sequence[Frame], path: Path) -> list[Frame]:
             found=f"no ImagePositionPatient and no {' and no '.join(lacking)}",
             remedy="export the series again with its positions",
         )
-    distance = np.diff(np.unique(locations))
-    if distance.size and abs(np.median(distance) - abs(gaps[0])) > DISAGREEING * abs(gaps[0]):
+    stated = abs(known(gaps[0]))
+    distance = np.diff(np.unique([known(location) for location in locations]))
+    if distance.size and abs(np.median(distance) - stated) > DISAGREEING * stated:
         raise InputError(
             "has slices without a position, and what stands in for it disagrees",
             where=path,
-            expected=f"slice locations {abs(gaps[0]):g} mm apart, as SpacingBetweenSlices states",
+            expected=f"slice locations {stated:g} mm apart, as SpacingBetweenSlices states",
             found=f"{np.median(distance):g} mm",
             remedy="export the series again with its positions",
         )
     log.warning(
         "%s: its slices have no position; they are placed by SliceLocation along their normal, %g mm apart. "
         "The place in the patient is unknown, and which end comes first is an assumption",
-        path, abs(gaps[0]),
+        path, stated,
     )  # fmt: skip
-    return [replace(frame, position=frame.location * frame.normal) for frame in frames]
+    return [replace(frame, position=known(frame.location) * frame.normal) for frame in frames]

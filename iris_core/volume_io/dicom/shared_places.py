@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.volume_io.dicom.frame import Frame, at_mm
+from iris_core.volume_io.dicom.frame import Frame, at_mm, known
 
 SAME_PLACE = 0.02  # of the usual slice distance: two slices closer than this are at one place
 SAME_PLACE_MM = 0.01  # and closer than this they always are: scanners round positions
@@ -56,7 +56,7 @@ def refuse_shared_places(frames: Sequence[Frame], depths: np.ndarray, path: Path
         "has several slices at one place",
         where=path,
         expected="one slice at each place",
-        found=f"{many} slices at {at_mm(here[0].position)}, as in {_sources(here)}; "
+        found=f"{many} slices at {at_mm(known(here[0].position))}, as in {_sources(here)}; "
         f"{int((counts > 1).sum())} of {len(counts)} places are shared{_told_apart(here, many)}",
         remedy=NOT_ONE_VOLUME,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.volume_io.dicom.frame import Frame, at_mm
+from iris_core.volume_io.dicom.frame import Frame, at_mm, known
 from iris_core.volume_io.dicom.one_kind import require_one_kind, require_one_volume
 from iris_core.volume_io.dicom.positions import with_positions
 from iris_core.volume_io.dicom.shared_places import refuse_shared_places
@@ -39,7 +39,7 @@ def stack(frames: Sequence[Frame], path: Path) -> tuple[list[Frame], np.ndarray]
         )  # fmt: skip
     frames = with_positions(frames, path)
     normal = frames[0].normal
-    depths = np.array([frame.position @ normal for frame in frames])
+    depths = np.array([known(frame.position) @ normal for frame in frames])
     order = np.argsort(depths, kind="stable")
     frames, depths = [frames[index] for index in order], depths[order]
     refuse_shared_places(frames, depths, path)
@@ -66,7 +66,7 @@ def _refuse_gaps(frames: Sequence[Frame], depths: np.ndarray, path: Path) -> Non
             where=path,
             expected=f"a slice every {usual:.4g} mm",
             found=f"{int((np.rint(parts) - 1).sum())} missing, the first between "
-            f"{at_mm(frames[first].position)} and {at_mm(frames[first + 1].position)}",
+            f"{at_mm(known(frames[first].position))} and {at_mm(known(frames[first + 1].position))}",
             remedy="complete the series",
         )
     raise InputError(
@@ -81,8 +81,9 @@ def _refuse_gaps(frames: Sequence[Frame], depths: np.ndarray, path: Path) -> Non
 def _affine(frames: Sequence[Frame], depths: np.ndarray, step: float, path: Path) -> np.ndarray:
     """(4, 4), voxel -> LPS mm, of slices that stand straight above each other."""
     first = frames[0]
-    normal, along, down = first.normal, *first.orientation
-    positions = np.array([frame.position for frame in frames])
+    normal = first.normal
+    along, down = known(first.orientation)
+    positions = np.array([known(frame.position) for frame in frames])
     lateral = positions - np.outer(depths, normal)
     drift = lateral - lateral.mean(axis=0)
     worst = 2 * float(np.linalg.norm(drift, axis=1).max())
@@ -96,7 +97,7 @@ def _affine(frames: Sequence[Frame], depths: np.ndarray, step: float, path: Path
             remedy="resample it into NIfTI with a DICOM converter that corrects the tilt",
         )
     affine = np.eye(4)
-    row_mm, column_mm = first.spacing
+    row_mm, column_mm = known(first.spacing)
     affine[:3, :3] = np.stack([along * column_mm, down * row_mm, normal * step], axis=1)
     affine[:3, 3] = lateral.mean(axis=0) + depths[0] * normal
     return affine

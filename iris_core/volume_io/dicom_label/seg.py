@@ -7,8 +7,10 @@ fractional and label-map SEGs are read. pydicom parses the file, by calls that i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +18,9 @@ from iris_core.errors import InputError
 from iris_core.volume import Color, LabelVolume, label_from_masks
 from iris_core.volume_io.dicom.pixels import stored_values
 from iris_core.volume_io.itk import LPS_TO_RAS
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 SAME_SLICE_MM = 0.01
 OFF_THICKNESS = 0.05  # slice thicknesses: how far a distance may be from a whole number of them
@@ -40,7 +45,7 @@ def read_seg(file: Path) -> LabelVolume:
         raise InputError("cannot be read as a DICOM SEG", where=file, found=error) from error
 
 
-def _label(dataset, file: Path) -> LabelVolume:
+def _label(dataset: Dataset, file: Path) -> LabelVolume:
     compressed = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
     compressed = compressed is not None and compressed.is_compressed
     frames = stored_values(file) if compressed else dataset.pixel_array
@@ -73,7 +78,9 @@ def _label(dataset, file: Path) -> LabelVolume:
     return replace(label, source=file, partial=True)
 
 
-def _drawn(dataset, frame: np.ndarray, groups: tuple, numbers: list[int]):
+def _drawn(
+    dataset: Dataset, frame: np.ndarray, groups: tuple[Dataset, Dataset], numbers: list[int]
+) -> Iterator[tuple[int, np.ndarray]]:
     """(index of the segment, mask (j, i)) of everything that a frame shows. Args: groups: shared, its own."""
     kind = str(dataset.SegmentationType)
     if kind == "LABELMAP":
@@ -84,7 +91,7 @@ def _drawn(dataset, frame: np.ndarray, groups: tuple, numbers: list[int]):
     yield numbers.index(number), frame > least
 
 
-def _group(shared, frame, name: str):
+def _group(shared: Dataset, frame: Dataset, name: str) -> Dataset:
     """A functional group that may stand once for all frames or in each of them."""
     found = shared.get(name) or frame.get(name)
     if not found:
@@ -92,11 +99,11 @@ def _group(shared, frame, name: str):
     return found[0]
 
 
-def _position(shared, group) -> list[float]:
+def _position(shared: Dataset, group: Dataset) -> list[float]:
     return [float(part) for part in _group(shared, group, "PlanePositionSequence").ImagePositionPatient]
 
 
-def _step(depth: np.ndarray, pixel) -> float:
+def _step(depth: np.ndarray, pixel: Dataset) -> float:
     """Distance of slices in mm, above 0.
 
     As stated (a sign counts for nothing). Else the slice's thickness where all drawn slices lie whole
@@ -116,14 +123,14 @@ def _step(depth: np.ndarray, pixel) -> float:
     return float(gaps.min())
 
 
-def _name(segment, number: int) -> str:
+def _name(segment: Dataset, number: int) -> str:
     return (
         str(segment.get("SegmentLabel") or segment.get("SegmentDescription") or "").strip()
         or f"label_{number}"
     )
 
 
-def _color(segment) -> Color | None:
+def _color(segment: Dataset) -> Color | None:
     """(R, G, B) of a recommended CIELab value (PS3.3 C.10.7.1.1), D65 white; None where none is given."""
     value = segment.get("RecommendedDisplayCIELabValue")
     if value is None or len(value) != 3:
