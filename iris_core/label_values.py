@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
 
 from iris_core.errors import InputError
+from iris_core.remarks import remark
 
 MAX_LABEL = int(np.iinfo(np.int32).max)
 FLOAT_NOISE = 1e-4  # what slope and intercept leave behind; not worth a word
 TOLERANCE = 0.02  # how far from a whole number a value may lie; a scaled header of 8 bits errs by less
 MANY = 64  # different values above which a label is looked at as if it were an image
 SMALLEST_IMAGE = 1000  # voxels below which nothing is taken for an image
-
-log = logging.getLogger(__name__)
 
 
 def whole_numbers(array: np.ndarray, path: Path | None = None) -> np.ndarray:
@@ -84,7 +82,7 @@ def _rounded(array: np.ndarray, path: Path | None) -> np.ndarray:
                 remedy="give the segmentation",
             )
         if worst > FLOAT_NOISE:
-            log.warning("%s: label values up to %.2g away from whole numbers were rounded", path, worst)
+            remark(path, f"label values up to {worst:.2g} away from whole numbers were rounded")
         return rounded
     finite = np.isfinite(array)
     if not finite.all():

@@ -7,7 +7,6 @@ A NIfTI header can state two places for its voxels; a label that lies at either 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -15,11 +14,10 @@ import numpy as np
 
 from iris_core.errors import InputError
 from iris_core.placement import ITK, corner_voxels, voxels_apart
+from iris_core.remarks import remark
 from iris_core.volume import LabelVolume, Volume
 
 TOLERANCE_VOXELS = 0.1  # how far a corner of the label may lie from a voxel centre of the image
-
-log = logging.getLogger(__name__)
 
 
 def same_grid(a: Volume | LabelVolume, b: Volume | LabelVolume) -> bool:
@@ -53,13 +51,29 @@ def fit_label(label: LabelVolume, image: Volume) -> LabelVolume:
             fitted = _fitted(label, np.linalg.inv(from_image) @ from_label, image, part)
             if fitted is not None:
                 if name:
-                    log.warning("%s: lies on the image as %s places it; taken so", label.source, name)
+                    remark(label.source, f"lies on the image as {name} places it; taken so")
                 return _on(image, fitted)
     for thinner in _thinned(label) if label.partial else ():
         fitted = _fitted(thinner, np.linalg.inv(image.affine) @ thinner.affine, image, True)
         if fitted is not None:
             return _on(image, fitted)
     raise _other_grid(label, image)
+
+
+def refuse_the_image(image: Volume, label: LabelVolume) -> None:
+    """Refuses a label that is its image, voxel for voxel. Args: image; label: on its grid.
+
+    Raises:
+        InputError: it is.
+    """
+    if np.array_equal(image.array, label.array):
+        raise InputError(
+            "the label is the image itself",
+            where=label.source,
+            expected="a segmentation",
+            found=f"the values of {image.source}",
+            remedy="give the label that was drawn on it",
+        )
 
 
 def _thinned(label: LabelVolume) -> Iterator[LabelVolume]:

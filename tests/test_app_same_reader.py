@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from apps.iris_app.lib.final_label import read_final
+from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.study import FinalLabel
 from iris_core.errors import InputError
+from iris_core.remarks import listening
 from iris_core.volume import LabelVolume
-from iris_core.volume_io import read_label, write_label
+from iris_core.volume_io import read_image, read_label, write_label
+from tests.app_folder import AppFolder
 from tests.test_names_in_files import AFFINE, array, as_total
 
 NAMES = {1: "spleen", 3: "kidney"}
@@ -70,3 +73,72 @@ def test_a_dicom_segmentation_is_read_alike_and_contours_are_refused_alike(tmp_p
     assert final.names == plain.names == {1: "liver"} and np.array_equal(final.array, plain.array)
     with pytest.raises(InputError, match="RTSTRUCT.*plastimatch"):
         read_final(FinalLabel(seg_files.contours(tmp_path / "rt.dcm"), ""))
+
+
+def rewritten(path: Path, change) -> None:
+    """Stores a NIfTI file again after a change of the image that nibabel holds."""
+    image = nib.load(path)
+    image = nib.Nifti1Image(np.asarray(image.dataobj), image.affine)
+    nib.save(change(image) or image, path)
+
+
+def with_another_qform(image: nib.Nifti1Image) -> None:
+    image.set_sform(image.affine, 2)
+    other = image.affine.copy()
+    other[:3, 3] += 20
+    image.set_qform(other, 1)
+
+
+def without_a_form(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    bare = nib.Nifti1Image(np.asarray(image.dataobj), None)
+    bare.header.set_zooms(image.header.get_zooms())
+    return bare
+
+
+def nearly_whole(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    return nib.Nifti1Image(np.asarray(image.dataobj) * np.float32(0.997), image.affine)
+
+
+def test_what_the_reader_remarks_of_references_and_study_reaches_the_answer_as_it_does_the_terminal(tmp_path):
+    folder = AppFolder(tmp_path)
+    label = folder.label("case_1")
+    bare = folder.label("case_2", names={})
+    rewritten(folder.root / "case_1.nii.gz", with_another_qform)
+    rewritten(label, with_another_qform)
+    rewritten(bare, nearly_whole)
+    query = folder.root / "case_3.nii.gz"
+    rewritten(query, without_a_form)
+    folder.refresh()
+    annotator = folder.annotator()
+    for _ in range(2):  # a result that is kept keeps them, and a new process reads what an old one wrote
+        record = annotator.annotate(folder.catalogue, "case_3", Options()).record
+        said = record["warnings"]
+        for begin, part in (
+            ("case_1: ", "sform (code 2) and qform (code 1)"),
+            ("the label of case_1: ", "sform (code 2) and qform (code 1)"),
+            ("the label of case_2: ", "away from whole numbers were rounded"),
+            ("case_2: ", "names of the values 1, 4 are those of the other labels"),
+            ("this study: ", "has neither sform nor qform"),
+        ):
+            assert [line for line in said if line.startswith(begin) and part in line], (begin, said)
+        assert not any(str(tmp_path) in line for line in said)
+        annotator = folder.annotator()
+    with listening() as heard:
+        for path in (folder.root / "case_1.nii.gz", query):
+            read_image(path)
+        for path in (label, bare):
+            read_label(path)
+    for one in heard:
+        assert any(line.endswith(f": {one.text}") for line in said), "the reader of the command line agrees"
+
+
+def test_a_label_that_is_its_image_is_left_out_of_the_apps_references(tmp_path):
+    folder = AppFolder(tmp_path)
+    folder.label("case_1")
+    mask = folder.label("case_2", values={1: 1}, names={1: "bright"})
+    (folder.root / "case_2.nii.gz").write_bytes(mask.read_bytes())
+    folder.refresh()
+    record = folder.annotator().annotate(folder.catalogue, "case_3", Options()).record
+    (line,) = record["warnings"]
+    assert line.startswith("case_2 is left out: ") and "the label is the image itself" in line
+    assert record["references_used"]["bright"] == ["case_1"]

@@ -94,7 +94,7 @@ class _Keeper(logging.Handler):
 
 def _keep_warnings_in(warnings: list[str]) -> None:
     """Lets a list, in place of that of an earlier run, receive what is logged about files."""
-    for name in ("iris_core.volume_io", "iris_core.lattice"):
+    for name in ("iris_core.remarks", "iris_core.volume_io"):
         log = logging.getLogger(name)
         for handler in [handler for handler in log.handlers if isinstance(handler, _Keeper)]:
             log.removeHandler(handler)

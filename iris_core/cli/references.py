@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from iris_core.cli.class_choice import chosen_names
 from iris_core.cli.unnamed_values import unnamed_lines
 from iris_core.errors import InputError
@@ -19,7 +17,7 @@ from iris_core.label_names import (
     is_placeholder,
     read_label_names,
 )
-from iris_core.lattice import fit_label
+from iris_core.lattice import fit_label, refuse_the_image
 from iris_core.names_by_value import named_by_value, nameless
 from iris_core.unknown import ignored_aside
 from iris_core.volume import LabelVolume, Volume
@@ -66,7 +64,7 @@ def read_references(
                 expected="at least one labelled voxel",
                 remedy="give a label with the structures drawn",
             )
-        _refuse_the_image(image, label, label_path)
+        refuse_the_image(image, label)
         references.append((image, label))
     return _named(references, given, labels, warn)
 
@@ -113,17 +111,6 @@ def _named(
     for line in lines:
         warn(line)
     return [(image, label) for (image, _), label in zip(references, labels, strict=True)]
-
-
-def _refuse_the_image(image: Volume, label: LabelVolume, path: Path) -> None:
-    if image.array.shape == label.array.shape and np.array_equal(image.array, label.array):
-        raise InputError(
-            "the label is the image itself",
-            where=path,
-            expected="a segmentation",
-            found=f"the values of {image.source}",
-            remedy="give the label that was drawn on it",
-        )
 
 
 def _read(path: Path, given: dict[int, str] | None) -> LabelVolume:

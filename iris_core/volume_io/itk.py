@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iris_core.errors import InputError
+from iris_core.remarks import remark
 from iris_core.volume_io.atomic import atomic_path
 from iris_core.volume_io.suffix import META, NRRD, suffix_of
 from iris_core.volume_io.text_header import doubt_place, refuse_other_units
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 #: The spaces of an NRRD header that ITK turns to its own.
 KNOWN_SPACES = ("left-posterior-superior", "right-anterior-superior", "left-anterior-superior")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-
-log = logging.getLogger(__name__)
 
 
 def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +35,7 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     image = read(path)
     space = image.GetMetaData("NRRD_space") if image.HasMetaDataKey("NRRD_space") else ""
     if suffix_of(path) in NRRD and space not in KNOWN_SPACES:
-        log.warning("%s: states no anatomical space; left and right are a guess (ITK's: x to the left)", path)
+        remark(path, "states no anatomical space; left and right are a guess (ITK's: x to the left)")
     return to_array(image, path)
 
 

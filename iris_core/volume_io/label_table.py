@@ -7,7 +7,6 @@ wrote the file, so that a result is known as one.
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from iris_core.remarks import remark
 from iris_core.volume import Color, LabelVolume
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ EXTENSION_CODE = 0  # "unknown or private"; what TotalSegmentator uses
 CODES = (EXTENSION_CODE, 30)
 BLOCK, LEAD = 16, 8  # an extension fills blocks of 16 bytes, of which the first 8 hold its size and code
 NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def from_xml(content: bytes, where: Path | None = None) -> LabelTable | None:
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        log.warning("%s: the names of its label values cannot be read (%s)", where, error)
+        remark(where, f"the names of its label values cannot be read ({error})")
         return None
     volume = root.find("VolumeInformation")
     if volume is None:

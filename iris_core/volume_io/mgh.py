@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 
 from iris_core.errors import InputError
+from iris_core.remarks import remark
 from iris_core.volume_io.exact_file import open_exactly
 from iris_core.volume_io.nifti import UNREADABLE
-from iris_core.volume_io.warn_once import warn_once
 
 FLAG_AT = 28  # byte of goodRASFlag, two bytes, big-endian; nibabel sets it to 1 when it guesses
 
@@ -29,9 +29,7 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         image = open_exactly(path)
         if not _is_placed(path):
-            warn_once(
-                f"{path}: states no place of its voxels (goodRASFlag 0); FreeSurfer's usual one is a guess"
-            )
+            remark(path, "states no place of its voxels (goodRASFlag 0); FreeSurfer's usual one is a guess")
         return np.asanyarray(image.dataobj), np.asarray(image.affine, dtype=np.float64)
     except UNREADABLE as error:
         raise InputError(

@@ -10,9 +10,9 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
 from iris_core.placement import ITK, UNITLESS, Placement, mm_apart, voxels_apart
+from iris_core.remarks import remark
 from iris_core.triple import triple
 from iris_core.volume_io import itk
-from iris_core.volume_io.warn_once import warn_once
 
 #: The header fields that place voxels; a result takes them over unchanged.
 FIELDS = (
@@ -110,15 +110,16 @@ def _fields(path: Path, header: nib.Nifti1Header) -> dict[str, Any]:
 
 def _warn(path: Path, header: nib.Nifti1Header, placement: Placement) -> None:
     if int(header["xyzt_units"]) & SPACE_BITS not in SPACE_UNITS:
-        warn_once(f"{path}: its code for the unit of length is unknown; its numbers are taken as mm")
+        remark(path, "its code for the unit of length is unknown; its numbers are taken as mm")
     for name in ("qform_code", "sform_code"):
         stored = int(placement.fields[name])
         if stored != int(header[name]):  # nibabel repairs a code that there is not
-            warn_once(f"{path}: {name} {stored} is no code of NIfTI; that form is passed over")
+            remark(path, f"{name} {stored} is no code of NIfTI; that form is passed over")
     if not header["sform_code"] and not header["qform_code"]:
-        warn_once(
-            f"{path}: has neither sform nor qform; left and right are a guess, and each viewer places it in "
-            "its own way; its result keeps the header as it is"
+        remark(
+            path,
+            "has neither sform nor qform; left and right are a guess, and each viewer places it in its own "
+            "way; its result keeps the header as it is",
         )
         return
     affine, shape = placement.affine, placement.shape
@@ -130,12 +131,14 @@ def _warn(path: Path, header: nib.Nifti1Header, placement: Placement) -> None:
     if "qform" in far:
         codes = [int(header[name]) for name in ("sform_code", "qform_code")]
         viewers = f", {VIEWERS} the qform" if ITK in far else ""
-        warn_once(
-            f"{path}: sform (code {codes[0]}) and qform (code {codes[1]}) place the voxels {far['qform']}; "
-            f"Iris and nibabel read the sform{viewers}; its result keeps both"
+        remark(
+            path,
+            f"sform (code {codes[0]}) and qform (code {codes[1]}) place the voxels {far['qform']}; "
+            f"Iris and nibabel read the sform{viewers}; its result keeps both",
         )
     elif ITK in far:
-        warn_once(
-            f"{path}: nibabel, which Iris follows, and {VIEWERS} place the voxels {far[ITK]}, since the "
-            "voxel sizes (pixdim) do not go with the form; its result keeps the header as it is"
+        remark(
+            path,
+            f"nibabel, which Iris follows, and {VIEWERS} place the voxels {far[ITK]}, since the voxel sizes "
+            "(pixdim) do not go with the form; its result keeps the header as it is",
         )

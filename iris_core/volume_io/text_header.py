@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from iris_core.errors import InputError
+from iris_core.remarks import remark
 from iris_core.volume_io.suffix import META, suffix_of
-from iris_core.volume_io.warn_once import warn_once
 
 HEADER_LIMIT = 4 << 20  # bytes of a text header; a thousand segments take less than one of these four MB
 PART = 1 << 16  # bytes that are read at a time
@@ -70,7 +70,8 @@ def doubt_place(path: Path) -> None:
         if not re.search(rf"^({'|'.join(fields)})\s*=", header, re.M)
     ]
     if missing:
-        warn_once(
-            f"{path}: states no {' and no '.join(missing)}; ITK's guess is taken "
-            "(voxels of 1 mm, x to the left, y to the back)"
+        remark(
+            path,
+            f"states no {' and no '.join(missing)}; ITK's guess is taken "
+            "(voxels of 1 mm, x to the left, y to the back)",
         )

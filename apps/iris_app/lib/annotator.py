@@ -28,6 +28,7 @@ from iris_core.prediction import Prediction
 from iris_core.preprocess import prepare_image, prepare_masks
 from iris_core.progress import Progress
 from iris_core.reference import ClassInfo
+from iris_core.remarks import listening, texts
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.ensemble import ensemble
 from iris_core.task import Look, Task
@@ -112,8 +113,10 @@ class Annotator:
         if kept is not None and "problem" not in kept.record:
             return kept
         started = time.perf_counter()
-        image = read_image(catalogue.studies[study].image)
+        with listening() as heard:
+            image = read_image(catalogue.studies[study].image)
         choice = choose(catalogue, options, references, image, self.embeddings)
+        choice.warnings[:0] = texts(heard, "this study")
         task = self._task(catalogue, options, choice)
         prediction = apply_task(self.segmenter, task, image, progress)
         if stamp(catalogue.studies[study].image) != catalogue.studies[study].stamp:

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
 from apps.iris_app.lib.state import METHOD, State, digest, file_word, read_json, write_json
+from apps.iris_app.lib.study import Study
 from iris_core.card import load_card, save_card
 from iris_core.closer_look import Views, choose_views
 from iris_core.errors import CardError, InputError, PassingError, may_pass
-from iris_core.lattice import fit_label
+from iris_core.lattice import fit_label, refuse_the_image
 from iris_core.modality import detect_modality
 from iris_core.reference import Reference, joined_classes
+from iris_core.remarks import Remark, listening, texts
 from iris_core.segmenter import Segmenter
 from iris_core.spacing import choose_spacing
 from iris_core.task import Task
@@ -40,13 +42,13 @@ class Facts:
         modality: "ct", "mr" or "pet".
         spacing: that "auto" gives for all of its classes in the whole study, mm.
         views: that "auto" gives with closer looks.
-        gaps: what a person should know of a label that was drawn in single slices; "" for any other.
+        remarks: what a person should know: of the files, and of a label that was drawn in some slices only.
     """
 
     modality: str
     spacing: Spacing
     views: Views
-    gaps: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 class EmbeddingStore:
@@ -80,10 +82,11 @@ class EmbeddingStore:
         if path in self._facts:
             return self._facts[path]
         kept = read_json(path, None)
-        if kept is None or not kept.keys() & {"problem", "gaps"}:  # what older versions kept has no gaps
+        if kept is None or not kept.keys() & {"problem", "remarks"}:  # of an older version
             try:
-                reference = read_reference(catalogue, entry)
-                gaps = "; ".join(reference.gap_lines(sparse))
+                with listening() as heard:
+                    reference = read_reference(catalogue, entry)
+                remarks = [*_lines(heard, catalogue.studies[entry.study]), *reference.gap_lines(sparse)]
                 reference = reference.completed(sparse)
                 spacing = choose_spacing(reference.image, reference.label, "auto")
                 views = choose_views(reference, joined_classes([reference], entry.classes))
@@ -92,7 +95,7 @@ class EmbeddingStore:
                     "spacing": spacing,
                     "whole": views.spacing,
                     "looks": views.looks,
-                    "gaps": gaps,
+                    "remarks": remarks,
                 }
             except Outdated:
                 raise
@@ -105,7 +108,7 @@ class EmbeddingStore:
             raise InputError(kept["problem"])
         looks = tuple((tuple(names), tuple(size)) for names, size in kept["looks"])
         views = Views(tuple(kept["whole"]), looks)
-        self._facts[path] = Facts(kept["modality"], tuple(kept["spacing"]), views, kept["gaps"])
+        self._facts[path] = Facts(kept["modality"], tuple(kept["spacing"]), views, tuple(kept["remarks"]))
         return self._facts[path]
 
     def get(self, catalogue: Catalogue, entry: ReferenceEntry, views: Views, sparse: str = "no") -> Task:
@@ -191,7 +194,16 @@ def read_reference(catalogue: Catalogue, entry: ReferenceEntry) -> Reference:
         InputError: one cannot be read, or they do not belong together.
     """
     image = read_image(catalogue.studies[entry.study].image)
-    return Reference(image, fit_label(catalogue.label_of(entry.study), image), entry.study)
+    label = fit_label(catalogue.label_of(entry.study), image)
+    refuse_the_image(image, label)
+    return Reference(image, label, entry.study)
+
+
+def _lines(heard: list[Remark], study: Study) -> list[str]:
+    """Remarks on a study's image and label, by its id."""
+    of_image = [one for one in heard if one.where == study.image]
+    of_label = [one for one in heard if one.where != study.image]
+    return [*texts(of_image, study.id), *texts(of_label, f"the label of {study.id}")]
 
 
 def _works(encode: Callable[[tuple[str, ...]], object], name: str) -> bool:

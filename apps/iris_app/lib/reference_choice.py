@@ -108,7 +108,8 @@ def choose(
     if used is not alike and len(alike) < len(facts):
         found = Counter(f.modality for _, f in facts).most_common(1)[0][0]
         warnings.append(f"the references are {found}, this study looks like {modality}: check the result")
-    warnings += [fact.gaps for _, fact in used if fact.gaps]
+    for entry, fact in used:
+        warnings += [*fact.remarks, *([f"{entry.study}: {entry.note}"] if entry.note else [])]
     numbers = catalogue.register.numbers
     names = sorted(options.classes or _shown(used), key=numbers.__getitem__)
     own = _shown([(entry, fact) for entry, fact in used if fact.modality == modality])

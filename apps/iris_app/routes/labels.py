@@ -22,6 +22,7 @@ from apps.iris_app.routes.sender import sender_of
 from apps.iris_app.submissions.check import check_label
 from apps.iris_app.submissions.viewable import viewable
 from apps.iris_app.waiting.turns import LABELS
+from iris_core.remarks import listening, texts
 from iris_core.volume_io.suffix import suffix_of
 
 LABEL = File(...)
@@ -75,7 +76,8 @@ def _put(
         copy = Path(scratch) / name
         with open(copy, "wb") as file:
             shutil.copyfileobj(label.file, file)
-        checked = check_label(copy, known.image, allow_empty=empty, flat=service.datastore_is_archive)
+        with listening() as heard:
+            checked = check_label(copy, known.image, allow_empty=empty, flat=service.datastore_is_archive)
         given = with_colors(given, service.catalogue.register)
         receipt = service.submissions.submit(
             image, tag, checked.file, given, sender_of(request, user, given), knows=seen,
@@ -84,7 +86,7 @@ def _put(
     told = app_instance().on_save_label(image, receipt.label) or {}
     return {
         **told, "image": image, "label": receipt.label, "version": receipt.version.number,
-        "checksum": receipt.version.checksum, "warnings": list(receipt.warnings),
+        "checksum": receipt.version.checksum, "warnings": [*receipt.warnings, *texts(heard, "the label")],
     }  # fmt: skip
 
 

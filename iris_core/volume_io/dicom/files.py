@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iris_core.errors import InputError
+from iris_core.remarks import remark
 from iris_core.volume_io.dicom.kinds import describe_kind, holds_pixels
 from iris_core.volume_io.dicom_label.kind import storage_class
 from iris_core.volume_io.suffix import DICOM, suffix_of
@@ -24,8 +24,6 @@ UNREADABLE = (
 SHARED = ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID")
 OF_A_SLICE = ("ImagePositionPatient", "SliceLocation", "InstanceNumber")
 LISTED = 3  # files that a message names
-
-log = logging.getLogger(__name__)
 
 
 def holds_dicom(folder: Path) -> bool:
@@ -109,7 +107,7 @@ def _refuse_broken(files: list[Path]) -> None:
             )
     nameless = [file for file in files if not file.suffix]
     if nameless:
-        log.warning("%s: no DICOM files, left out: %s", nameless[0].parent, named(nameless))
+        remark(nameless[0].parent, f"no DICOM files, left out: {named(nameless)}")
 
 
 def _candidates(folder: Path) -> list[Path]:
@@ -132,7 +130,7 @@ def _without_copies(images: Mapping[Path, Dataset], path: Path) -> dict[Path, Da
         else:
             kept[key] = file
     if copies:
-        log.warning("%s: the same DICOM image is there more than once; left out: %s", path, named(copies))
+        remark(path, f"the same DICOM image is there more than once; left out: {named(copies)}")
     return {file: images[file] for file in kept.values()}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
+from iris_core.remarks import remark
 from iris_core.volume_io.dicom.frame import Frame, known
 
 DISAGREEING = 0.1  # by which slice locations may lie farther apart or closer than SpacingBetweenSlices
-
-log = logging.getLogger(__name__)
 
 
 def with_positions(frames: Sequence[Frame], path: Path) -> list[Frame]:
@@ -61,9 +59,10 @@ def with_positions(frames: Sequence[Frame], path: Path) -> list[Frame]:
             found=f"{np.median(distance):g} mm",
             remedy="export the series again with its positions",
         )
-    log.warning(
-        "%s: its slices have no position; they are placed by SliceLocation along their normal, %g mm apart. "
-        "The place in the patient is unknown, and which end comes first is an assumption",
-        path, stated,
-    )  # fmt: skip
+    remark(
+        path,
+        "its slices have no position; they are placed by SliceLocation along their normal, "
+        f"{stated:g} mm apart. The place in the patient is unknown, and which end comes first is an "
+        "assumption",
+    )
     return [replace(frame, position=known(frame.location) * frame.normal) for frame in frames]
