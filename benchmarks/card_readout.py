@@ -32,6 +32,7 @@ def cells_of(model: Iris, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Features around every cell of 2^3 voxels, its voxels, and which of them are image and not padding.
 
     Args:
+        model: the network.
         image: (1, D, H, W), prepared.
 
     Returns:

@@ -130,7 +130,11 @@ def _environment(work: Path) -> dict[str, str]:
 
 
 def _linked(dataset: Path, raw: Path) -> str:
-    """Links the first cases into a dataset of the same name. Returns: its number."""
+    """Links the first cases into a dataset of the same name.
+
+    Returns:
+        Its number.
+    """
     target = raw / dataset.name
     cases = sorted(path.name for path in (dataset / "labelsTr").glob("*.nii.gz"))[:TRAINED]
     for part in ("imagesTr", "labelsTr"):

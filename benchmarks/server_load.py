@@ -75,7 +75,7 @@ def write_studies(folder: Path, shape: tuple[int, int, int] = SHAPE) -> Callable
         label[0, 0, 0] = turn % CLASSES + 1
         new = folder / ".large.nii.gz"
         nib.save(nib.Nifti1Image(label, np.diag([0.8, 0.8, 1, 1])), new)
-        os.replace(new, final / "large.nii.gz")
+        new.replace(final / "large.nii.gz")
 
     return replace
 

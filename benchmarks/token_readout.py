@@ -46,8 +46,8 @@ def read_tokens(
 
     Args:
         loaded: the network.
-        train: studies whose images are known, three or more; test: those to read. Classes that one of them
-            lacks take no part.
+        train: studies whose images are known, three or more.
+        test: those to read. Classes that one of all studies lacks take no part.
         spacing: working voxel size, mm.
         modality: of all.
     """

@@ -34,7 +34,11 @@ def step(model: Iris, image: Tensor, masks: Tensor) -> None:
 
 
 def kept_bytes(model: Iris, image: Tensor, masks: Tensor) -> int:
-    """Makes a step. Returns: bytes that it keeps for its backward pass, weights aside."""
+    """Makes a step.
+
+    Returns:
+        Bytes that it keeps for its backward pass, weights aside.
+    """
     weights = {StorageWeakRef(weight.untyped_storage()) for weight in model.parameters()}
     kept: dict[StorageWeakRef, Tensor] = {}
 

@@ -1,5 +1,6 @@
-"""What a bar on the expected Dice keeps from people: true against expected Dice, for right and wrong
-references.
+"""What a bar on the expected Dice keeps from people.
+
+True against expected Dice, for right and for wrong references:
 
     python -m benchmarks.withholding REFERENCES=QUERIES [...] [--references N] [--queries N] [--json FILE]
 

@@ -29,7 +29,7 @@ class BankSegmenter(Segmenter):
     def _pass(
         self, image: Tensor, embedding: TaskEmbedding, progress: Progress | None = None
     ) -> tuple[Tensor, Tensor]:
-        """As `Segmenter._pass`. Args: embedding: tokens alone, which say nothing about what is in view."""
+        """As `Segmenter._pass`, with an embedding of tokens alone, which do not say what is in view."""
         embedding = embedding.to(self.device)
         sides = triple(max(w, n) for w, n in zip(self.window, image.shape[1:], strict=True))
         padded, padding = pad(image, sides)

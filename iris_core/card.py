@@ -148,7 +148,13 @@ def _stored(name: str, value: Tensor) -> Tensor:
 
 
 def _restored(name: str, value: Tensor, sides: Sequence[int]) -> Tensor:
-    """A field of a memory from what the file holds. Args: sides of its box of edges, voxels."""
+    """A field of a memory from what the file holds.
+
+    Args:
+        name: of the field.
+        value: as the file holds it.
+        sides: of its box of edges, voxels.
+    """
     if name in BYTES:
         return value.float() / 255
     if name in SIGNED:
@@ -160,7 +166,12 @@ def _restored(name: str, value: Tensor, sides: Sequence[int]) -> Tensor:
 
 
 def _check_borders(held: Mapping[str, Tensor]) -> None:
-    """Raises: KeyError where edges, outlines and their place are not all there or all missing; ValueError."""
+    """Refuses borders that cannot be read.
+
+    Raises:
+        KeyError: edges, outlines and their place are not all there or all missing.
+        ValueError: outlines and edges are of different sizes.
+    """
     there = [name for name in BORDERS if name in held]
     if there and len(there) < len(BORDERS):
         raise KeyError(next(name for name in BORDERS if name not in held))

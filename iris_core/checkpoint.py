@@ -130,7 +130,7 @@ def save_model(
     part = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         part.write_bytes(data)
-        os.replace(part, path)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)  # a no-op after the move
     return name

@@ -24,6 +24,10 @@ class Found:
     agreement: tuple[float, ...] | None = None
 
     def expected(self, references: Sequence[int]) -> list[float]:
-        """The Dice to expect of each class. Args: how many references of it took part."""
+        """The Dice to expect of each class.
+
+        Args:
+            references: of each class, how many took part.
+        """
         told = self.agreement or [None] * len(self.logits)
         return [expected_dice(*one) for one in zip(self.logits, told, references, strict=True)]

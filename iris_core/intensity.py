@@ -21,7 +21,14 @@ SMALLEST_DEVIATION = 1e-8
 
 @dataclass(frozen=True)
 class CtStatistics:
-    """Of the labelled voxels of a whole training set. Args: low, high: clip; mean; deviation. All in HU."""
+    """The intensities of the labelled voxels of a whole training set, in HU.
+
+    Attributes:
+        low: values below it are clipped.
+        high: values above it are clipped.
+        mean: of the clipped values.
+        deviation: of the clipped values.
+    """
 
     low: float
     high: float

@@ -35,9 +35,15 @@ def read_label_names(path: str | Path, *, ignored: bool = False) -> dict[int, st
 
 
 def parse_label_names(data: object, *, where: str | Path, ignored: bool = False) -> dict[int, str]:
-    """Brings any of the known forms to value -> name; `where` is named in errors.
+    """Brings any of the known forms to value -> name.
 
-    Args and errors: as `read_label_names`.
+    Args:
+        data: what a JSON file holds.
+        where: named in errors.
+        ignored: as in `read_label_names`.
+
+    Raises:
+        InputError: it is in no known form.
     """
     if isinstance(data, dict) and isinstance(data.get("labels"), dict):
         data = data["labels"]

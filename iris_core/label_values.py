@@ -132,7 +132,12 @@ def _different(array: np.ndarray) -> int:
 
 
 def is_the_image(count: int, path: Path | None) -> InputError:
-    """The refusal of an image in the place of a label. Args: count: of its different values; path."""
+    """The refusal of an image in the place of a label.
+
+    Args:
+        count: of its different values.
+        path: its file, if it has one.
+    """
     return InputError(
         "is not a label map",
         where=path,

@@ -41,7 +41,15 @@ class Landmarks:
 
 
 def soft_dice(probability: Tensor, target: Tensor) -> Tensor:
-    """1 - soft Dice. Args: probability and target (B, K, D, H, W). Returns: (B, K)."""
+    """1 - soft Dice.
+
+    Args:
+        probability: (B, K, D, H, W).
+        target: the same shape.
+
+    Returns:
+        (B, K).
+    """
     probability, target = probability.float().flatten(2), target.float().flatten(2)
     overlap = (probability * target).sum(-1)
     return 1 - (2 * overlap + SMOOTH) / (probability.sum(-1) + target.sum(-1) + SMOOTH)
@@ -74,7 +82,8 @@ def evidence_loss(evidence: dict[str, Tensor], target: Tensor, valid: Tensor, pr
     Args:
         evidence: maps (B, K, E, d, h, w): "similarity" holds logits, "propagated" and "warped" probabilities.
         target: (B, K, D, H, W).
-        valid, present: as in :func:`segmentation_loss`.
+        valid: as in :func:`segmentation_loss`.
+        present: as in :func:`segmentation_loss`.
     """
     total = target.new_zeros(())
     coarse = F.avg_pool3d(target, 2)
@@ -97,7 +106,11 @@ def evidence_loss(evidence: dict[str, Tensor], target: Tensor, valid: Tensor, pr
 
 
 def smoothness_loss(displacements: list[Tensor]) -> Tensor:
-    """Mean squared step between neighbouring cells, weighted. Args: displacements: fields (B, 3, d, h, w)."""
+    """Mean squared step between neighbouring cells, weighted.
+
+    Args:
+        displacements: fields (B, 3, d, h, w).
+    """
     steps = [(field.float().diff(dim=axis) ** 2).mean() for field in displacements for axis in (2, 3, 4)]
     return SMOOTHNESS * sum(steps, torch.zeros_like(steps[0])) if steps else torch.zeros(())
 
@@ -110,7 +123,8 @@ def matching_loss(query: Landmarks, reference: Landmarks, generator: torch.Gener
     drawn so that small structures have their say. Cells whose place the reference does not show are left out.
 
     Args:
-        query, reference: of one level and stride, B pairs.
+        query: B queries, of one level and stride.
+        reference: their references, of the same.
         generator: draws the cells.
     """
     total, counted = query.features.new_zeros(()), 0

@@ -75,7 +75,12 @@ class MemoryBank(nn.Module):
         self.seen[k] = True
 
     def update_batch(self, classes: Sequence[str | int], tokens: Tensor) -> None:
-        """Updates with each embedding of a batch, first to last. Args: tokens (N, m + 1, C)."""
+        """Updates with each embedding of a batch, first to last.
+
+        Args:
+            classes: N names or positions.
+            tokens: (N, m + 1, C).
+        """
         for which, one in zip(classes, tokens, strict=True):
             self.update(which, one)
 
@@ -103,7 +108,11 @@ class MemoryBank(nn.Module):
 
     @classmethod
     def restored(cls, state: Mapping[str, Tensor], meta: Mapping[str, object]) -> MemoryBank:
-        """The bank of a checkpoint. Args: state, meta: of a LoadedModel.
+        """The bank of a checkpoint.
+
+        Args:
+            state: of a LoadedModel.
+            meta: of the same.
 
         Raises:
             CheckpointError: the checkpoint holds no bank.

@@ -46,7 +46,13 @@ class Modality(NamedTuple):
 
 
 class _Values(NamedTuple):
-    """What an image's values are like. Args: sample: some of them; low, high: of all."""
+    """What an image's values are like.
+
+    Attributes:
+        sample: some of them.
+        low: the lowest of all.
+        high: the highest of all.
+    """
 
     sample: np.ndarray
     low: float

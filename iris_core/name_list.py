@@ -14,12 +14,12 @@ MOST_PARTS = 16  # of a name that holds commas and stands without quotes
 
 
 def read_names(
-    given: str | Sequence[object] | None, known: Callable[[str], bool] = lambda name: False
+    given: str | Sequence[object] | None, known: Callable[[str], bool] = lambda _: False
 ) -> list[str]:
-    """The names of a list, each once, in the order in which they are given.
+    r"""The names of a list, each once, in the order in which they are given.
 
     Args:
-        given: text such as `liver, "lobe, left"` or `liver, lobe\\, left`, in which a quote within quotes is
+        given: text such as `liver, "lobe, left"` or `liver, lobe\, left`, in which a quote within quotes is
             written twice; or the names one by one, as a repeated option or a JSON list gives them.
         known: says whether a name is one that can be chosen. With it `lobe, left` is found without quotes,
             unless its parts are names themselves.

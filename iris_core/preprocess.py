@@ -142,7 +142,10 @@ def prepare_masks(label: LabelVolume, values: Sequence[int], grid: Grid) -> torc
 def prepare_unknown(label: LabelVolume, values: Sequence[int], grid: Grid) -> torch.Tensor | None:
     """Brings what a label does not say of some classes onto an image's working grid.
 
-    Args and errors: as `prepare_masks`.
+    Args:
+        label: as in `prepare_masks`.
+        values: as in `prepare_masks`.
+        grid: as in `prepare_masks`.
 
     Returns:
         (K, D, H, W) float32 in [0, 1]; None where the label says all of these classes.

@@ -18,7 +18,8 @@ class Fit:
     """A logistic fit of true Dice, for the shipped weights: benchmarks/quality.py.
 
     Args:
-        intercept, slope: on the logit of an overlap.
+        intercept: of the fit on the logit of an overlap.
+        slope: of the same.
         per_reference: times the logarithm of their number; the mean of several is softer than it is wrong.
     """
 

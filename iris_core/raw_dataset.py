@@ -127,7 +127,7 @@ def _listed(entries: Mapping, channel: int, folder: Path) -> tuple[LabelledCase,
     cases = []
     for name, entry in sorted(entries.items()):
         image, label = (
-            Path(os.path.abspath(folder / os.path.expandvars(path)))
+            Path(os.path.abspath(folder / os.path.expandvars(path)))  # noqa: PTH100, links stay
             for path in (entry["images"][channel], entry["label"])
         )
         for path in (image, label):

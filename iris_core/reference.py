@@ -18,7 +18,13 @@ from iris_core.volume import Color, LabelVolume, Volume, label_from_masks
 
 @dataclass(frozen=True)
 class ClassInfo:
-    """A class of a task. Args: name; value: in label maps; color: (R, G, B), 0-255."""
+    """A class of a task.
+
+    Attributes:
+        name: of the structure.
+        value: in label maps.
+        color: (R, G, B), 0-255.
+    """
 
     name: str
     value: int
@@ -27,7 +33,13 @@ class ClassInfo:
 
 @dataclass(frozen=True)
 class Reference:
-    """A labelled study. Args: image; label: in the image's grid, or a reorder of it; name: for reports."""
+    """A labelled study.
+
+    Attributes:
+        image: the study.
+        label: in the image's grid, or a reorder of it.
+        name: for reports.
+    """
 
     image: Volume
     label: LabelVolume

@@ -110,7 +110,7 @@ class Segmenter:
 
     @torch.no_grad()
     def tokens_of(self, image: Tensor, masks: Tensor, names: Sequence[str]) -> TaskEmbedding:
-        """An embedding to compare tokens by; no query is segmented with it. Args: as `encode`."""
+        """An embedding to compare tokens by; no query is segmented with it. Arguments as in `encode`."""
         return self._cut_and_encoded(image, masks, names, masks.amax(0, keepdim=True), None)[0]
 
     def _reference(
@@ -158,10 +158,7 @@ class Segmenter:
         padding: Padding,
         shift: Tensor,
     ) -> TaskEmbedding:
-        """As `encode`.
-
-        Args: masks (K + 1, D, H, W), those of the classes and last what is labelled at all.
-        """
+        """As `encode`, of masks (K + 1, D, H, W): those of the classes and last what is labelled at all."""
         zero = torch.zeros((), device=self.device)
         tokens, pooled, weight = zero, zero, zero
         canvas: MemoryCanvas | None = None
@@ -198,7 +195,7 @@ class Segmenter:
         progress: Progress | None = None,
         whole: bool = True,
     ) -> Tensor:
-        """Logits alone. Args: as `find`. Returns: (K, D, H, W) on the CPU; above 0 means foreground."""
+        """Logits alone, (K, D, H, W) on the CPU; above 0 means foreground. Arguments as in `find`."""
         return self.find(image, embedding, progress, whole).logits
 
     @torch.no_grad()
@@ -303,7 +300,10 @@ class Segmenter:
         image: Tensor,
         padded: Tensor,
     ) -> tuple[TaskEmbedding, tuple[bool, ...]]:
-        """Args: levels of `levels_of`, of the padded image; (3,) the offset of their grids."""
+        """The embedding moved to where the image shows its structures, and which memories were matched.
+
+        `levels` are those of `levels_of` of the padded image, `offset` (3,) is that of their grids.
+        """
         agreement = None
         if len(levels) == 2:
             coarse, fine = levels
@@ -323,7 +323,13 @@ class Segmenter:
     def decode(self, features: ImageFeatures, embedding: TaskEmbedding, offset: Tensor) -> Decoded:
         """One pass of the decoder for one window; where gradients are wanted, without fitting the field.
 
-        Args: offset (1, 3), voxels. Returns: a Decoded, B = 1.
+        Args:
+            features: of the window.
+            embedding: on the segmenter's device.
+            offset: (1, 3), of the window, voxels.
+
+        Returns:
+            Its B is 1.
         """
         weights = None if embedding.weights is None else embedding.weights[None]
         steps = (0, 0) if torch.is_grad_enabled() else (self.fit_steps, self.edge_steps)

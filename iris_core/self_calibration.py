@@ -53,7 +53,7 @@ def class_biases(logits: Tensor, masks: Tensor, unknown: Tensor | None = None) -
 
 
 def _count(values: Tensor, thresholds: Tensor) -> Tensor:
-    """How many values lie above each threshold. Args: thresholds, descending."""
+    """How many values lie above each threshold; the thresholds descend."""
     rising = thresholds.flip(0)
     between = torch.bincount(torch.bucketize(values.float(), rising), minlength=len(rising) + 1)
     return between.flip(0).cumsum(0)[: len(rising)]

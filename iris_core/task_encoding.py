@@ -133,7 +133,13 @@ def _part(
 def prepared_example(
     reference: Reference, held: Sequence[tuple[ClassInfo, int]], prepared: Prepared
 ) -> Example:
-    """A reference as the network sees it. Args: held: its classes with their values in its label."""
+    """A reference as the network sees it.
+
+    Args:
+        reference: with its label on the image's grid.
+        held: its classes with their values in its label.
+        prepared: its image.
+    """
     values = [value for _, value in held]
     masks = prepare_masks(reference.label, values, prepared.grid)
     unknown = prepare_unknown(reference.label, values, prepared.grid)

@@ -65,6 +65,10 @@ def _closer(
     """Its classes with what a look shows; as they were found before where there is nothing to look at.
 
     Args:
+        segmenter: of the task.
+        look: what is looked at.
+        image: the whole query.
+        modality: of the query.
         found: by name, from the whole query.
         used: by name the references of a class; those of the look go in.
     """

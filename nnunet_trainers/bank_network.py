@@ -41,7 +41,14 @@ class BankNetwork(nn.Module):
         self.order, self._back = tuple(order), inverse(order)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Args: image (B, 1, a, b, c) in nnU-Net's axes. Returns: (B, 1 + K, a, b, c), background first."""
+        """Logits of every class of the bank.
+
+        Args:
+            image: (B, 1, a, b, c) in nnU-Net's axes.
+
+        Returns:
+            (B, 1 + K, a, b, c), background first.
+        """
         shape = image.shape[2:]
         padded, padding = pad(image.flatten(0, 1), triple(fitting(n) for n in shape))
         window = permuted(padded[:, None], self.order).contiguous(memory_format=torch.channels_last_3d)

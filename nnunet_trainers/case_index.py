@@ -20,7 +20,14 @@ Task = tuple[str, str]  # a group and a class of it
 
 @dataclass(frozen=True)
 class Pair:
-    """Who takes part in an episode. Args: group; reference, query: cases; lead: the class to be seen."""
+    """Who takes part in an episode.
+
+    Attributes:
+        group: of the cases.
+        reference: case that shows the classes.
+        query: case that is segmented.
+        lead: the class that both must show.
+    """
 
     group: str
     reference: str

@@ -36,7 +36,7 @@ def nnunet_folder(variable: str) -> Path:
 def in_nnunet_raw(name: str) -> Path:
     """A bare name in nnUNet_raw; a path as it is."""
     path = Path(name)
-    return nnunet_folder("nnUNet_raw") / path if path.parent == Path(".") else path
+    return nnunet_folder("nnUNet_raw") / path if path.parent == Path() else path
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def new_dataset_folder(target: Path) -> Iterator[Path]:
     try:
         hidden.mkdir(parents=True)
         yield hidden
-        os.rename(hidden, target)
+        hidden.rename(target)
     except OSError as error:
         raise InputError(
             "cannot be written",

@@ -18,12 +18,14 @@ class LabelledBatch:
     """B episodes of real cases with K classes each.
 
     Attributes:
-        reference_image, query_image: (B, 1, D, H, W) float32, 0 where padded.
+        reference_image: (B, 1, D, H, W) float32, 0 where padded.
+        query_image: the same.
         reference_mask: (B, K, D, H, W) float32 of 0 and 1, in some episodes a little wrong.
         query_mask: (B, K, D, H, W) float32 of 0 and 1, as drawn.
         valid: (B, K) bool, the reference mask is not empty.
         present: (B, K) bool, the query mask has voxels enough for a Dice term.
-        reference_offset, query_offset: (B, 3) float32 voxels, window centre minus volume centre.
+        reference_offset: (B, 3) float32 voxels, window centre minus volume centre.
+        query_offset: the same.
         groups: B names of the datasets that the episodes come from.
         classes: (B, K) int64, position of each class among the dataset's; -1 where an episode has fewer.
         ignored: (B, 1, D, H, W) bool, query voxels with nnU-Net's ignore label.
@@ -78,10 +80,13 @@ class Episode:
     """One reference and one query with K classes, in (i, j, k).
 
     Args:
-        reference_image, query_image: (1, D, H, W).
-        reference_mask, query_mask: (K, D, H, W) bool.
+        reference_image: (1, D, H, W).
+        query_image: (1, D, H, W).
+        reference_mask: (K, D, H, W) bool.
+        query_mask: (K, D, H, W) bool.
         ignored: (1, D, H, W) bool, of the query.
-        reference_offset, query_offset: (3,).
+        reference_offset: (3,).
+        query_offset: (3,).
         classes: K positions among the dataset's classes.
         group: the dataset it comes from.
     """

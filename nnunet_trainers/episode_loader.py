@@ -72,7 +72,12 @@ class EpisodeLoader(SlimDataLoaderBase):
         return None if self.cycle is None else self.index.tasks[self._turns[number % len(self._turns)]]
 
     def episode(self, rng: np.random.Generator, task: Task | None = None) -> Episode:
-        """Draws one episode. Args: task: a dataset and the class to lead with; None: any."""
+        """Draws one episode.
+
+        Args:
+            rng: source of all choices.
+            task: a dataset and the class to lead with; None: any.
+        """
         anywhere = rng.random() < self.settings.query_anywhere
         pair = self.index.draw(rng, anywhere=anywhere, task=task)
         reference = self._window(pair.reference, pair.lead, rng, keep=self.values[pair.lead])

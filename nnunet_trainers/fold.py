@@ -18,7 +18,13 @@ FOLDS = 5  # of nnU-Net, where a dataset brings no split
 def held_classes(
     dataset: nnUNetBaseDataset, values: Mapping[str, int], cases: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
-    """case -> names of the classes in its preprocessed label. Args: values: name -> label value."""
+    """Gives, case by case, the names of the classes in its preprocessed label.
+
+    Args:
+        dataset: where the cases are stored.
+        values: name -> label value.
+        cases: their names.
+    """
     held = {}
     for case in cases:
         places = dataset.load_case(case)[3]["class_locations"]

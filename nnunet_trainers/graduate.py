@@ -7,6 +7,7 @@ that name other structures are other groups (`partial_labels`): what nobody drew
 from __future__ import annotations
 
 import hashlib
+import itertools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +65,7 @@ def graduate(studies: Sequence[FinalStudy], target: Path) -> PartialLabels:
 def _values(studies: Sequence[FinalStudy]) -> dict[str, int]:
     """Structure -> value, 1 to N, in the order of the alphabet."""
     names = sorted({name for study in studies for name in study.names.values()}, key=str.casefold)
-    for first, second in zip(names, names[1:], strict=False):
+    for first, second in itertools.pairwise(names):
         if first.casefold() == second.casefold():
             raise InputError(
                 "two names differ in case alone",

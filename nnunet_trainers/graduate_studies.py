@@ -28,7 +28,8 @@ class FinalStudy:
 
     Attributes:
         name: the image's id in the datastore.
-        image, label: files.
+        image: file of the study.
+        label: file of its final label.
         names: label value -> structure. A structure named here and without a voxel was looked for.
     """
 

@@ -52,7 +52,7 @@ BETAS, EPSILON = (0.9, 0.999), 1e-6
 LATEST, FINAL = "checkpoint_latest.pth", "checkpoint_final.pth"  # nnU-Net's names
 
 
-class nnUNetTrainerIris(nnUNetTrainer):  # noqa: N801, nnU-Net finds it by this name
+class nnUNetTrainerIris(nnUNetTrainer):
     """Trains Iris on nnU-Net's preprocessed storage. Arguments as nnU-Net's trainer; see TrainerSettings."""
 
     def __init__(

@@ -102,7 +102,7 @@ def _copy_ground_truth(checked: CheckedDataset, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for case in checked.cases:
         target = folder / f"{case.name}{checked.description.get('file_ending', '.nii.gz')}"
-        if not target.is_file() or target.stat().st_mtime < os.stat(case.label).st_mtime:
+        if not target.is_file() or target.stat().st_mtime < case.label.stat().st_mtime:
             shutil.copy2(case.label, target)
 
 

@@ -40,7 +40,7 @@ class CheckedDataset:
     labels: PartialLabels
 
     def modality_of(self, case: str) -> str:
-        """ "ct", "mr" or "pet"."""
+        """One of "ct", "mr" and "pet"."""
         return self.labels.modalities[self.labels.groups[case]]
 
 

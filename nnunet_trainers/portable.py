@@ -37,7 +37,8 @@ def save_portable(
 
     Args:
         network: in any state; it is not changed.
-        plans, configuration: of the training.
+        plans: of the training.
+        configuration: of the training.
         description: its dataset.json.
         path: .safetensors file.
         facts: more of the training, for the file's reader.
@@ -102,11 +103,16 @@ def find_training(path: Path) -> Path:
 
 
 def export_training(path: Path, output: Path) -> str:
-    """Turns a checkpoint of nnUNetTrainerIris into the portable one. Returns: the fingerprint.
+    """Turns a checkpoint of nnUNetTrainerIris into the portable one.
 
     nnU-Net's checkpoints are pickles: open none that you would not run as a program.
 
-    Raises:
+    Args:
+        path: folder of a training or of a fold, or a checkpoint.
+        output: file to write.
+
+    Returns:
+        The fingerprint.    Raises:
         InputError: no training found.
         CheckpointError: the checkpoint is of another trainer.
     """

@@ -37,7 +37,9 @@ class TrainerSettings:
         preset: of the network; "tiny" is what the shipped weights are.
         weights: where the network starts: "auto" (the shipped weights where the preset is theirs, else none),
             "none", or a file that `iris pretrain` or `iris export` wrote.
-        epochs, steps, validation_steps: epochs, and steps of each.
+        epochs: in all.
+        steps: of an epoch.
+        validation_steps: at the end of an epoch.
         batch: episodes per step and process; 0 takes the plans' batch size.
         parts: in which a step's batch goes through the network, one after the other, where memory is short.
         rate: peak learning rate of LAMB.

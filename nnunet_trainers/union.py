@@ -168,9 +168,9 @@ def _new_values(source: Source, values: dict[str, int]) -> dict[int, int]:
 def _refer(link: Path, place: str) -> None:
     """A link in a folder of the union to an image; a copy where the system knows no links."""
     link.parent.mkdir(exist_ok=True)
-    image = os.path.join("..", place)
+    image = Path("..", place)
     try:
-        os.symlink(image, link)
+        link.symlink_to(image)
     except OSError:
         shutil.copyfile(link.parent / image, link)
 

@@ -59,7 +59,9 @@ def open_sources(
 
     Args:
         folders: raw datasets.
-        weights, channels, modalities: for "901", "Name" or "Dataset901_Name" what was chosen for it.
+        weights: for "901", "Name" or "Dataset901_Name" what was chosen for it.
+        channels: the same.
+        modalities: the same.
         groupings: the same, a file {"case": "person"}.
 
     Raises:
@@ -117,7 +119,7 @@ def open_sources(
 
 
 def _group_names(folders: Sequence[Path]) -> dict[Path, str]:
-    """ "Name" of DatasetNNN_Name where no two are called so, else the whole folder name."""
+    """The Name of DatasetNNN_Name where no two are called so, else the whole folder name."""
     short = {folder: folder.name.partition("_")[2] or folder.name for folder in folders}
     unique = len(set(short.values())) == len(folders)
     return short if unique else {folder: folder.name for folder in folders}

@@ -1,4 +1,6 @@
-"""Writes the sample studies: python -m sample_data.make_phantoms FOLDER
+"""Writes the sample studies.
+
+    python -m sample_data.make_phantoms FOLDER
 
 Two sets in nnU-Net raw layout: a CT-like trunk and an MR-like head, with exact labels.
 """

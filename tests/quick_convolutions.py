@@ -15,7 +15,7 @@ LARGE = 20_480  # PyTorch takes oneDNN by itself above
 
 
 class QuickConvolution(torch.autograd.Function):
-    """A convolution of one volume. Args: x (1, C, D, H, W), the module's weight and bias, stride, padding."""
+    """A convolution of one volume (1, C, D, H, W) by a module's weight and bias."""
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple, padding: tuple) -> Tensor:

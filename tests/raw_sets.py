@@ -54,7 +54,13 @@ def write_raw_set(
     """Writes a dataset; the k-th case has the k-th affine, in turn.
 
     Args:
+        folder: where it goes.
         labels: name -> value, without the background.
+        cases: how many.
+        channel: its name.
+        affines: of the cases.
+        shape: of every image.
+        seed: of what they show.
     """
     for part in ("imagesTr", "labelsTr"):
         (folder / part).mkdir(parents=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 SHAPE = (20, 24, 40)
@@ -10,11 +12,11 @@ SHAPE = (20, 24, 40)
 class StoredCases:
     """Cases x, y and z; class 1 is in all, class 2 in x and y, the ignore label 3 at the far end of all."""
 
-    identifiers = ["x", "y", "z"]
-    held = {"x": ["a", "b"], "y": ["a", "b"], "z": ["a"]}
+    identifiers: ClassVar[list[str]] = ["x", "y", "z"]
+    held: ClassVar[dict[str, list[str]]] = {"x": ["a", "b"], "y": ["a", "b"], "z": ["a"]}
 
     def load_case(self, name: str) -> tuple:
-        """image (1, ...), labels (1, ...), None, properties."""
+        """Gives image (1, ...), labels (1, ...), None, properties."""
         number = self.identifiers.index(name)
         image = np.random.default_rng(number).normal(size=(1, *SHAPE)).astype(np.float32)
         labels = np.zeros(image.shape, np.int8)

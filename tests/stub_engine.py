@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import nibabel as nib
 import numpy as np
@@ -60,7 +61,7 @@ class StubEngine:
 
     encode_calls = 0
     device = "cpu"
-    weights = {"preset": "stub", "fingerprint": "0" * 8, "file": "stub"}
+    weights: ClassVar[dict[str, str]] = {"preset": "stub", "fingerprint": "0" * 8, "file": "stub"}
 
     def __init__(self, checkpoint, device, console, mirroring=True) -> None:
         if checkpoint is not None and not Path(checkpoint).is_file():

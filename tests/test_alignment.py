@@ -13,7 +13,7 @@ ANATOMY = torch.randn(6, 16, 14, 12, generator=torch.Generator().manual_seed(3))
 
 
 def memory_of(features: torch.Tensor, offset=(0.0, 0.0, 0.0), box=None) -> ReferenceMemory:
-    """Args: box: cells that the structure fills; None: none."""
+    """A reference whose structure fills the cells of a box; none where it is None."""
     d, h, w = features.shape[1:]
     masks, prototypes = torch.zeros(1, 1, d, h, w), torch.zeros(1, 1, 4, 2, 6)
     if box is not None:

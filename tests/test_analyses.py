@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_a_remembered_mixture_is_the_plain_one_and_each_pair_is_compared_once():
 def test_strategies_meet_the_same_contexts_and_random_takes_as_many_as_retrieval(bench):
     pool, query = Pool(bench, studies(6)), studies(8)[7]
     contexts = pool.contexts([1, 2, 6], draws=2, tuning_draws=0, seed=0)
-    assert all(set(a.members) < set(b.members) for a, b in zip(contexts[:2], contexts[1:3], strict=True))
+    assert all(set(a.members) < set(b.members) for a, b in itertools.pairwise(contexts))
     rows = list(rows_of(pool, contexts, query, seed=0))
     assert len(rows) == 2 * 3 * (len(STRATEGIES) - 1)
     for draw in (0, 1):
@@ -128,7 +129,7 @@ def test_wrong_contexts_name_other_voxels():
 
 def test_a_variant_of_the_network_ends_with_its_context(bench):
     config = bench.loaded.model.config
-    one, other = studies(2)
+    one, _other = studies(2)
     task = bench.task(one)
     before = bench.segmenter.segment(torch.zeros(1, 32, 32, 32), task.pool[0])
     with place.variant(bench, "neither"):

@@ -169,7 +169,12 @@ def test_a_job_with_nothing_to_do_opens_no_file(folder, monkeypatch):
     job = Prelabelling(folder.annotator())
     job.run(until_done=True)
     opened = []
-    monkeypatch.setattr(Path, "open", lambda self, *a, **k: opened.append(self) or open(self, *a, **k))
+
+    def noted(path, *arguments, **keywords):
+        opened.append(path)
+        return open(path, *arguments, **keywords)
+
+    monkeypatch.setattr(Path, "open", noted)
     monkeypatch.setattr(
         Path, "read_text", lambda self, **k: opened.append(self) or self.read_bytes().decode()
     )

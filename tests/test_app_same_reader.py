@@ -71,7 +71,7 @@ def test_a_dicom_segmentation_is_read_alike_and_contours_are_refused_alike(tmp_p
     path = seg_files.save(seg_files.segmentation(slices, masks, ["liver"]), tmp_path / "seg.dcm")
     final, plain = read_final(FinalLabel(path, "", {1: "spleen"})), read_label(path)
     assert final.names == plain.names == {1: "liver"} and np.array_equal(final.array, plain.array)
-    with pytest.raises(InputError, match="RTSTRUCT.*plastimatch"):
+    with pytest.raises(InputError, match=r"RTSTRUCT.*plastimatch"):
         read_final(FinalLabel(seg_files.contours(tmp_path / "rt.dcm"), ""))
 
 

@@ -80,7 +80,7 @@ def test_an_archive_whose_answer_drips_does_not_hold_the_start(ended_head, monke
         server.over = threading.Event()
         threading.Thread(target=server.serve_forever, daemon=True).start()
         began = time.monotonic()
-        with pytest.raises(InputError, match="does not answer.*too slowly"):
+        with pytest.raises(InputError, match=r"does not answer.*too slowly"):
             require_archive(f"http://127.0.0.1:{server.server_port}/dicom-web")
         assert time.monotonic() - began < 5
         server.over.set()

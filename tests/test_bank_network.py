@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 
 from iris_core.bank_segmenter import BankSegmenter, even_starts, gaussian
@@ -84,7 +86,7 @@ def test_windows_are_spread_evenly_and_end_with_the_axis():
     assert even_starts(110, 64, 0.5) == [0, 23, 46]  # nnU-Net's own example
     for length in range(32, 140):
         starts = even_starts(length, 32, 0.5)
-        steps = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+        steps = [b - a for a, b in itertools.pairwise(starts)]
         assert starts[0] == 0 and starts[-1] == length - 32 and all(step <= 16 for step in steps)
 
 

@@ -21,7 +21,7 @@ def test_a_folders_cases_are_named_without_channel_and_suffix(tmp_path):
 def test_a_case_of_several_channels_is_refused_unless_one_is_chosen(tmp_path):
     for name in ("a_0000.nii.gz", "a_0001.nii.gz", "b_0000.nii.gz", "b_0001.nii.gz"):
         (tmp_path / name).write_text("x")
-    with pytest.raises(InputError, match="case a has several channels.*a_0000.nii.gz, a_0001.nii.gz"):
+    with pytest.raises(InputError, match=r"case a has several channels.*a_0000.nii.gz, a_0001.nii.gz"):
         list_cases(tmp_path)
     assert [case.path.name for case in list_cases(tmp_path, channel=1)] == ["a_0001.nii.gz", "b_0001.nii.gz"]
     with pytest.raises(InputError, match="case a"):
@@ -35,5 +35,5 @@ def test_two_files_of_one_name_and_empty_folders_are_refused(tmp_path):
         list_cases(tmp_path / "none")
     for name in ("a.nii.gz", "a.nrrd"):
         (tmp_path / name).write_text("x")
-    with pytest.raises(InputError, match="several files are called a.*a.nii.gz, a.nrrd"):
+    with pytest.raises(InputError, match=r"several files are called a.*a.nii.gz, a.nrrd"):
         list_cases(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -70,14 +71,14 @@ def test_nothing_half_written_stays_beside_a_checkpoint(saved, monkeypatch):
         raise OSError("disk full")
 
     before = saved.read_bytes()
-    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises((OSError, IrisError)):
         save_model(saved, network(seed=1), {})
     assert [p.name for p in saved.parent.iterdir()] == [saved.name] and saved.read_bytes() == before
 
 
 def test_a_missing_checkpoint_is_told(tmp_path):
-    with pytest.raises(InputError, match="none.safetensors: no such checkpoint"):
+    with pytest.raises(InputError, match=r"none.safetensors: no such checkpoint"):
         load_model(tmp_path / "none.safetensors")
 
 
@@ -85,7 +86,7 @@ def test_a_missing_checkpoint_is_told(tmp_path):
 def test_a_truncated_or_foreign_file_is_told(saved, tmp_path, content):
     path = tmp_path / "cut.safetensors"
     path.write_bytes(saved.read_bytes()[:-100] if content is None else content)
-    with pytest.raises(CheckpointError, match="cut.safetensors: cannot be read as a checkpoint"):
+    with pytest.raises(CheckpointError, match=r"cut.safetensors: cannot be read as a checkpoint"):
         load_model(path)
 
 
@@ -101,7 +102,7 @@ def test_safetensors_of_another_program_are_told(tmp_path):
 def test_a_checkpoint_with_a_part_missing_is_told(saved, tmp_path, drop):
     path = tmp_path / "less.safetensors"
     rewritten(saved, path, drop=drop)
-    with pytest.raises(CheckpointError, match="less.safetensors: is damaged; expected fingerprint"):
+    with pytest.raises(CheckpointError, match=r"less.safetensors: is damaged; expected fingerprint"):
         load_model(path)
 
 
@@ -116,7 +117,7 @@ def test_an_unknown_setting_of_a_checkpoint_names_the_nearest(saved, tmp_path):
 @pytest.mark.parametrize("header", [{"config": "{"}, {"config": "[]"}, {"meta": "none"}])
 def test_a_checkpoint_whose_header_is_broken_is_told(saved, tmp_path, header):
     rewritten(saved, tmp_path / "broken.safetensors", **header)
-    with pytest.raises(CheckpointError, match="broken.safetensors: is damaged"):
+    with pytest.raises(CheckpointError, match=r"broken.safetensors: is damaged"):
         load_model(tmp_path / "broken.safetensors")
 
 

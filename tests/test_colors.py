@@ -17,7 +17,7 @@ def closest(colors) -> float:
 
 
 def test_lab_agrees_with_known_values():
-    """sRGB red, green, blue and white under D65, as tables give them."""
+    """Red, green, blue and white of sRGB under D65, as tables give them."""
     told = lab([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)])
     expected = [[53.24, 80.09, 67.20], [87.73, -86.18, 83.18], [32.30, 79.19, -107.86], [100, 0, 0]]
     assert np.allclose(told, expected, atol=0.05)

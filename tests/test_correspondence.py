@@ -85,7 +85,7 @@ def test_more_keys_than_the_limit_are_pooled_and_the_mask_stays_where_it_was(mon
     monkeypatch.setattr(correspondence, "MAX_KEYS", 100)
     pooled = attended(features, memory, POSITION_ON, scale=0.0)
     assert pooled.shape == whole.shape
-    assert 0 <= float(pooled[:2].min()) and float(pooled[:2].max()) <= 1
+    assert float(pooled[:2].min()) >= 0 and float(pooled[:2].max()) <= 1
     for k in range(2):
         centre = [(grid[k : k + 1] * whole[2:]).flatten(1).sum(1) / grid[k].sum() for grid in (whole, pooled)]
         torch.testing.assert_close(centre[0], centre[1], atol=0.6, rtol=0)  # cells; pooled ones are 2 wide

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -60,7 +61,7 @@ def stages(model: Iris, image: torch.Tensor, masks: torch.Tensor, fit_steps: int
     marks.append(time.process_time())
     model.decode(query, tokens, [memory], None, nowhere, fit_steps, edge_steps)
     marks.append(time.process_time())
-    return [later - earlier for earlier, later in zip(marks, marks[1:], strict=False)]
+    return [later - earlier for earlier, later in itertools.pairwise(marks)]
 
 
 def least_seconds() -> dict[int, Seconds]:

@@ -191,14 +191,14 @@ def test_several_series_are_named_with_a_file_of_each(tmp_path):
 
 def test_one_slice_by_itself_is_sent_to_its_folder(tmp_path):
     file = write_series(tmp_path / "study", numbers(), AXIAL)[0]
-    with pytest.raises(InputError, match="2D image.*folder with all slices"):
+    with pytest.raises(InputError, match=r"2D image.*folder with all slices"):
         read_image(file)
 
 
 def test_a_screen_capture_is_refused(tmp_path):
     gone = remove("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient")
     write_series(tmp_path / "shots", numbers(), AXIAL, sop_class=CAPTURE, change=gone)
-    with pytest.raises(InputError, match="has no PixelSpacing.*screen capture"):
+    with pytest.raises(InputError, match=r"has no PixelSpacing.*screen capture"):
         read_image(tmp_path / "shots")
 
 

@@ -90,7 +90,7 @@ def test_a_segmentation_beside_its_series_is_found_and_two_are_refused(tmp_path,
     seg_files.save(seg, tmp_path / "study" / "a.dcm")
     assert read_label(tmp_path / "study").names == dict(enumerate(NAMES, start=1))
     seg_files.save(seg_files.segmentation(slices, masks, NAMES), tmp_path / "study" / "b.dcm")
-    with pytest.raises(InputError, match="holds several segmentations.*a.dcm, b.dcm.*give the file"):
+    with pytest.raises(InputError, match=r"holds several segmentations.*a.dcm, b.dcm.*give the file"):
         read_label(tmp_path / "study")
 
 
@@ -109,7 +109,7 @@ def test_contours_are_refused_by_name_with_a_command_file_or_folder_alike(tmp_pa
 def test_an_image_series_is_no_label_file_or_folder_alike(drawn):
     folder, _, _ = drawn
     for place in (folder, folder / "slice000.dcm"):
-        with pytest.raises(InputError, match="without a segmentation.*found DICOM storage class.*drawn on"):
+        with pytest.raises(InputError, match=r"without a segmentation.*found DICOM storage class.*drawn on"):
             read_label(place)
 
 
@@ -137,5 +137,5 @@ def test_a_damaged_segmentation_is_told_in_one_line(tmp_path, drawn):
     _, slices, masks = drawn
     path = seg_files.save(seg_files.segmentation(slices, masks, NAMES), tmp_path / "seg.dcm")
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(InputError, match="seg.dcm: cannot be read as a DICOM SEG"):
+    with pytest.raises(InputError, match=r"seg.dcm: cannot be read as a DICOM SEG"):
         read_label(path)

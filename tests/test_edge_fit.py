@@ -69,7 +69,7 @@ def test_agreement_is_1_with_itself_and_0_where_nothing_is_seen():
     assert float(agreement(edges, -edges).min()) > 0.9
     assert not agreement(edges, torch.zeros_like(edges)).any()
     other = agreement(edges, edges_of(picture(seed=1)))
-    assert 0 <= float(other.min()) and float(other.mean()) < 0.4
+    assert float(other.min()) >= 0 and float(other.mean()) < 0.4
 
 
 def test_a_local_mean_counts_what_lies_inside_alone():

@@ -50,7 +50,7 @@ def test_select_takes_classes_by_name_in_the_order_given():
 
 
 def test_selecting_an_unknown_class_names_it_and_the_known_ones():
-    with pytest.raises(InputError, match="^spleen: no such class in the task; expected a, b, c$"):
+    with pytest.raises(InputError, match=r"^spleen: no such class in the task; expected a, b, c$"):
         embedding().select(["a", "spleen"])
 
 

@@ -63,5 +63,5 @@ def test_only_the_families_named_are_drawn(tmp_path):
     told = Settings(output=tmp_path, batch=64, families=("chain", "brain"))
     assert set(_families(told, torch.Generator().manual_seed(0))) == {"chain", "brain"}
     assert _families(Settings(output=tmp_path), torch.Generator()) is None
-    with pytest.raises(InputError, match="^brian: no such family; expected some of partition"):
+    with pytest.raises(InputError, match=r"^brian: no such family; expected some of partition"):
         Settings(output=tmp_path, families=("brian",))

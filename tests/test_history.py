@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,7 +155,7 @@ def test_a_history_that_cannot_be_listed_is_no_empty_one(state, history, tmp_pat
     def denied(path):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("apps.iris_app.history.history.os.listdir", denied)
+    monkeypatch.setattr(Path, "iterdir", denied)
     with pytest.raises(PassingError, match="cannot be used"):
         history.versions("case é/1")
 

@@ -51,7 +51,7 @@ def test_a_label_on_another_grid_is_refused_with_both_grids(change):
     row, column, value = change
     step = np.eye(4)  # the label's voxel -> the image's
     step[row, column] = value
-    with pytest.raises(InputError, match="grid.*shape 7x8x9 affine.*shape 7x8x9 affine.*resample"):
+    with pytest.raises(InputError, match=r"grid.*shape 7x8x9 affine.*shape 7x8x9 affine.*resample"):
         fit_label(LabelVolume(label.array, OBLIQUE @ step), image)
 
 
@@ -60,7 +60,7 @@ def test_a_cropped_label_is_refused_unless_its_format_may_hold_a_part():
     shift = np.eye(4)
     shift[:3, 3] = [1, 2, 3]
     part = label.array[1:5, 2:7, 3:4]
-    with pytest.raises(InputError, match="shape 7x8x9.*shape 4x5x1"):
+    with pytest.raises(InputError, match=r"shape 7x8x9.*shape 4x5x1"):
         fit_label(LabelVolume(part, OBLIQUE @ shift), image)
     embedded = fit_label(LabelVolume(part, OBLIQUE @ shift, partial=True), image)
     expected = np.zeros_like(label.array)

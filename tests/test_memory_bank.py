@@ -83,7 +83,7 @@ def test_a_checkpoint_without_a_bank_is_told():
 
 
 def test_a_class_that_training_never_saw_is_told():
-    with pytest.raises(InputError, match="^liver, kidney: training never saw the class"):
+    with pytest.raises(InputError, match=r"^liver, kidney: training never saw the class"):
         own = bank()
         own.update("spleen", tokens(0))
         own.embedding(["liver", "spleen", "kidney"])

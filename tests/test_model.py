@@ -63,7 +63,7 @@ def test_extensions_only_add_parameters():
 
 
 def test_heads_that_do_not_divide_the_channels_are_refused():
-    with pytest.raises(InputError, match="attention_heads: .* expected a divisor of 32; found 5"):
+    with pytest.raises(InputError, match=r"attention_heads: .* expected a divisor of 32; found 5"):
         replace(PLAIN, attention_heads=5)
 
 

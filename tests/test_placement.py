@@ -198,7 +198,7 @@ def test_a_label_taken_at_another_form_is_mentioned(tmp_path, caplog):
 @pytest.mark.parametrize("unit", [NOT_STATED, MILLIMETRES])
 def test_voxel_sizes_of_another_unit_are_refused_where_the_header_does_not_state_it(tmp_path, size, unit):
     form = np.diag([size, size, size, 1.0])
-    with pytest.raises(InputError, match="query.nii: the voxel sizes are not those of a body.*xyzt_units"):
+    with pytest.raises(InputError, match=r"query.nii: the voxel sizes are not those of a body.*xyzt_units"):
         read_image(query(tmp_path, Header(form, 1, unit=unit)))
     sitk.WriteImage(sitk.GetImageFromArray(numbers().astype(np.int16)), str(tmp_path / "query.mha"))
     text = (
@@ -207,7 +207,7 @@ def test_voxel_sizes_of_another_unit_are_refused_where_the_header_does_not_state
         .replace(b"Spacing = 1 1 1", f"Spacing = {size} {size} {size}".encode())
     )
     (tmp_path / "query.mha").write_bytes(text)
-    with pytest.raises(InputError, match="query.mha: the voxel sizes are not those of a body"):
+    with pytest.raises(InputError, match=r"query.mha: the voxel sizes are not those of a body"):
         read_image(tmp_path / "query.mha")
 
 
@@ -215,7 +215,7 @@ def test_voxel_sizes_of_another_unit_are_refused_where_the_header_does_not_state
 def test_a_form_that_places_nothing_is_refused(tmp_path, broken):
     form = PLACE.copy()
     form[:3, 0] = broken
-    with pytest.raises(InputError, match="query.nii.*does not place the voxels"):
+    with pytest.raises(InputError, match=r"query.nii.*does not place the voxels"):
         read_image(query(tmp_path, Header(form, 1, sizes=(1.0, 1.0, 1.0))))
 
 
@@ -251,7 +251,7 @@ def test_analyze_is_refused_since_it_states_no_orientation(tmp_path):
         nib.Spm99AnalyzeImage(numbers().astype(np.int16), np.diag([0.7, 1.3, 2.9, 1])), tmp_path / "old.img"
     )
     (tmp_path / "old.mat").unlink(missing_ok=True)
-    with pytest.raises(InputError, match="old.img: is no NIfTI file.*left and right.*convert"):
+    with pytest.raises(InputError, match=r"old.img: is no NIfTI file.*left and right.*convert"):
         read_image(tmp_path / "old.img")
 
 

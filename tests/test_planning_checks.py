@@ -80,13 +80,13 @@ def test_a_dataset_is_found_by_number_or_name(dataset):
     for word in ("1", "001", "Belly", "Dataset001_Belly", str(dataset)):
         assert find_dataset(word, raw) == dataset.resolve()
     (raw / "Dataset001_Again").mkdir()
-    with pytest.raises(InputError, match="several datasets.*Again, Dataset001_Belly"):
+    with pytest.raises(InputError, match=r"several datasets.*Again, Dataset001_Belly"):
         find_dataset("1", raw)
 
 
 def test_a_missing_variable_is_named_with_what_to_type(monkeypatch, tmp_path):
     monkeypatch.delenv("nnUNet_raw", raising=False)
-    with pytest.raises(InputError, match="nnUNet_raw: .*not set.*export nnUNet_raw="):
+    with pytest.raises(InputError, match=r"nnUNet_raw: .*not set.*export nnUNet_raw="):
         nnunet_folder("nnUNet_raw")
     monkeypatch.setenv("nnUNet_raw", str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="nowhere: no such folder"):

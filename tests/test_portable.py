@@ -127,7 +127,7 @@ def test_a_folder_without_one_portable_file_is_told(folder, tmp_path):
         load_model(tmp_path)
     (folder / "fold_1").mkdir()
     (folder / "fold_1" / PORTABLE).write_bytes((folder / "fold_0" / PORTABLE).read_bytes())
-    with pytest.raises(InputError, match="several folds were trained; .*fold_0, fold_1"):
+    with pytest.raises(InputError, match=r"several folds were trained; .*fold_0, fold_1"):
         load_model(folder)
     assert portable_in(folder / "fold_1") == folder / "fold_1" / PORTABLE
 

@@ -35,7 +35,7 @@ def literal_nnunet(
     array = array.clip(low, high)
     array = (array - array.mean()) / array.std()
     target = [
-        int(round(old / new * length))
+        round(old / new * length)
         for old, new, length in zip(volume.spacing, spacing, array.shape, strict=True)
     ]
     tensor = torch.from_numpy(array.astype(np.float32))[None, None]
@@ -93,7 +93,7 @@ def test_what_lies_in_one_value_after_clipping_becomes_zero_and_not_nan():
 
 
 def test_an_unknown_modality_is_refused():
-    with pytest.raises(InputError, match="modality.*ct or mr or pet.*xray"):
+    with pytest.raises(InputError, match=r"modality.*ct or mr or pet.*xray"):
         prepare_image(phantom(), modality="xray", spacing=(1.0, 1.0, 1.0))
 
 

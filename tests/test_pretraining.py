@@ -182,7 +182,7 @@ def test_a_setting_that_must_be_positive_is_refused_at_zero(tmp_path, name):
 
 
 def test_several_workers_are_for_the_cpu(tmp_path):
-    with pytest.raises(InputError, match="^workers: several workers share a step on the CPU only; found 2"):
+    with pytest.raises(InputError, match=r"^workers: several workers share a step on the CPU only; found 2"):
         settings(tmp_path, workers=2, device="cuda")
 
 

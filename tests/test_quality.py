@@ -20,7 +20,7 @@ def test_more_overlap_never_means_less_expected_and_nothing_stays_nothing(fit):
     expected = [calibrated(overlap, fit) for overlap in np.linspace(0, 1, 101)]
     assert expected[0] == 0
     assert expected == sorted(expected)
-    assert 0 < expected[1] and expected[-1] <= 1
+    assert expected[1] > 0 and expected[-1] <= 1
 
 
 def test_a_network_is_less_sure_of_itself_than_its_probabilities_say():

@@ -48,7 +48,7 @@ def test_a_recipe_survives_json(recipe):
 
 
 def test_a_recipe_that_nobody_knows_is_refused():
-    with pytest.raises(InputError, match="paper or nnunet.*minmax"):
+    with pytest.raises(InputError, match=r"paper or nnunet.*minmax"):
         IntensityRecipe("minmax")
     with pytest.raises(InputError, match="statistics"):
         IntensityRecipe("paper", STATISTICS)
@@ -65,5 +65,5 @@ def test_plans_name_their_recipe_and_stock_plans_have_nnunets():
     "given", [plans("RescaleTo01Normalization"), plans("ZScoreNormalization", masked=True)]
 )
 def test_plans_that_cannot_be_repeated_are_refused(given):
-    with pytest.raises(InputError, match="irisPlans.*iris plan-and-preprocess"):
+    with pytest.raises(InputError, match=r"irisPlans.*iris plan-and-preprocess"):
         recipe_of(given)

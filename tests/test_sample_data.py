@@ -84,7 +84,7 @@ def test_each_set_has_permuted_flipped_oblique_and_thick_sliced_scans(sets):
 def test_a_study_fits_few_windows(sets):
     for folder in sets:
         for label in labels_of(folder):
-            assert 40 <= min(label.shape) and max(label.shape) <= 100
+            assert min(label.shape) >= 40 and max(label.shape) <= 100
 
 
 @pytest.mark.parametrize("number", range(3))

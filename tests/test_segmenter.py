@@ -88,7 +88,7 @@ def test_all_classes_of_a_query_share_one_pass_through_the_encoder():
 
 def test_an_empty_mask_is_refused_by_name():
     image, masks = scene()
-    with pytest.raises(InputError, match="^dark: no voxel of the class is left"):
+    with pytest.raises(InputError, match=r"^dark: no voxel of the class is left"):
         segmenter().encode(image, masks * torch.tensor([1.0, 0.0]).view(2, 1, 1, 1), NAMES)
 
 

@@ -85,5 +85,5 @@ def test_the_users_choice_is_taken_as_it_is():
 
 @pytest.mark.parametrize("policy", ["fine", 0, -1.5, float("nan"), (1, 2), (1, 2, 0)])
 def test_anything_else_is_refused(policy):
-    with pytest.raises(InputError, match="spacing.*auto, paper"):
+    with pytest.raises(InputError, match=r"spacing.*auto, paper"):
         choose_spacing(*study((30, 30, 30), (1, 1, 1), 5), policy)

@@ -78,7 +78,7 @@ def test_an_ensemble_is_the_mean_over_the_holders(pool):
 
 @pytest.mark.parametrize("strategy", [one_shot, ensemble])
 def test_a_class_that_nobody_holds_is_refused_by_name(pool, strategy):
-    with pytest.raises(InputError, match="^spleen: no reference holds the class"):
+    with pytest.raises(InputError, match=r"^spleen: no reference holds the class"):
         strategy(pool, ["bright", "spleen"])
 
 

@@ -196,7 +196,6 @@ def test_a_mirrored_object_is_the_mirror_image():
 
 def test_every_painted_voxel_of_a_bent_object_is_found_by_the_block_search():
     """The literal way: the formula at every voxel."""
-
     rng = np.random.default_rng(5)
     grid = voxel_grid(SHAPE)
     anatomy = FAMILIES["partition"][0](rng, SHAPE)

@@ -159,7 +159,7 @@ def test_a_class_too_small_for_the_working_spacing_names_the_class_and_the_study
     array = np.zeros_like(label.array)
     array[4:20, 4:20, 4:20], array[1, 1, 1] = 1, 4
     speck = Reference(image, replace(label, array=array), name="study 0")
-    with pytest.raises(InputError, match="^study 0: dark: no voxel of the class is left"):
+    with pytest.raises(InputError, match=r"^study 0: dark: no voxel of the class is left"):
         encoded([speck], spacing=16.0)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from iris_core.errors import InputError
@@ -54,7 +56,7 @@ def test_the_rate_rises_evenly_then_falls_by_one_factor_a_step():
     settings = TrainerSettings(epochs=10, steps=10, warmup=0.1, rate=1.0, floor=0.01)
     rates = [rate_at(step, settings) for step in range(100)]
     assert rates[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
-    factors = [after / before for before, after in zip(rates[10:-1], rates[11:], strict=True)]
+    factors = [after / before for before, after in itertools.pairwise(rates)]
     assert factors == pytest.approx([0.01 ** (1 / 90)] * 89)
     assert rate_at(100, settings) == pytest.approx(0.01)
 

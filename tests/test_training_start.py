@@ -48,7 +48,7 @@ def test_none_leaves_the_network_alone():
 def test_weights_of_another_network_or_of_nowhere_are_told(tmp_path):
     save_model(tmp_path / "tiny.safetensors", fresh(), {"preset": "tiny"})
     wrong = TrainerSettings(preset="small", weights=str(tmp_path / "tiny.safetensors"))
-    with pytest.raises(CheckpointError, match="another network.*preset small.*IRIS_PRESET=tiny"):
+    with pytest.raises(CheckpointError, match=r"another network.*preset small.*IRIS_PRESET=tiny"):
         start_weights(fresh("small"), wrong)
     with pytest.raises(InputError, match="no such checkpoint"):
         start_weights(fresh(), TrainerSettings(weights=str(tmp_path / "gone.safetensors")))

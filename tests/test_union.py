@@ -148,7 +148,7 @@ def test_one_channel_of_several_is_taken_when_it_is_chosen(raw, tmp_path):
     for path in sorted((raw / "Dataset002_Head" / "imagesTr").glob("*_0000*")):
         path.with_name(path.name.replace("_0000", "_0001")).write_bytes(path.read_bytes())
     rewrite(raw / "Dataset002_Head", channel_names={"0": "T1", "1": "T2"})
-    with pytest.raises(InputError, match="several channels.*T2.*choose --channel 2=N"):
+    with pytest.raises(InputError, match=r"several channels.*T2.*choose --channel 2=N"):
         open_sources([raw / "Dataset002_Head"])
     for word in ("2", "002", "Dataset002_Head"):
         assert open_sources([raw / "Dataset002_Head"], channels={word: 0})
@@ -158,7 +158,7 @@ def test_one_channel_of_several_is_taken_when_it_is_chosen(raw, tmp_path):
 
 def test_classes_of_several_values_are_refused_with_what_to_change(raw):
     rewrite(raw / "Dataset001_Belly", labels={"background": 0, "both": [2, 5], "spleen": 5})
-    with pytest.raises(InputError, match="regions of several values.*both.*a class of its own"):
+    with pytest.raises(InputError, match=r"regions of several values.*both.*a class of its own"):
         open_sources([raw / "Dataset001_Belly"])
 
 
@@ -209,5 +209,5 @@ def test_a_value_that_no_name_stands_for_leaves_nothing(raw, capsys):
 def test_a_listed_file_that_is_gone_is_named(raw):
     main(["union", "1", "2", "--output", "Dataset900_Both", "--split", "none"])
     (raw / "Dataset001_Belly" / "imagesTr" / "case_3_0000.nii.gz").unlink()
-    with pytest.raises(InputError, match="Belly_case_3.*case_3_0000.nii.gz"):
+    with pytest.raises(InputError, match=r"Belly_case_3.*case_3_0000.nii.gz"):
         RawDataset.open(raw / "Dataset900_Both")

@@ -57,7 +57,7 @@ def test_slices_that_cross_are_found_and_filled():
 
 
 def test_what_a_person_calls_sparse_may_be_irregular():
-    image, label = solids()
+    _image, label = solids()
     shown = np.flatnonzero((label.array == 3).any(axis=(0, 1)))
     kept = shown[[1, 2, 6, 7, -2, -1]]
     sparse = LabelVolume(((label.array == 3) & np.isin(np.arange(36), kept)).astype(np.uint8), label.affine)

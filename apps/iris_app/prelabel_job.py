@@ -1,4 +1,4 @@
-"""The pre-label job, a process beside the server: python -m apps.iris_app.prelabel_job STATE"""
+"""The pre-label job, a process beside the server: `python -m apps.iris_app.prelabel_job STATE`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The worker, a process that computes what a person waits for: python -m apps.iris_app.worker STATE
+"""The worker, a process that computes what a person waits for.
+
+    python -m apps.iris_app.worker STATE
 
 It reads one message a line from stdin: a request, {"request": n, "study": ..., "options": {...}}, or {"stop":
 n}, which stops that request between two windows. For each request it writes lines {"request": n, "windows":

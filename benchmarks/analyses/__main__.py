@@ -21,7 +21,14 @@ NAMES = (
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """The command line. Returns: 0, or 2 for a user's mistake."""
+    """The command line.
+
+    Args:
+        words: after the program's name; those of the process when not given.
+
+    Returns:
+        0, or 2 for a user's mistake.
+    """
     words = list(sys.argv[1:] if words is None else words)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.analyses", description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True)

@@ -115,7 +115,7 @@ def draw(record: dict, figure) -> None:
     """What leaving a family out changes, by set."""
     names = [n for n in dict.fromkeys(row["variant"] for row in record["rows"]) if n != ALL]
     columns = [
-        (one, lambda name, one=one: [one]) for one in _sets(record) if not one.startswith("episodes")
+        (one, lambda _, one=one: [one]) for one in _sets(record) if not one.startswith("episodes")
     ] + [("episodes of the family", lambda name: _episode_sets(record, name)[0])]
     figure.set_size_inches(2.6 * len(columns) + 1.2, 0.34 * len(names) + 1.4)
     plots = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]

@@ -73,9 +73,11 @@ def contexts(
     """The classes of the studies of one context.
 
     Args:
-        home: candidates by study, of the queries' kind; others: of other kinds, or none.
+        home: candidates by study, of the queries' kind.
+        others: candidates of other kinds, or none.
         size: studies of the context.
         most: references that will be taken; so many are of the queries' kind at least.
+        generator: source of the choice.
 
     Raises:
         InputError: too few studies.

@@ -51,7 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Context:
-    """N references of one draw. Args: draw; size: N; members: positions in the pool; tuned: or None."""
+    """N references of one draw.
+
+    Attributes:
+        draw: its number.
+        size: N.
+        members: positions in the pool.
+        tuned: the embedding that was tuned on them, or None.
+    """
 
     draw: int
     size: int

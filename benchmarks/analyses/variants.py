@@ -40,7 +40,14 @@ KINDS = ("trained", "small", "unseen")
 
 @dataclass(frozen=True)
 class Variant:
-    """One training. Args: name; families to train on; changes of the preset's config; seed or None."""
+    """One training.
+
+    Attributes:
+        name: in tables.
+        families: of anatomies to train on.
+        changes: of the preset's config.
+        seed: of the training; None for the command line's.
+    """
 
     name: str
     families: tuple[str, ...]
@@ -156,6 +163,9 @@ def measured(variant: Variant, path: Path, arguments: argparse.Namespace, known:
     """The row of a variant: steps, and every mask's Dice on trained, small and unseen structures.
 
     Args:
+        variant: what was trained.
+        path: its weights.
+        arguments: of the command line.
         known: families that all variants count as trained.
     """
     device = choose_device(arguments.device)
@@ -195,7 +205,12 @@ def run_variants(
 
 
 def table(record: dict, first: str) -> str:
-    """A line a variant. Args: first: what the variants differ in."""
+    """A line a variant.
+
+    Args:
+        record: of the runs.
+        first: what the variants differ in.
+    """
     lines = [
         [row["variant"], row["minutes"], row["steps"], *(spoken(found) if found else "no mask"
          for found in (spread(row, kind) for kind in KINDS))]

@@ -26,7 +26,14 @@ COMMANDS = {
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """The command line. Returns: 0, or 2 for a user's mistake."""
+    """The command line.
+
+    Args:
+        words: after the program's name; those of the process when not given.
+
+    Returns:
+        0, or 2 for a user's mistake.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.long_run", description=__doc__)
     folder = job.default_folder()
     parser.add_argument("--folder", type=Path, default=folder, help="of the state (default: %(default)s)")
@@ -89,7 +96,7 @@ def _work(folder: Path) -> str:
         return f"{one.trainer.counters.to_dict()}"
 
 
-def _curve(folder: Path) -> str:
+def _curve(_: Path) -> str:
     from benchmarks.long_run.curve import draw_curve
     from benchmarks.long_run.landing import read_landing
     from iris_core.errors import InputError
@@ -101,7 +108,7 @@ def _curve(folder: Path) -> str:
     return f"Drew {picture.relative_to(job.ROOT)}."
 
 
-def _controls(folder: Path) -> str:
+def _controls(_: Path) -> str:
     from benchmarks.long_run.plan import write_new_controls
 
     return f"Wrote {write_new_controls()}."

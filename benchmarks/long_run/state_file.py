@@ -54,8 +54,8 @@ def write_state(folder: Path, state: State) -> None:
         file.flush()
         os.fsync(file.fileno())
     if (folder / NAME).exists():
-        os.replace(folder / NAME, folder / PREVIOUS)
-    os.replace(part, folder / NAME)
+        (folder / NAME).replace(folder / PREVIOUS)
+    part.replace(folder / NAME)
     for left in folder.glob(f".{NAME}.*"):  # of a process that was killed while it wrote
         left.unlink(missing_ok=True)
 

@@ -33,7 +33,9 @@ class Settings:
         rate: peak of Adam's learning rate.
         batch: query slices a step at a quarter of the side; half of it at half, a quarter at the full side.
         references: most reference slices of a query slice; each step draws between half and all.
-        side, width, stages: sizes of slices and network.
+        side: of a slice, pixels.
+        width: channels of the network.
+        stages: of the network.
         bfloat16: compute in bfloat16, twice as fast on processors that have it; weights stay float32.
         seed: of weights and tasks.
         log_every: steps between control figures.

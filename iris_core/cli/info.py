@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(probe: Callable[[], object]) -> str:
-    """ "ok", or what went wrong in one line."""
+    """The word ok, or what went wrong in one line."""
     try:
         probe()
     except Exception as error:

@@ -148,7 +148,7 @@ def _terminated_like_interrupted(command: str) -> Iterator[None]:
     its fork would lose a signal that Python handles, and its pool would wait for it for ever.
     """
 
-    def interrupt(number: int, frame: object) -> NoReturn:
+    def interrupt(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt(signal.SIGTERM)
 
     if threading.current_thread() is not threading.main_thread() or command in FORKING:

@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
             outcomes = [Outcome(plan.jobs[0], time.perf_counter() - before, details=details)]
             _tell(outcomes[0], None, console)
     report.outcomes, report.seconds = outcomes, time.perf_counter() - started
-    return _finish(report, arguments, console)
+    return _finish(report, arguments)
 
 
 def _refuse_what_does_not_fit(arguments: argparse.Namespace) -> None:
@@ -122,7 +122,8 @@ def _refuse_what_does_not_fit(arguments: argparse.Namespace) -> None:
     if arguments.report:
         from iris_core.report import refuse_as_record
 
-        inputs = [arguments.query, arguments.task, arguments.labels, *sum(arguments.reference or [], [])]
+        references = [path for pair in arguments.reference or [] for path in pair]
+        inputs = [arguments.query, arguments.task, arguments.labels, *references]
         refuse_as_record(arguments.report, [path for path in inputs if path])
         require_writable(arguments.report.parent)
 
@@ -200,7 +201,7 @@ def _tell(outcome: Outcome, bar: tqdm | None, console: Console) -> None:
         console.note(f"  {outcome.job.name}: {warning}")
 
 
-def _finish(report: RunReport, arguments: argparse.Namespace, console: Console) -> int:
+def _finish(report: RunReport, arguments: argparse.Namespace) -> int:
     import sys
 
     from iris_core.report import to_json, write_json

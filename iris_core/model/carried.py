@@ -47,7 +47,12 @@ class CarriedMean:
         self.sums: list[Tensor] = []  # of masks, trust and shares, in that box
 
     def add(self, part: Carried, weight: Tensor) -> None:
-        """Args: weight (B, K) or (1, 1), how much each class listens to this reference."""
+        """Adds the masks that one reference gives.
+
+        Args:
+            part: of the reference.
+            weight: (B, K) or (1, 1), how much each class listens to this reference.
+        """
         near = (SHARPNESS * part.trust).expm1()  # nothing where edges were not compared
         share = weight[..., None, None, None] * near  # so a class trusts the references that hold it alone
         self._reach(part.box, [part.masks, share, share])

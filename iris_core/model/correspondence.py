@@ -39,7 +39,7 @@ TRUST_REACH = 4  # voxels to each side over which the agreement of edges is aver
 class Match(NamedTuple):
     """A reference mapped onto a query.
 
-    Args:
+    Attributes:
         propagated: (B, K, heads, d, h, w), masks by attention alone, in [0, 1].
         warped: (B, K, 2d, 2h, 2w), masks by the displacement, in [0, 1].
         agreement: (B, 1, 2d, 2h, 2w), of the features there, in [-1, 1].
@@ -239,7 +239,7 @@ def _fitted_to_edges(
 ) -> tuple[Tensor, Carried | None]:
     """Positions at stride 2 after the fit, and the masks that they carry; far from structures as before.
 
-    Args: own and position as in `Correspondence.forward`, at stride 2.
+    `own` and `position` are those of `Correspondence.forward`, at stride 2.
     """
     shown = sample(memory.landmarks, position, memory.offset, memory.features.shape[2:]) > SHOWN
     box = _surroundings(shown)
@@ -270,7 +270,11 @@ def _fitted_to_edges(
 
 
 def _surroundings(shown: Tensor) -> Box | None:
-    """The box around what is shown, with a margin. Args: shown (B, 1, d, h, w) bool."""
+    """The box around what is shown, with a margin.
+
+    Args:
+        shown: (B, 1, d, h, w) bool.
+    """
     occupied = shown.flatten(0, 1).any(0)
     if not bool(occupied.any()):
         return None

@@ -72,6 +72,16 @@ class Refinement(nn.Module):
         nn.init.zeros_(last.get_parameter("bias"))
 
     def forward(self, query: Tensor, there: Tensor, field: Tensor, guesses: Tensor | None = None) -> Tensor:
-        """Args: query and there (B, F, d, h, w); field (B, 3, d, h, w). Returns: (B, 3, d, h, w), a step."""
+        """One step of the field.
+
+        Args:
+            query: (B, F, d, h, w), features of the query.
+            there: the same shape, features of the reference where the field points.
+            field: (B, 3, d, h, w), the displacement so far.
+            guesses: (B, 3 n, d, h, w), n other guesses of it, given as hints.
+
+        Returns:
+            (B, 3, d, h, w).
+        """
         hints = [] if guesses is None else [(guesses - field.repeat(1, guesses.shape[1] // 3, 1, 1, 1)) / 4]
         return self.body(torch.cat([local_correlation(query, there) * 3, query, field / 4, *hints], dim=1))

@@ -62,7 +62,7 @@ def fit_edges(query: Tensor, warp: Warp, steps: int) -> Tensor:
         size, strength = query.shape[2:], _strength(query)
         still = query.new_zeros(query.shape[0], 3, *(n // CELL for n in size))
 
-        def loss(moved: Tensor, step: int) -> Tensor:
+        def loss(moved: Tensor, _: int) -> Tensor:
             agreed = _agreement(query, strength, warp(upsample(moved, size)))
             return STIFFNESS * bending(moved) - agreed.mean()
 

@@ -23,7 +23,14 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Args: image (B, 1, D, H, W), each side a multiple of 16. Returns: five maps, finest first."""
+        """Features at five scales.
+
+        Args:
+            image: (B, 1, D, H, W), each side a multiple of 16.
+
+        Returns:
+            Five maps, finest first.
+        """
         maps = []
         for stage in self.stages[:-1]:
             image = stage(image)

@@ -122,7 +122,16 @@ class Iris(nn.Module):
         return ImageFeatures(maps, self.matching(maps) if compare and self.config.extended else (), image)
 
     def encode_tokens(self, features: ImageFeatures, masks: Tensor, unknown: Tensor | None = None) -> Tensor:
-        """The paper's task embedding: (B, K, m + 1, C). Args: masks, unknown: as `encode_memory`."""
+        """The paper's task embedding.
+
+        Args:
+            features: of the reference.
+            masks: as in `encode_memory`.
+            unknown: as in `encode_memory`.
+
+        Returns:
+            (B, K, m + 1, C).
+        """
         return self.task_encoder(features.maps[-1], masks, unknown)
 
     def encode_memory(

@@ -21,6 +21,7 @@ class Norm(nn.GroupNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalised features of the same shape."""
         if x.dtype == torch.bfloat16 and x.device.type == "cpu":
             with torch.autocast("cpu", enabled=False):
                 return super().forward(x.float())
@@ -36,7 +37,8 @@ class ResidualBlock(nn.Module):
     """a = act(norm(conv(x))), then act(a + norm(conv(a))); the first convolution changes the shape.
 
     Args:
-        in_channels, out_channels: widths.
+        in_channels: width of what comes in.
+        out_channels: width of what goes out.
         stride: 1 or 2, of the first convolution.
     """
 
@@ -48,6 +50,7 @@ class ResidualBlock(nn.Module):
         self.norm2 = norm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (B, C, d, h, w) after both convolutions."""
         x = F.leaky_relu(self.norm1(self.conv1(x)), 0.01)
         return F.leaky_relu(x + self.norm2(self.conv2(x)), 0.01)
 
@@ -70,7 +73,15 @@ class Attention(nn.Module):
         self.out = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Args: x (B, n, C); context (B, s, C), or None for self-attention. Returns: (B, n, C)."""
+        """Tokens after one round of attention.
+
+        Args:
+            x: (B, n, C), the tokens that ask.
+            context: (B, s, C), the tokens that answer; None for self-attention.
+
+        Returns:
+            (B, n, C).
+        """
         x_norm = self.norm_x(x)
         context_norm = x_norm if context is None else self.norm_context(context)
         q = self.to_q(x_norm)
@@ -93,6 +104,7 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, n, C), each with what the block makes of it."""
         return x + self.body(x)
 
 

@@ -29,7 +29,15 @@ class BidirectionalBlock(nn.Module):
         self.features_feed_forward = FeedForward(channels)
 
     def forward(self, features: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Args: features (B, dhw, C); tokens (B, K(m+1), C). Returns: both, updated."""
+        """Lets tokens and features attend to each other.
+
+        Args:
+            features: (B, dhw, C).
+            tokens: (B, K(m+1), C).
+
+        Returns:
+            Both, updated.
+        """
         tokens = self.tokens_feed_forward(self.tokens_from_features(tokens, features))
         features = self.features_feed_forward(self.features_from_tokens(features, tokens))
         return features, tokens
@@ -38,7 +46,7 @@ class BidirectionalBlock(nn.Module):
 class Expanded(NamedTuple):
     """What the decoder gives: maps that all classes share, and vectors of each class for them.
 
-    Args:
+    Attributes:
         maps: (B, C, d, h, w) at strides 8, 4, 2 and 1.
         full_vector: (B, K, c0 + 1) for stride 1; the last entry is the bias.
         half_vector: (B, K, c1) for stride 2.
@@ -109,7 +117,7 @@ class MaskDecoder(nn.Module):
             maps: the encoder's five maps of the query.
             tokens: (B, K, m + 1, C).
         """
-        b, k = tokens.shape[:2]
+        _b, k = tokens.shape[:2]
         deepest = maps[-1]
         foreground = tokens[:, :, 0]
         if hasattr(self, "log_context_gain"):

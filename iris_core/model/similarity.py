@@ -18,7 +18,14 @@ FAR_BACKGROUND = 0.05  # weight of background far from the object, against 1 bes
 
 
 def surroundings(mask: Tensor) -> Tensor:
-    """Background weight per cell. Args: mask (B, K, d, h, w) in [0, 1]. Returns: the same shape in [0, 1]."""
+    """Background weight per cell.
+
+    Args:
+        mask: (B, K, d, h, w) in [0, 1].
+
+    Returns:
+        The same shape in [0, 1].
+    """
     near = (box_mean(mask, 5) * 125).clamp(max=1)  # a dilation by two cells
     return (1 - mask) * (FAR_BACKGROUND + (1 - FAR_BACKGROUND) * near)
 
@@ -64,7 +71,8 @@ def similarity_maps(
         pyramid: the query's matching features.
         vectors: (B, K, L, 2, F) from :func:`prototypes`.
         size: (d, h, w) of the maps returned, half the window.
-        scale, bias: (L,).
+        scale: (L,).
+        bias: (L,).
 
     Returns:
         (B, K, L, d, h, w).

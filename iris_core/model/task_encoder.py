@@ -52,14 +52,23 @@ def foreground_embedding(features: Tensor, mask: Tensor) -> Tensor:
 def coarse_mask(mask: Tensor) -> Tensor:
     """A mask as features at stride 16 see it: one voxel of each cell speaks for all. Paper: Table 4.
 
-    Args: mask (B, K, D, H, W). Returns: the same shape, constant in cells of 16^3.
+    Args:
+        mask: (B, K, D, H, W).
+
+    Returns:
+        The same shape, constant in cells of 16^3.
     """
     small = mask[..., 8::DOWNSAMPLE_RATIO, 8::DOWNSAMPLE_RATIO, 8::DOWNSAMPLE_RATIO]
     return F.interpolate(small, size=mask.shape[2:], mode="nearest")
 
 
 def known_mask(mask: Tensor, unknown: Tensor) -> Tensor:
-    """A mask without its guesses; where a class has nothing else, with them. Args: both (B, K, D, H, W)."""
+    """A mask without its guesses; where a class has nothing else, with them.
+
+    Args:
+        mask: (B, K, D, H, W).
+        unknown: the same shape; 1 where the mask is a guess.
+    """
     known = mask * (1 - unknown)
     return torch.where(known.flatten(2).sum(-1)[..., None, None, None] > 0, known, mask)
 
@@ -86,7 +95,15 @@ class TaskEncoder(nn.Module):
         nn.init.normal_(self.mask_mix.weight, std=DOWNSAMPLE_RATIO**-1.5)
 
     def merged_features(self, features: Tensor, mask: Tensor) -> Tensor:
-        """F-hat of Eq. 4. Args: features (B, C, d, h, w); mask (B, K, D, H, W). Returns: (B, K, dhw, C)."""
+        """F-hat of Eq. 4.
+
+        Args:
+            features: (B, C, d, h, w).
+            mask: (B, K, D, H, W).
+
+        Returns:
+            (B, K, dhw, C).
+        """
         b, k = mask.shape[:2]
         # unshuffle and 1x1x1 in one
         kernel = self.mask_mix.weight.unflatten(1, (1, *(DOWNSAMPLE_RATIO,) * 3))

@@ -27,5 +27,10 @@ class Budget:
         return steps / self.steps if self.steps else (self.before + elapsed) / self.whole
 
     def spent(self, elapsed: float, steps: int) -> bool:
-        """Whether the segment ends here. Args: as of `progress`."""
+        """Whether the segment ends here.
+
+        Args:
+            elapsed: seconds of this segment.
+            steps: of the whole run.
+        """
         return steps >= self.steps if self.steps else elapsed > self.here

@@ -179,7 +179,7 @@ def _report(
 
 def _save(settings: Settings, model: Iris, done: dict) -> None:
     meta = {key: done[key] for key in ("steps", "seconds", "episodes", "skipped")}
-    kept = replace(settings, output=Path("."), resume=None)
+    kept = replace(settings, output=Path(), resume=None)
     meta |= {
         "preset": settings.preset,
         "data": "synthetic tasks only, no patient data",

@@ -50,7 +50,8 @@ class Settings:
         workers: CPU processes that share a step; 1 on a GPU.
         device: "cpu" or "cuda".
         seed: of weights and tasks.
-        log_every, save_minutes: steps between control figures, minutes between checkpoints.
+        log_every: steps between control figures.
+        save_minutes: minutes between checkpoints.
     """
 
     output: Path

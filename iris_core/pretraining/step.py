@@ -35,7 +35,8 @@ def answer(
     Args:
         model: the network.
         batch: B episodes.
-        reference, query: from :func:`encode_pair`.
+        reference: from :func:`encode_pair`.
+        query: from :func:`encode_pair`.
         masks: reference masks other than the batch's own, for controls.
         memory: False leaves the extensions' memory out.
     """
@@ -46,7 +47,14 @@ def answer(
 
 
 def loss_of(model: Iris, batch: EpisodeBatch, generator: torch.Generator, matching: float = 0.0) -> Tensor:
-    """The loss of a batch. Args: matching: weight of :func:`iris_core.losses.matching_loss`, each level."""
+    """The loss of a batch.
+
+    Args:
+        model: the network.
+        batch: B episodes.
+        generator: decides whether the extensions' memory is left out, and draws cells.
+        matching: weight of :func:`iris_core.losses.matching_loss`, each level.
+    """
     alone = torch.rand((), generator=generator).item() < WITHOUT_MEMORY
     reference, query = encode_pair(model, batch)
     decoded = answer(model, batch, reference, query, memory=not alone)

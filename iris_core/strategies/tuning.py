@@ -53,7 +53,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What tuning gave. Args: embedding; before, after: Dice of the held-back examples; steps: in all."""
+    """What tuning gave.
+
+    Attributes:
+        embedding: the tuned one.
+        before: Dice of the held-back examples with the embedding to start from.
+        after: their Dice with the tuned one.
+        steps: in all.
+    """
 
     embedding: TaskEmbedding
     before: float

@@ -25,7 +25,8 @@ class EpisodeBatch:
             shows, in voxels; the same place has the same numbers in the query. None: not drawn, as the next
             three.
         reference_kinds: (B, D/2, H/2, W/2) uint8, label of a cell that lies in one label; 0: not comparable.
-        query_points, query_kinds: the same of the query.
+        query_points: `reference_points` of the query.
+        query_kinds: `reference_kinds` of the query.
     """
 
     reference_image: torch.Tensor

@@ -38,11 +38,11 @@ def grown(mask: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def _grow(mask: torch.Tensor, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
+def _grow(mask: torch.Tensor, _rng: np.random.Generator, _: torch.Generator) -> torch.Tensor:
     return grown(mask)
 
 
-def _shrink(mask: torch.Tensor, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
+def _shrink(mask: torch.Tensor, _rng: np.random.Generator, _: torch.Generator) -> torch.Tensor:
     return ~grown(~mask)
 
 
@@ -54,7 +54,7 @@ def _warp(mask: torch.Tensor, rng: np.random.Generator, generator: torch.Generat
     return sample_at(mask.float()[None, None], points, "nearest")[0, 0] > 0.5
 
 
-def _lose_slices(mask: torch.Tensor, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
+def _lose_slices(mask: torch.Tensor, rng: np.random.Generator, _: torch.Generator) -> torch.Tensor:
     axis = int(rng.integers(3))
     lost = torch.from_numpy(rng.random(mask.shape[axis]) < rng.uniform(0.1, 0.35)).to(mask.device)
     view = [1, 1, 1]
@@ -62,7 +62,7 @@ def _lose_slices(mask: torch.Tensor, rng: np.random.Generator, generator: torch.
     return mask & ~lost.view(view)
 
 
-def _bite(mask: torch.Tensor, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
+def _bite(mask: torch.Tensor, rng: np.random.Generator, _: torch.Generator) -> torch.Tensor:
     places = mask.nonzero()
     if not len(places):
         return mask

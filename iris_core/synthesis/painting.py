@@ -6,6 +6,8 @@ centres, then the object's own formula with swollen radii, then the formula at t
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 
@@ -76,7 +78,7 @@ def _paint_objects(label: torch.Tensor, objects: list[list[Primitive]], blocks: 
         part_of = which[start : start + CHUNK]
         hit, part = inside(rows[part_of], points[row[start : start + CHUNK]], cuts[part_of])
         painted[start : start + CHUNK] = torch.where(hit, value[part_of].unsqueeze(1) + part, NOTHING)
-    for start, end in zip(ends[:-1], ends[1:], strict=True):  # one layer of each image at a time
+    for start, end in itertools.pairwise(ends):  # one layer of each image at a time
         at, new = row[start:end], painted[start:end]
         label[at] = torch.where(new != NOTHING, new, label[at])
 

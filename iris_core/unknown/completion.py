@@ -35,7 +35,11 @@ Sides = tuple[slice, slice, slice]
 class _Scene(NamedTuple):
     """What is known of one class near it, the axis of its planes first.
 
-    Args: image; mask: known voxels of the class; unknown; sizes: of a voxel, mm.
+    Attributes:
+        image: its intensities.
+        mask: known voxels of the class.
+        unknown: voxels of which the label says nothing.
+        sizes: of a voxel, mm.
     """
 
     image: np.ndarray
@@ -97,7 +101,12 @@ def completed(label: LabelVolume, image: Volume) -> LabelVolume:
 
 
 class _Odds(NamedTuple):
-    """Log odds of a class in the unknown voxels of a box, elsewhere minus infinity. Args: odds; sides."""
+    """Log odds of a class in the unknown voxels of a box, elsewhere minus infinity.
+
+    Attributes:
+        odds: in the box.
+        sides: of the box.
+    """
 
     odds: np.ndarray
     sides: Sides
@@ -120,7 +129,8 @@ def _guess(
     """Log odds of a class near it.
 
     Args:
-        label, image: as in `completed`.
+        label: as in `completed`.
+        image: as in `completed`.
         mask: (I, J, K) bool, known voxels of the class.
         unknown: (I, J, K) bool.
         other: bool, in the box, known voxels of other classes.
@@ -141,7 +151,12 @@ def _guess(
 
 
 def _by_planes(scene: _Scene, other: np.ndarray) -> np.ndarray:
-    """Log odds from the outlines in drawn planes. Args: other (N, H, W) bool, known as other classes."""
+    """Log odds from the outlines in drawn planes.
+
+    Args:
+        scene: what is known of the class.
+        other: (N, H, W) bool, known as other classes.
+    """
     drawn = (~other & ~scene.unknown).any(axis=(1, 2))
     shapes = plane_shapes(scene.mask, drawn, scene.sizes)
     bins = binned(scene.smoothed(scene.image, SMOOTH), np.broadcast_to(drawn[:, None, None], other.shape))
@@ -240,7 +255,9 @@ def _extent(mask: np.ndarray) -> list[tuple[int, int]]:
 def _axis_of_planes(unknown: np.ndarray, other: np.ndarray) -> int | None:
     """The axis along which whole planes are unknown while others are known; None where there is none.
 
-    Args: unknown; other: voxels that are known as other classes. Both (I, J, K) bool.
+    Args:
+        unknown: (I, J, K) bool.
+        other: (I, J, K) bool, voxels that are known as other classes.
     """
     best, found = 0.0, None
     for axis in range(3):

@@ -8,6 +8,7 @@ two slices that show it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -152,7 +153,8 @@ def _one_structure(
     """Whether each class goes on at the same place from plane to plane, or the planes are too regular.
 
     Args:
-        classes, axis: as in `_along`.
+        classes: as in `_along`.
+        axis: as in `_along`.
         shown: value -> planes that show it.
         least: pairs of planes that must tell.
     """
@@ -163,7 +165,7 @@ def _one_structure(
     shares = []
     for value, planes in shown.items():
         mask, own = classes[value].along(axis), planes - classes[value].start[axis]
-        for first, second in zip(own, own[1:], strict=False):
+        for first, second in itertools.pairwise(own):
             smaller = min(mask[first].sum(), mask[second].sum())
             shares.append(float((mask[first] & mask[second]).sum() / smaller))
     return len(shares) >= least and float(np.median(shares)) >= SAME_PLACE

@@ -17,7 +17,7 @@ NOWHERE = -np.inf  # signed distance where a structure cannot be
 class Shapes(NamedTuple):
     """A structure in all planes.
 
-    Args:
+    Attributes:
         inside: (N, H, W) float32, distance from the outline in mm, positive inside; minus infinity where the
             structure cannot be.
         away: (N,) planes to the nearest one that was drawn on and shows the structure.
@@ -57,7 +57,7 @@ def plane_shapes(mask: np.ndarray, drawn: np.ndarray, sizes: Sequence[float]) ->
         elif len(near) == 2:
             share = (k - near[0]) / (near[1] - near[0])
             one, other = near
-            inside[k] = _between(mask[one], mask[other], own[one], own[other], share, sizes[1:])
+            inside[k] = _between(mask[one], mask[other], own[one], own[other], share)
         else:
             lost = _lost(
                 away[k], [abs(end - near[0]) for end in ends if end not in own], mask[near[0]], sizes
@@ -70,7 +70,12 @@ def plane_shapes(mask: np.ndarray, drawn: np.ndarray, sizes: Sequence[float]) ->
 
 
 def signed_distance(mask: np.ndarray, sizes: Sequence[float]) -> np.ndarray:
-    """Distance of each pixel from the outline, mm, positive inside. Args: mask (H, W), not empty; sizes."""
+    """Distance of each pixel from the outline, mm, positive inside.
+
+    Args:
+        mask: (H, W), not empty.
+        sizes: of a pixel, mm.
+    """
     from scipy.ndimage import distance_transform_edt
 
     inner = distance_transform_edt(np.pad(mask, 1), sampling=sizes)[1:-1, 1:-1]
@@ -84,7 +89,6 @@ def _between(
     near: np.ndarray,
     far: np.ndarray,
     share: float,
-    sizes: Sequence[float],
 ) -> np.ndarray:
     """The distances of an outline between two; `share` of the way has been gone from the first."""
     from scipy.ndimage import center_of_mass, shift

@@ -6,6 +6,7 @@ over one another, a voxel or so thick; nor is one sheet a body that is flat to h
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -135,7 +136,7 @@ def _depths(parts: Sequence[np.ndarray], normal: np.ndarray, voxel: float) -> tu
         groups[-1].append(part) if near else groups.append([part])
     sheets = [np.concatenate(group) for group in groups]
     depths = [float(sheet.mean(0) @ normal) for sheet in sheets]
-    for (one, other), step in zip(zip(sheets, sheets[1:], strict=False), np.diff(depths), strict=True):
+    for (one, other), step in zip(itertools.pairwise(sheets), np.diff(depths), strict=True):
         aside = other.mean(0) - one.mean(0)
         aside = np.linalg.norm(aside - (aside @ normal) * normal)
         reach = max(np.linalg.norm(sheet.std(0)) for sheet in (one, other))

@@ -34,7 +34,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield hidden
         with open(hidden, "rb+") as written:
             os.fsync(written.fileno())
-        os.replace(hidden, path)
+        hidden.replace(path)
     except OSError as error:
         raise PassingError(
             "cannot be written",

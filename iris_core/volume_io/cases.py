@@ -30,7 +30,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Refused:
-    """A case that cannot be chosen a file for. Args: name; paths: its files; error: why, and what to do."""
+    """A case that no file can be chosen for.
+
+    Attributes:
+        name: of the case.
+        paths: its files.
+        error: why, and what to do.
+    """
 
     name: str
     paths: tuple[Path, ...]
@@ -131,7 +137,7 @@ def _decided(
     channel: int | None,
     apart: Collection[Path],
 ) -> Listing:
-    """A case for every name, or the reason why there is none. Args: groups: name -> channel -> files."""
+    """A case for every name, or the reason why there is none; `groups` is name -> channel -> files."""
     cases, set_apart, refused = [], [], []
     for name, files in sorted(groups.items()):
         known = [path for path in _flat(files) if path.resolve() in apart]

@@ -20,7 +20,12 @@ NUMBER_OF_FRAMES = 0x00280008
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An entry of a folder that is not segmented. Args: path; reason: goes on after the path."""
+    """An entry of a folder that is not segmented.
+
+    Attributes:
+        path: of the entry.
+        reason: goes on after the path.
+    """
 
     path: Path
     reason: str

@@ -117,7 +117,14 @@ def from_array(array: np.ndarray, affine: np.ndarray) -> sitk.Image:
 
 
 def save(array: np.ndarray, affine: np.ndarray, path: Path, fields: Mapping[str, str] | None = None) -> None:
-    """Writes (I, J, K), compressed, whole or not at all. Args: fields: of the header, name -> text."""
+    """Writes an array, compressed, whole or not at all.
+
+    Args:
+        array: (I, J, K).
+        affine: (4, 4), voxel -> RAS+ mm.
+        path: the file.
+        fields: of the header, name -> text.
+    """
     image = from_array(array, affine)
     for key, text in (fields or {}).items():
         image.SetMetaData(key, " ".join(text.split()))

@@ -19,7 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command. Returns: 0.
+    """Runs the command.
+
+    Returns:
+        0.
 
     Raises:
         IrisError: wrong use or bad input.

@@ -10,7 +10,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options: none."""
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Prints the folder. Returns: 0."""
+def run(_: argparse.Namespace) -> int:
+    """Prints the folder.
+
+    Returns:
+        0.
+    """
     print(Path(__file__).parents[1] / "discovery")
     return 0

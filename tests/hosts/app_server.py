@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -145,16 +146,14 @@ class AppServer:
         return told["state"] == "idle" and told["done"] == told["total"] == studies
 
     def kill(self) -> None:
-        """kill -9, of the server alone."""
+        """As kill -9, of the server alone."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def stop(self) -> None:
         """Ends the server and whatever it has started."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
 
     def _wait(self) -> None:

@@ -40,7 +40,7 @@ class Workshop:
         self.environment["nnUNet_extTrainer"] = self.run("iris", "trainer-path").strip()
 
     def run(self, *words: object, **variables: str) -> str:
-        """Runs a command to its end. Returns: all that it printed."""
+        """Runs a command to its end and gives all that it printed."""
         done = subprocess.run(
             _command(words), env=self.environment | variables, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -57,7 +57,7 @@ class Workshop:
         return self.run(*self._training(), *words, **variables)
 
     def train_and_kill(self, epoch: int) -> str:
-        """Trains until an epoch has begun, then SIGKILL. Returns: what was printed."""
+        """Trains until an epoch has begun, then sends SIGKILL; gives what was printed."""
         log = self.root / "killed.txt"
         with open(log, "w") as file:
             process = subprocess.Popen(

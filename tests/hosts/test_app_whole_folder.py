@@ -218,7 +218,7 @@ def test_a_version_that_fits_the_image_no_more_is_not_restored(ward):
     image = np.random.default_rng(0).random((9, 9, 9)).astype(np.float32)
     nib.save(nib.Nifti1Image(image, np.eye(4)), ward.root / "case_1.nii.gz")
     before = checksum(ward.final)
-    with pytest.raises(Exception, match="grid|larger"):
+    with pytest.raises(Exception, match=r"grid|larger"):
         ward.submissions.restore("case_1", 1, ward.root / "case_1.nii.gz", BEN)
     assert checksum(ward.final) == before
 

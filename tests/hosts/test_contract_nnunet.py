@@ -158,7 +158,7 @@ def test_going_on_needs_the_weights_of_the_start_no_more(initialised, plans, mon
     fresh = type(initialised)(
         given | {"continue_training": False}, "3d_fullres", 0, DESCRIPTION, again.device
     )
-    with pytest.raises(IrisError, match="gone.safetensors"):
+    with pytest.raises(IrisError, match=r"gone.safetensors"):
         fresh.initialize()
 
 
@@ -181,7 +181,7 @@ def test_a_missing_folder_of_results_is_named(trainer, monkeypatch):
     from iris_core.errors import InputError
 
     monkeypatch.delenv("nnUNet_results")
-    with pytest.raises(InputError, match="nnUNet_results: .*not set.*export nnUNet_results="):
+    with pytest.raises(InputError, match=r"nnUNet_results: .*not set.*export nnUNet_results="):
         trainer.initialize()
 
 
@@ -190,7 +190,7 @@ def test_too_few_cases_for_five_folds_are_told_unless_there_is_a_split(tmp_path)
     from nnunet_trainers.fold import refuse_too_few_cases
 
     splits = tmp_path / "splits_final.json"
-    with pytest.raises(InputError, match="too few cases .* 5 folds.*found 4.*fold all"):
+    with pytest.raises(InputError, match=r"too few cases .* 5 folds.*found 4.*fold all"):
         refuse_too_few_cases(4, splits, 0)
     refuse_too_few_cases(4, splits, "all")
     refuse_too_few_cases(5, splits, 0)

@@ -48,7 +48,7 @@ def test_a_dropped_label_is_final_and_has_no_name(store, tmp_path):
     save(tmp_path / "studies" / "labels" / "final" / "b.nii.gz", 1)
     store.refresh()
     assert store.get_label_info("b", "final").get("label_info") is None
-    with pytest.raises(InputError, match="without names.*b.nii.gz.*--labels"):
+    with pytest.raises(InputError, match=r"without names.*b.nii.gz.*--labels"):
         final_studies(tmp_path / "studies")
     (study,) = final_studies(tmp_path / "studies", {1: "liver"})
     assert study.names == {1: "liver"}

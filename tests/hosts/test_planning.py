@@ -123,7 +123,7 @@ def test_a_prediction_comes_back_to_the_files_own_voxels(folders, tmp_path):
     manager = PlansManager(read_plans(folders, CT, "nnunet"))
     for case, files in cases_of(folders, CT).items():
         truth = read_label(files["label"])
-        image, _, properties = stored(folders, CT, "nnunet", case)
+        _image, _, properties = stored(folders, CT, "nnunet", case)
         grid = prepare_image(read_image(files["images"][0]), modality="ct", spacing=SPACING).grid
         masks = prepare_masks(truth, [1, 2], grid)
         logits = torch.cat([torch.full((1, *masks.shape[1:]), 0.5), masks])

@@ -37,7 +37,7 @@ class PassingFile(FileResponse):
 def discard(file: str | os.PathLike[str]) -> None:
     """Removes a file that nobody needs any more."""
     with suppress(OSError):
-        os.unlink(file)
+        Path(file).unlink()
 
 
 def response(file: str, told: dict, output: ResultType | None) -> Response:
@@ -53,7 +53,7 @@ def response(file: str, told: dict, output: ResultType | None) -> Response:
         discard(file)
         return JSONResponse(told, headers=headers)
     if output == ResultType.image:
-        name = os.path.basename(file)
+        name = Path(file).name
         return PassingFile(file, media_type=get_mime_type(file), filename=name, headers=headers)
     try:
         content = Path(file).read_bytes()
@@ -62,7 +62,7 @@ def response(file: str, told: dict, output: ResultType | None) -> Response:
     message = MultipartEncoder(
         fields={
             "params": (None, _paths().without(json.dumps(told).encode()), "application/json"),
-            "image": (os.path.basename(file), content, get_mime_type(file)),
+            "image": (Path(file).name, content, get_mime_type(file)),
         }
     )
     return Response(message.to_string(), media_type=message.content_type, headers=headers)

@@ -52,8 +52,9 @@ def shown(result: Result, bar: float, store: ResultStore) -> Result:
 
 
 def reasons(record: dict, bar: float) -> dict[str, str]:
-    """Class -> why it is withheld, as a sentence; of the classes that were found, or whose references
-    disagree.
+    """Class -> why it is withheld, as a sentence, where it is.
+
+    Only classes count that were found, or whose references disagree.
 
     Args:
         record: of a result.

@@ -64,7 +64,7 @@ def seg_file(label: LabelVolume, series: Path) -> bytes:
         folder = Path(scratch)
         write_label(label, folder / "label.nrrd")
         (folder / "meta.json").write_text(json.dumps(description))
-        path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         program = shutil.which("itkimage2segimage", path=path)
         if program is None:
             raise InputError("itkimage2segimage is missing", remedy="pip install 'iris-incontext[app]'")

@@ -75,7 +75,7 @@ def _prepared(arguments: argparse.Namespace, studies: str) -> tuple[list[str], d
         require_archive(studies)
     state = State.of_datastore(studies)
     ServingLock(state).require_free()
-    environment = _environment(arguments) | arguments.door.to_environment()
+    environment = _environment() | arguments.door.to_environment()
     repair_datastore(datastore_folder(studies, environment), state)
     command = _command(arguments, studies, _app_folder(state))
     token_file = keep_made_token(arguments, state)
@@ -124,7 +124,7 @@ def _studies(arguments: argparse.Namespace) -> str:
     return str(folder.resolve())
 
 
-def _environment(arguments: argparse.Namespace) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """What the host must find in its environment before it is imported; a user's own settings stay."""
     wanted = {
         "MONAI_LABEL_DICOMWEB_CACHE_EXPIRY": "2",  # seconds; else a new label is seen after two hours
@@ -132,7 +132,7 @@ def _environment(arguments: argparse.Namespace) -> dict[str, str]:
         "MONAI_LABEL_AUTO_UPDATE_SCORING": "false",
         "MONAI_LABEL_TRACKING_ENABLED": "false",
     }
-    here = os.path.dirname(sys.executable)  # of itkimage2segimage, which the host would download
+    here = str(Path(sys.executable).parent)  # of itkimage2segimage, which the host would download
     path = os.pathsep.join([here, os.environ.get("PATH", "")])
     inherited = {name: value for name, value in os.environ.items() if name != "IRIS_TOKEN"}
     return wanted | inherited | {"PATH": path}

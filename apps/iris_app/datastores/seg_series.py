@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SegSeries:
-    """A SEG series. Args: uid; study: UID; image: UID of the series it was drawn on; when: date and time."""
+    """A SEG series.
+
+    Attributes:
+        uid: of the series.
+        study: UID of its study.
+        image: UID of the series it was drawn on.
+        when: date and time of its making.
+    """
 
     uid: str
     study: str

@@ -161,8 +161,8 @@ class WholeFolder(LocalDatastore):
         part = index.with_name(f".{index.name}{PART}")
         try:
             _write_whole(part, text.encode())
-            os.replace(part, index)
-            self._config_ts = os.stat(index).st_mtime
+            part.replace(index)
+            self._config_ts = index.stat().st_mtime
         except OSError as error:
             part.unlink(missing_ok=True)
             self.index_lags = True
@@ -178,7 +178,7 @@ def _copy_whole(source: Path, target: Path) -> None:
         shutil.copyfile(source, part)
         with open(part, "rb+") as written:
             os.fsync(written.fileno())
-        os.replace(part, target)
+        part.replace(target)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise PassingError(

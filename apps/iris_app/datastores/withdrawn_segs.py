@@ -13,7 +13,11 @@ from apps.iris_app.lib.state import State, read_json, write_json
 
 
 class WithdrawnSegs:
-    """UIDs of SEG series. Args: state: where they are kept."""
+    """UIDs of the SEG series that count no more.
+
+    Args:
+        state: where they are kept.
+    """
 
     def __init__(self, state: State) -> None:
         self._path = state.root / "withdrawn.json"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import shutil
 import threading
@@ -33,7 +32,11 @@ PATIENCE = 60.0  # seconds to wait for another process that changes the same stu
 
 
 class History:
-    """The versions of all studies. Args: state: where they are kept."""
+    """The versions of all studies.
+
+    Args:
+        state: where they are kept.
+    """
 
     def __init__(self, state: State) -> None:
         self._root = state.history
@@ -163,7 +166,7 @@ class History:
 
     def _names(self, study: str) -> list[str]:
         try:
-            return os.listdir(self._folder(study))
+            return [entry.name for entry in self._folder(study).iterdir()]
         except FileNotFoundError:
             return []
 

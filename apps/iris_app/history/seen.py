@@ -51,7 +51,11 @@ class Sender:
 
 
 class Seen:
-    """What senders have seen. Args: state: where it is kept."""
+    """What senders have seen.
+
+    Args:
+        state: where it is kept.
+    """
 
     def __init__(self, state: State) -> None:
         self._root = state.history

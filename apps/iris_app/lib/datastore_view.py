@@ -37,7 +37,7 @@ def studies_of(datastore: Datastore) -> Iterator[Study]:
 
 
 @lru_cache(maxsize=65536)
-def _why_no_image(image: Path, stamp: str) -> str | None:
+def _why_no_image(image: Path, _stamp: str) -> str | None:
     """Why a file of the datastore is no image; looked at again only when its stamp changes."""
     why = why_no_image(image)
     if why:

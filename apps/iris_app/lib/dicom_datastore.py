@@ -7,7 +7,6 @@ CT, and a series is whole or not there at all.
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import threading
 import time
@@ -170,7 +169,7 @@ class NamedDicomDatastore(ArchiveLabels):
                 shutil.rmtree(leftover, ignore_errors=True)
             file.unlink(missing_ok=True)
             dicom_web_download_series(None, image, str(part), self._client, self._fetch_by_frame)
-            os.replace(part, folder)
+            part.replace(folder)
             self._convert(image, folder)
             self._whole = {**self._whole, image: count}
             write_json(self._whole, self._ledger)
@@ -210,7 +209,7 @@ class NamedDicomDatastore(ArchiveLabels):
                 dicom_web_download_series(seg.study, seg.uid, str(part), self._client, self._fetch_by_frame)
                 if not any(part.glob("*.dcm")):
                     raise InputError("the archive gave no file of this SEG", where=seg.uid)
-                os.replace(part, folder)
+                part.replace(folder)
         return next(folder.glob("*.dcm"))
 
     def _seg_folder(self, seg: SegSeries) -> Path:

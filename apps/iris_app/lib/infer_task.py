@@ -108,8 +108,7 @@ class InContextTask(InferTask):
         return Asked(study, options, _tag(request, options))
 
     def answer(self, request: Mapping[str, object], asked: Asked, result: Result) -> tuple[str, dict]:
-        """Writes the answer from the result, without the classes that are withheld, and saves it where asked
-        to.
+        """Writes the answer from the result, without the classes that are withheld; saves it where asked to.
 
         Raises:
             InputError: nothing is left to show, or the format cannot hold it.
@@ -143,7 +142,7 @@ def told_in_http() -> Iterator[None]:
 
 def _tag(request: Mapping[str, object], options: Options) -> str:
     """Where the result is saved: what our option says, else the host's own save_label and label_tag."""
-    if options.save_as != "no" or not str(request.get("save_label", "")).lower() == "true":
+    if options.save_as != "no" or str(request.get("save_label", "")).lower() != "true":
         return options.save_as
     return "final" if request.get("label_tag") == "final" else "original"
 

@@ -206,7 +206,7 @@ class Prelabelling:
         started = time.perf_counter()
         key = default_key(catalogue, study.id, self.annotator.weights)
 
-        def pause(windows: int, total: int) -> None:
+        def pause(_windows: int, _total: int) -> None:
             self._pause(seen)
             if self.annotator.results.find(study.id, key) is not None:  # the worker was quicker
                 raise Interrupted

@@ -22,7 +22,14 @@ KEPT = 4  # results a study, the newest
 
 @dataclass(frozen=True)
 class Result:
-    """A finished segmentation. Args: study; key; path: label file; record: in JSON types."""
+    """A finished segmentation.
+
+    Attributes:
+        study: its id.
+        key: of all that the result depends on.
+        path: label file.
+        record: in JSON types.
+    """
 
     study: str
     key: str
@@ -37,9 +44,12 @@ class Result:
 
 
 class ResultStore:
-    """Results by study and key. Args: state: where they are kept.
+    """Results by study and key.
 
     A record is read once: the host watches the folder, and every opened file costs it milliseconds.
+
+    Args:
+        state: where they are kept.
     """
 
     def __init__(self, state: State) -> None:

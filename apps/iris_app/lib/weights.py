@@ -24,7 +24,7 @@ def weights_fingerprint(checkpoint: Path | None) -> str:
 
 
 @lru_cache(maxsize=4)
-def _stated(path: Path, when: str) -> str:
+def _stated(path: Path, _when: str) -> str:
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -1,4 +1,6 @@
-"""The reader, a process that reads labels: python -m apps.iris_app.reading.label_process
+"""The reader, a process that reads labels.
+
+    python -m apps.iris_app.reading.label_process
 
 It takes pickled pairs (final label, studies folder) from stdin and writes for each a pickled `Drawn`, or the
 error that reading it raised. Both ends are this program, on one machine; nothing else writes into its pipes.

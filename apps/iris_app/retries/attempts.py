@@ -16,7 +16,11 @@ log = logging.getLogger(__name__)
 
 
 class Attempts:
-    """Begun and unfinished work, by name. Args: path: of the file that holds it."""
+    """Begun and unfinished work, by name.
+
+    Args:
+        path: of the file that holds it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

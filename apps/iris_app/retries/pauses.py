@@ -21,7 +21,11 @@ class Pause:
 
 
 class Pauses:
-    """Pauses by name. Args: clock: monotonic seconds."""
+    """Pauses by name.
+
+    Args:
+        clock: monotonic seconds.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

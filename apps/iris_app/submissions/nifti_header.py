@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import nibabel as nib
@@ -59,17 +60,13 @@ def nifti_grid(path: Path) -> tuple[tuple[int, int, int], tuple[np.ndarray, ...]
     scale = UNITS.get(int(header["xyzt_units"]) & 7, 1.0)
     stated = [header.get_best_affine()]
     if header["qform_code"]:
-        try:
+        with suppress(HeaderDataError, ValueError):  # its numbers are no rotation: the sform counts
             stated.append(header.get_qform())
-        except (HeaderDataError, ValueError):
-            pass  # its numbers are no rotation: the sform counts
     affines = [np.diag([scale, scale, scale, 1.0]) @ np.asarray(affine, float) for affine in stated]
     if scale != 1:
         affines.append(np.asarray(stated[0], float))  # of a program that copies the numbers and not the unit
-    try:
+    with suppress(InputError):  # ITK refuses what nibabel reads
         affines.append(itk_grid(path)[1])
-    except InputError:
-        pass  # ITK refuses what nibabel reads
     usable = [a for a in affines if np.isfinite(a).all() and np.linalg.det(a[:3, :3])]
     if not usable:
         raise InputError("the affine does not place the voxels in space", where=path)

@@ -84,7 +84,7 @@ class PeerFolder:
         folder.mkdir(parents=True, exist_ok=True)
         found = cls.open(folder, sets)
         found.sets = described(sets)
-        found._write_sheet()
+        found.write_sheet()
         return found
 
     def path(self, set_index: int, query: str) -> Path:
@@ -112,14 +112,15 @@ class PeerFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_label(label, path)
         self.costs[f"{set_index}/{query}"] = cost
-        self._write_sheet()
+        self.write_sheet()
 
     def tell(self, **about: object) -> None:
         """Adds to what the method tells of itself."""
         self.about |= about
-        self._write_sheet()
+        self.write_sheet()
 
-    def _write_sheet(self) -> None:
+    def write_sheet(self) -> None:
+        """Writes down what the results are of."""
         costs = {key: vars(cost) for key, cost in self.costs.items()}
         data = {"sets": self.sets, "costs": costs, "about": self.about}
         with atomic_path(self.folder / SHEET) as hidden:

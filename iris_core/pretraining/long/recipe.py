@@ -13,7 +13,7 @@ COLDEST = 0.02  # of the peak rate, at the end
 class Window(NamedTuple):
     """A kind of step.
 
-    Args:
+    Attributes:
         shape: of the windows, voxels.
         share: of the steps.
         pairs: of people; each gives two episodes, one in either direction.

@@ -97,7 +97,11 @@ class Trainer:
         self._skips_in_a_row = 0
 
     def step(self) -> dict[str, float]:
-        """Takes the next step. Returns: the parts of its loss, weighted, and the rate."""
+        """Takes the next step.
+
+        Returns:
+            The parts of its loss, weighted, and the rate.
+        """
         rate = self.recipe.rate_at(self.counters.steps, self.counters.warm_from)
         for group in self.optimiser.param_groups:
             group["lr"] = rate

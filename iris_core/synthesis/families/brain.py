@@ -54,7 +54,7 @@ def _deep(rng: np.random.Generator, body: np.ndarray) -> tuple[list[Primitive], 
         rotation = small_rotation(rng, 25, 60) @ axis_y_first
         if index == 0:  # ventricles: dark horns near the middle
             place[0] = max(radii[1] * 1.05, body[0] * 0.1)
-        bend = tuple(rng.normal(0, 0.35, 2) * radii[0]) + (0.0,)
+        bend = (*tuple(rng.normal(0, 0.35, 2) * radii[0]), 0.0)
         parts = 2 if rng.random() < 0.3 else 1
         cuts = (rng.uniform(-0.3, 0.3), 9.0) if parts == 2 else (9.0, 9.0)
         boxy, taper = rng.uniform(0, 0.5), rng.uniform(-0.5, 0.5)

@@ -31,7 +31,7 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
         thick = max(1.5, size * (rng.uniform(0.25, 0.5) if i == 0 else rng.uniform(0.08, 0.2)))
         walls.append(Primitive(wall, at, radii + thick, rotation, boxy, bend, jitter=0.15))
         cavities.append(Primitive(blood + i, at, radii, rotation, boxy, bend, jitter=0.15))
-    order = list(rng.permutation(count - 1) + 1) + [0]  # the main chamber is last, its wall stays whole
+    order = [*(rng.permutation(count - 1) + 1), 0]  # the main chamber is last, its wall stays whole
     objects = [walls[i] for i in order[:-1]] + [cavities[i] for i in order[:-1]] + [walls[0], cavities[0]]
     label = blood + count
     vessels = []

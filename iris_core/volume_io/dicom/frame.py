@@ -51,7 +51,8 @@ class Frame:
         spacing: mm between rows, and between columns; None where the header is silent.
         orientation: (2, 3), unit vectors along a row (i) and down a column (j), LPS; or None.
         position: (3,) of the first voxel's centre, LPS mm; or None.
-        slope, intercept: from stored to real values; None where the header is silent.
+        slope: from stored to real values; None where the header is silent.
+        intercept: the same.
         location: SliceLocation in mm, or None.
         gap: SpacingBetweenSlices in mm, or None.
         axes: words -> value of what may tell it from another slice at the same place.

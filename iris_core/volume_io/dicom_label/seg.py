@@ -81,7 +81,14 @@ def _label(dataset: Dataset, file: Path) -> LabelVolume:
 def _drawn(
     dataset: Dataset, frame: np.ndarray, groups: tuple[Dataset, Dataset], numbers: list[int]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(index of the segment, mask (j, i)) of everything that a frame shows. Args: groups: shared, its own."""
+    """(index of the segment, mask (j, i)) of everything that a frame shows.
+
+    Args:
+        dataset: the SEG.
+        frame: stored values.
+        groups: functional groups that all frames share, and the frame's own.
+        numbers: of the segments.
+    """
     kind = str(dataset.SegmentationType)
     if kind == "LABELMAP":
         yield from ((index, frame == number) for index, number in enumerate(numbers))
