@@ -36,6 +36,11 @@ OFFSET_TISSUE = (900.0, 1200.0)  # where most of a body lies then, fat and soft 
 MOST_OF_BODY = 0.5  # of the voxels above lung that lie there (ours)
 BETWEEN = (300.0, 850.0)  # and between air and fat, where CT has little and an MR has tissue
 MOST_BETWEEN = 0.3  # of the voxels above air that lie there (ours)
+LOW = (1.0, 80.0)  # where air lies with 1024 added; 0 itself is padding, of an MR too
+AIR_WITH_OFFSET = (16.0, 32.0)  # the median of what lies there: a scanner's air is -1000 within a few units
+LEAST_LOW = 0.005  # of the voxels that lie there (ours)
+NARROW = 0.5  # of the third quartile there that the first reaches; noise about 0 stays under 0.46 (ours)
+OFFSET_REMEDY = f"if it is CT with {OFFSET:g} added, subtract that in the file"
 
 
 class Modality(NamedTuple):
@@ -131,6 +136,8 @@ def query_modality(query: Volume, references: str, *, given: bool) -> tuple[str,
     doubt = f"looks like {guess.name} ({guess.reason}), the references are {references}"
     if references == "ct" and has_offset(query):
         return "ct", [f"values from {query.array.min():g} on look like CT with {OFFSET:g} added: subtracted"]
+    if references == "ct" and may_have_offset(query):
+        doubt += f"; {OFFSET_REMEDY}"
     if given:
         return references, [doubt]
     proof = _no_ct(query) if references == "ct" else _surely_ct(query)
@@ -141,7 +148,23 @@ def query_modality(query: Volume, references: str, *, given: bool) -> tuple[str,
 
 
 def has_offset(volume: Volume) -> bool:
-    """Whether an image looks like CT to which 1024 was added.
+    """Whether an image can be nothing but CT to which 1024 was added.
+
+    It looks so (`may_have_offset`), and air is a peak at 24. Without that a map of T1, whose tissues lie near
+    1024 as well, looks the same.
+    """
+    if not may_have_offset(volume):
+        return False
+    values = _values(volume)
+    low = values.sample[(values.sample >= LOW[0]) & (values.sample <= LOW[1])]
+    if low.size < LEAST_LOW * values.sample.size:
+        return False
+    first, middle, third = np.percentile(low, (25, 50, 75))
+    return bool(first >= NARROW * third and AIR_WITH_OFFSET[0] <= middle <= AIR_WITH_OFFSET[1])
+
+
+def may_have_offset(volume: Volume) -> bool:
+    """Whether an image may be CT to which 1024 was added.
 
     Nothing lies below 0, most of the body near 1024, and it shows bone, or fat apart from other tissue.
     """

@@ -11,7 +11,8 @@ import numpy as np
 from iris_core.errors import InputError
 from iris_core.intensity import MODALITIES
 from iris_core.lattice import fit_label
-from iris_core.modality import detect_modality, in_hounsfield
+from iris_core.modality import OFFSET, OFFSET_REMEDY, detect_modality, in_hounsfield, may_have_offset
+from iris_core.remarks import remark
 from iris_core.unknown import completed, gap_lines, without_gaps
 from iris_core.volume import Color, LabelVolume, Volume, label_from_masks
 
@@ -73,9 +74,14 @@ class Reference:
         return self if label is self.label else replace(self, label=label)
 
     def prepared_as(self, modality: str) -> Reference:
-        """The reference as images of a modality are prepared: CT in Hounsfield units."""
+        """The reference as images of a modality are prepared: CT in Hounsfield units, in a remark."""
         image = in_hounsfield(self.image, modality)
-        return self if image is self.image else replace(self, image=image)
+        if image is not self.image:
+            remark(self.name, f"looks like CT with {OFFSET:g} added: subtracted")
+            return replace(self, image=image)
+        if modality == "ct" and may_have_offset(self.image):
+            remark(self.name, f"has no value below 0 and no air at {OFFSET - 1000:g}; {OFFSET_REMEDY}")
+        return self
 
     @property
     def classes(self) -> tuple[ClassInfo, ...]:

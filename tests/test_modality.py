@@ -8,6 +8,7 @@ import pytest
 from iris_core.config import CT_CLIP
 from iris_core.modality import detect_modality, has_offset, in_hounsfield, query_modality
 from iris_core.reference import Reference, joined_modality
+from iris_core.remarks import listening
 from iris_core.volume import LabelVolume, Volume
 
 RANDOM = np.random.default_rng(0)
@@ -48,7 +49,7 @@ PADDED_LIMB = mixture((0.6, -3024, 0), (0.388, -1000, 8), (0.01, 50, 20), (0.002
 BARE_BONE = mixture((0.95, -1000, 8), (0.05, 1100, 250))
 WITHOUT_AIR = mixture((0.7, 45, 15), (0.29, -100, 12), (0.01, 700, 150))
 BONE_CROP = mixture((0.4, 350, 60), (0.6, 900, 150))
-UNSIGNED = mixture((0.6, 0, 0), (0.25, 1070, 20), (0.1, 924, 15), (0.05, 1900, 200))
+UNSIGNED = magnitude((0.3, 0, 0), (0.3, 24, 8), (0.25, 1070, 20), (0.1, 924, 15), (0.05, 1900, 200))
 BODY = mixture((0.5, -1000, 10), (0.4, 45, 20), (0.1, -100, 15))
 MR_HEAD = magnitude((0.5, 12, 6), (0.4, 500, 90), (0.1, 900, 60))
 MR_T1 = magnitude((0.4, 12, 6), (0.3, 1000, 60), (0.2, 780, 60), (0.1, 350, 80))
@@ -62,6 +63,17 @@ ATTENUATION = magnitude((0.5, 0, 0), (0.4, 0.19, 0.01), (0.1, 0.35, 0.05))  # pe
 TWO_PADDINGS = mixture((0.2, -3024, 0), (0.1, -2000, 0), (0.4, -1000, 10), (0.2, 45, 20), (0.1, -100, 15))
 MR_T1_MAP = magnitude((0.5, 0, 0), (0.5, 1050, 60))
 UNSIGNED_WITHOUT_BONE = magnitude((0.5, 24, 8), (0.35, 1070, 20), (0.15, 924, 15))
+UNSIGNED_WITHOUT_AIR = mixture((0.6, 0, 0), (0.25, 1070, 20), (0.1, 924, 15), (0.05, 1900, 200))
+#: Maps of T1 in ms: muscle and spleen near 1050, blood near 1600, fat near 300, liver near 920.
+T1_MAPS = [
+    magnitude((0.5, 0, background), *tissues)
+    for background in (0, 10, 30, 300)
+    for tissues in (
+        ((0.4, 1050, 60), (0.1, 1600, 80)),
+        ((0.4, 1050, 50), (0.05, 300, 40), (0.1, 1600, 80)),
+        ((0.3, 1060, 20), (0.2, 925, 20)),
+    )
+] + [magnitude((0.5, 24, 300), (0.3, 1060, 20), (0.2, 925, 20))]
 PET = magnitude((0.9, 0.4, 0.2), (0.1, 9, 3))
 PET_COUNTS = magnitude((0.9, 300, 100), (0.1, 20000, 6000))
 
@@ -140,3 +152,26 @@ def test_ct_with_1024_added_is_brought_to_hounsfield_units_and_nothing_else_is()
         MR,
     ):
         assert not has_offset(other) and in_hounsfield(other, "ct") is other
+
+
+@pytest.mark.parametrize("image", [*T1_MAPS, UNSIGNED_WITHOUT_AIR])
+def test_nothing_is_subtracted_where_no_air_shows_that_1024_was_added_and_one_line_says_what_to_do(image):
+    assert not has_offset(image) and in_hounsfield(image, "ct") is image
+    for given in (False, True):
+        name, (line,) = query_modality(image, "ct", given=given)
+        assert name == ("ct" if given else "mr") and "looks like mr" in line and "\n" not in line
+    doubted = [one for one in T1_MAPS if "1024" in query_modality(one, "ct", given=False)[1][0]]
+    assert doubted, "some of them may be CT, which is said"
+
+
+@pytest.mark.parametrize(
+    ("image", "part"), [(UNSIGNED, "subtracted"), (UNSIGNED_WITHOUT_AIR, "subtract that")]
+)
+def test_what_is_done_with_a_references_1024_is_said(image, part):
+    reference = Reference(image, LabelVolume(np.ones((30, 30, 30), np.uint8), np.eye(4)), "a")
+    with listening() as heard:
+        prepared = reference.prepared_as("ct")
+    assert (prepared is reference) == (image is UNSIGNED_WITHOUT_AIR)
+    assert [one.where for one in heard] == ["a"] and "1024 added" in heard[0].text and part in heard[0].text
+    with listening() as heard:
+        assert reference.prepared_as("mr") is reference and not heard
