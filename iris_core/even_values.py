@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
+from iris_core.grey_levels import rise_step_by_step
 from iris_core.label_values import (
     MANY,
     MAX_LABEL,
@@ -38,7 +39,8 @@ SMALL_NUMBER, STRIDE = 20, 4  # largest value of a label map of few, and by the 
 def refuse_image(array: np.ndarray, path: Path | None = None) -> None:
     """Refuses whole numbers that are an image's, or a probability map's in percent or of 255 or 1000.
 
-    An image has many different numbers, and neighbours that seldom agree. A probability map rises from 0 to
+    An image has many different numbers, and neighbours that seldom agree or that differ step by step. A
+    probability map rises from 0 to
     its largest number, so that nearly every number between lies beside a lower and a higher one.
 
     Args:
@@ -61,7 +63,8 @@ def refuse_image(array: np.ndarray, path: Path | None = None) -> None:
             remedy=f"save where it is above one half, e.g. {nibabel_command(path, f'(a > {top / 2:g})')}",
         )
     rough = count > HANDFUL and roughness(array, inside=True) > ROUGH
-    if rough or (count > MANY and roughness(array) > ROUGH):
+    smooth = count > HANDFUL and not rough and rise_step_by_step(array)
+    if rough or smooth or (count > MANY and roughness(array) > ROUGH):
         raise is_the_image(count, path)
 
 

@@ -203,6 +203,34 @@ def test_an_image_of_few_grey_levels_is_refused(tmp_path):
     assert "is this the image?" in refusal(save(tmp_path / "a.nii.gz", levels))
 
 
+@pytest.mark.parametrize("stride", [1, 4])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("width", "levels"), [(2, 26), (3, 40), (4, 60), (8, 60), (8, 120)])
+def test_a_smooth_image_of_few_grey_levels_is_refused(tmp_path, width, levels, masked, stride):
+    from scipy.ndimage import gaussian_filter
+
+    smooth = gaussian_filter(drawn().normal(size=(48, 48, 40)), width)
+    array = np.rint((smooth - smooth.min()) / np.ptp(smooth) * (levels - 1)).astype(np.int16) * stride
+    if masked:
+        array = np.where(np.linalg.norm(np.indices(array.shape) - 22, axis=0) < 20, array + stride, 0)
+    assert "is this the image?" in refusal(save(tmp_path / "a.nii.gz", array.astype(np.int16)))
+
+
+@pytest.mark.parametrize("name", ["vertebrae", "parts of a tract", "rings", "superpixels"])
+def test_structures_that_are_numbered_along_a_chain_are_labels(tmp_path, name):
+    i, j, k = np.indices((40, 40, 96))
+    aside = np.hypot(i - 20, j - 20)
+    array = {
+        "vertebrae": np.where(aside < 12, 1 + k // 4, 0),
+        "parts of a tract": np.where(np.hypot(i - 20 - 6 * np.sin(k / 9), j - 20) < 4, 1 + k // 2, 0),
+        "rings": np.where(
+            (aside < 18) & (aside > 12), 1 + ((np.arctan2(i - 20, j - 20) + 4) * 4).astype(int), 0
+        ),
+        "superpixels": 1 + (i // 5) * 64 + (j // 5) * 8 + k // 12,
+    }[name]
+    assert len(read_label(save(tmp_path / "a.nii.gz", array.astype(np.int16))).values) > 16
+
+
 @pytest.mark.parametrize("top", [85, 100, 117, 255, 2035])
 def test_parcellations_and_landmarks_are_labels(tmp_path, top):
     """Regions around random centres, under numbers up to `top`; and single voxels."""
