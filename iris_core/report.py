@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from iris_core import __version__
 from iris_core.errors import InputError
 from iris_core.folder_run import Job, Outcome, Plan
 from iris_core.volume_io import LeftOut, atomic_path
 
 NOTICE = "Research use, not a medical device."
 DISTRIBUTIONS = (
-    "iris-incontext",
     "torch",
     "numpy",
     "scipy",
@@ -93,12 +93,12 @@ class RunReport:
 
 def versions() -> dict[str, str | None]:
     """Gives the version of Python and of each library that a result depends on; None where one is missing."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    found: dict[str, str | None] = {"python": platform.python_version(), "iris": __version__}
     for name in DISTRIBUTIONS:
         try:
-            found["iris" if name == "iris-incontext" else name.lower()] = metadata.version(name)
+            found[name.lower()] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found["iris" if name == "iris-incontext" else name.lower()] = None
+            found[name.lower()] = None
     return found
 
 

@@ -14,6 +14,7 @@ from stub_engine import AFFINE, StubEngine, label_array, write_dataset
 
 from iris_core.cli import engine
 from iris_core.cli.main import COMMANDS, main
+from iris_core.cli.other_commands import other_commands
 from iris_core.volume_io import read_label
 
 
@@ -39,7 +40,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS, *other_commands()])
 def test_help_answers_without_importing_torch_or_numpy(command: str):
     probe = (
         "import sys; from iris_core.cli.main import main; status = main(sys.argv[1:]); "

@@ -2,14 +2,14 @@
 
 0 done; 1 some cases failed, each named; 2 wrong use or bad input, told in one line; 70 a fault of the
 program, with its traceback; 130 interrupted; 143 terminated. Only the chosen command's module is imported, so
-that `iris --help` answers at once.
+that `iris --help` answers at once. Packages that build on this one bring commands of their own
+(iris_core.cli.other_commands).
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -18,35 +18,20 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
+from iris_core import __version__
+from iris_core.cli.other_commands import Command, other_commands
 from iris_core.errors import IrisError
 from iris_core.memory_reuse import reuse_memory
 
-#: command -> what it does. Each is a module of a room's `cli` with add_arguments(parser) and run(arguments);
-#: rooms behind the core are named here and imported only when their command is chosen.
+#: command -> what it does. Each is a module of this package with add_arguments(parser) and run(arguments).
 COMMANDS = {
     "demo": "pre-label sample studies from one labelled study each: pictures and a table",
     "segment": "segment an image or a folder with references, or with a task card",
     "encode": "turn references into a task card, a small file without images",
     "evaluate": "measure on a labelled dataset, beside copying the reference's mask",
     "pretrain": "train weights on synthetic tasks",
-    "union": "make one nnU-Net dataset of several, each with its own classes",
-    "plan-and-preprocess": "prepare nnU-Net datasets for nnUNetv2_train -tr nnUNetTrainerIris",
-    "trainer-path": "print the folder that nnU-Net's nnUNet_extTrainer must name",
-    "export": "turn a training of nnUNetTrainerIris into one portable file",
-    "graduate": "turn the final labels of a MONAI Label studies folder into an nnU-Net dataset",
-    "serve": "start the MONAI Label server: label one study, find the others pre-labelled",
     "info": "show versions, weights and devices, and check the installation",
 }
-#: command -> package of its module, where it is not this one
-ROOMS = {
-    "union": "nnunet_trainers.cli",
-    "plan-and-preprocess": "nnunet_trainers.cli",
-    "graduate": "nnunet_trainers.cli",
-    "trainer-path": "nnunet_trainers.cli",
-    "export": "nnunet_trainers.cli",
-    "serve": "apps.iris_app.cli",
-}
-FORKING = {"plan-and-preprocess"}
 DONE, SOME_FAILED, BAD_INPUT, FAULT, INTERRUPTED, TERMINATED = 0, 1, 2, 70, 130, 143
 
 
@@ -70,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:  # this process is ours
         reuse_memory()
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(words[0] if words and words[0] in COMMANDS else None)
+    parser = _parser(words[0] if words else None)
     try:
         arguments = parser.parse_args(words)
     except SystemExit as ended:
@@ -82,24 +67,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(arguments)
 
 
-def _parser(command: str | None) -> argparse.ArgumentParser:
-    """A parser in which only `command` knows its options."""
+def _parser(word: str | None) -> argparse.ArgumentParser:
+    """A parser in which only the command that is meant knows its options."""
+    known = {name: Command(name, summary, __package__) for name, summary in COMMANDS.items()}
+    if word not in known:
+        known = known | {name: other for name, other in other_commands().items() if name not in known}
     parser = OneLineParser(
         prog="iris",
         description="In-context segmentation of 3D images: one labelled study in, a folder segmented out.",
         epilog="Research use, not a medical device. `iris COMMAND --help` shows a command's options.",
     )
-    parser.add_argument("--version", action="version", version=f"iris {_version()}")
+    parser.add_argument("--version", action="version", version=f"iris {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, summary in COMMANDS.items():
-        sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        if name == command:
-            room = ROOMS.get(name, "iris_core.cli")
-            module = importlib.import_module(f"{room}.{name.replace('-', '_')}")
+    for command in known.values():
+        summary = command.summary
+        description = summary[0].upper() + summary[1:] + "."
+        sub = commands.add_parser(command.name, help=summary, description=description)
+        if command.name == word:
+            module = command.module()
             module.add_arguments(sub)
             sub.add_argument("--verbose", action="store_true", help="show the log and tracebacks")
             sub.add_argument("--quiet", action="store_true", help="no progress and no notes on stderr")
-            sub.set_defaults(run=module.run)
+            sub.set_defaults(run=module.run, forks=getattr(module, "FORKS", False))
     return parser
 
 
@@ -111,7 +100,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.verbose:
         logging.getLogger("PIL").setLevel(logging.WARNING)
     try:
-        with _terminated_like_interrupted(arguments.command):
+        with _terminated_like_interrupted(arguments.forks):
             return arguments.run(arguments)
     except IrisError as error:
         return _end(BAD_INPUT, str(error), arguments)
@@ -141,17 +130,17 @@ def _end(status: int, message: str, arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _terminated_like_interrupted(command: str) -> Iterator[None]:
+def _terminated_like_interrupted(forks: bool) -> Iterator[None]:
     """While it lasts, SIGTERM raises KeyboardInterrupt, so that half-written files are cleared away.
 
-    Commands whose work forks keep the system's own SIGTERM: a worker that is told to end in the moment after
-    its fork would lose a signal that Python handles, and its pool would wait for it for ever.
+    Commands whose work forks (their module says so in FORKS) keep the system's own SIGTERM: a process that
+    gets the signal right after its fork would lose it in Python, and its pool would wait for it for ever.
     """
 
     def interrupt(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt(signal.SIGTERM)
 
-    if threading.current_thread() is not threading.main_thread() or command in FORKING:
+    if threading.current_thread() is not threading.main_thread() or forks:
         yield
         return
     before = signal.signal(signal.SIGTERM, interrupt)
@@ -159,15 +148,6 @@ def _terminated_like_interrupted(command: str) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _version() -> str:
-    from importlib import metadata
-
-    try:
-        return metadata.version("iris-incontext")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 if __name__ == "__main__":

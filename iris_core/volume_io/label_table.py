@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from iris_core import __version__
 from iris_core.remarks import remark
 from iris_core.volume import Color, LabelVolume
 
@@ -62,10 +62,7 @@ class LabelTable:
 
 def software() -> str:
     """Name and version of this program, as results carry it."""
-    try:
-        return f"{SOFTWARE} {metadata.version(SOFTWARE)}"
-    except metadata.PackageNotFoundError:
-        return SOFTWARE
+    return f"{SOFTWARE} {__version__}"
 
 
 def to_xml(table: LabelTable) -> bytes:

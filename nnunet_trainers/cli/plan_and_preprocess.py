@@ -9,6 +9,7 @@ import sys
 from iris_core.cli import options
 from iris_core.triple import triple
 
+FORKS = True  # nnU-Net preprocesses in forked processes
 RECIPES = ("paper", "nnunet")  # those of iris_core.intensity, repeated so that the help needs no numpy
 NEXT = (
     "nnUNet_extTrainer=$(iris trainer-path) "
