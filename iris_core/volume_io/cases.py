@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from iris_core.errors import InputError
@@ -84,11 +84,11 @@ def survey(
 ) -> Listing:
     """Decides about every entry of a folder: a case, left out, or refused.
 
-    A folder with DICOM slices is their series where they are more than the other images in it. In any other
-    folder image files, multi-frame DICOM files and folders with a series are cases; hidden files,
-    segmentations (by suffix or header, Iris' own results among them), other folders and other files are left
-    out. Four digits at the end of a name are a channel number where a file with 0000 stands beside it, and
-    part of the name elsewhere.
+    A folder with DICOM slices is their series where they are more than the other images in it; multi-frame
+    files beside them are cases of their own. In any other folder image files, multi-frame DICOM files and
+    folders with a series are cases; hidden files, segmentations (by suffix or header, Iris' own results among
+    them), other folders and other files are left out. Four digits at the end of a name are a channel number
+    where a file with 0000 stands beside it, and part of the name elsewhere.
 
     Args:
         folder: where to look, not deeper than one level.
@@ -113,7 +113,10 @@ def survey(
     if is_series or (not images and len(slices) + len(several) < SERIES and holds_dicom(folder)):
         # of a folder without an image, reading it says what there is
         beside = beside_series(entries) if slices or several else []
-        return Listing((Case(folder.resolve().name, folder),), tuple(beside))
+        own = several if slices else []  # files of several frames are images of their own
+        return _beside(
+            Case(folder.resolve().name, folder), _decided(_grouped(own), beside, folder, channel, apart)
+        )
     images = sorted([*images, *several])
     left_out = [LeftOut(path, reason) for path, reason in reasons.items() if reason and path not in several]
     if not images:
@@ -128,6 +131,20 @@ def survey(
         if path.is_dir():
             left_out += beside_series(sorted(path.iterdir()))
     return _decided(_grouped(images), left_out, folder, channel, apart)
+
+
+def _beside(series: Case, found: Listing) -> Listing:
+    """A listing with the series of the folder itself; a file of its name would take its result's place."""
+    same = [case for case in found.cases if case.name == series.name]
+    remedy = "rename the file, or move it into a folder of its own"
+    refused = [
+        Refused(
+            case.name, (case.path,), InputError("has the name of its folder", where=case.path, remedy=remedy)
+        )
+        for case in same
+    ]
+    cases = [series, *(case for case in found.cases if case not in same)]
+    return replace(found, cases=tuple(cases), refused=(*found.refused, *refused))
 
 
 def _decided(

@@ -46,8 +46,10 @@ def why_left_out(path: Path) -> str | None:
         return why_no_image(path) or "is a segmentation, not an image"
     if suffix in READABLE:
         return why_no_image(path)
-    if storage_class(path) is not None:
-        return "is a DICOM file beside other images; a series needs a folder of its own"
+    uid = storage_class(path)
+    if uid is not None:
+        beside = "is a DICOM file beside other images; a series needs a folder of its own"
+        return beside if is_image(uid) else _object(uid)
     return "is of no kind that is read as an image"
 
 
@@ -95,7 +97,14 @@ def _why_no_slice(path: Path) -> str | None:
     uid = storage_class(path)
     if uid is None:
         return None if path.suffix.lower() in SLICE_SUFFIXES else "is no DICOM file"
-    return None if is_image(uid) else "is a DICOM file without an image"
+    return None if is_image(uid) else _object(uid)
+
+
+def _object(uid: str) -> str:
+    """Why a DICOM object is no image. Args: uid: its storage class, which is none of an image."""
+    from pydicom.uid import UID
+
+    return f"is a DICOM file without an image ({UID(uid).name.removesuffix(' Storage')})"
 
 
 def _why_no_series(path: Path) -> str | None:

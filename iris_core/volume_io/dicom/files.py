@@ -31,13 +31,20 @@ def holds_dicom(folder: Path) -> bool:
     return any(storage_class(path) is not None for path in _candidates(folder))
 
 
-def one_series(path: Path) -> dict[Path, Dataset]:
-    """The headers of the one image series in a folder or a file, without pixels, in the order of file names.
+#: What a series has of its own -> the values; then the headers of its files, in the order of their names.
+Series = dict[tuple[str, ...], dict[Path, "Dataset"]]
+
+
+def image_series(path: Path) -> tuple[tuple[str, ...], Series]:
+    """The headers of the image series in a folder or a file, without pixels.
 
     A file that is there twice (one SOP instance UID, one place) counts once.
 
+    Returns:
+        The names of what tells series apart, and the series by their values of these; at least one.
+
     Raises:
-        InputError: there is no image, or images of several series; a file cannot be read.
+        InputError: there is no image, or a file cannot be read.
     """
     files = _candidates(path) if path.is_dir() else [path]
     headers = {file: header(file) for file in files if storage_class(file) is not None}
@@ -46,24 +53,10 @@ def one_series(path: Path) -> dict[Path, Dataset]:
         raise _no_image(path, headers)
     _refuse_broken([file for file in files if file not in headers])
     names = ("SeriesInstanceUID", *_shared_names(images))
-    series: dict[tuple[str, ...], dict[Path, Dataset]] = {}
-    for file, one in images.items():
+    series: Series = {}
+    for file, one in _without_copies(images, path).items():
         series.setdefault(tuple(_text(one, name) for name in names), {})[file] = one
-    if len(series) > 1:
-        differ = [
-            name
-            for name, values in zip(names, zip(*series, strict=True), strict=True)
-            if len(set(values)) > 1
-        ]
-        raise InputError(
-            "holds several DICOM series",
-            where=path,
-            expected="one series a folder",
-            found=f"{', '.join(_describe(files) for files in series.values())}, "
-            f"which differ in {' and '.join(differ)}",
-            remedy="put each series into a folder of its own, or give the file of a multi-frame one",
-        )
-    return _without_copies(images, path)
+    return names, series
 
 
 def header(file: Path) -> Dataset:
@@ -144,7 +137,7 @@ def _shared_names(images: Mapping[Path, Dataset]) -> tuple[str, ...]:
     return SHARED[:-1] if len(references) == len(images) > 2 else SHARED
 
 
-def _describe(files: Mapping[Path, Dataset]) -> str:
+def described(files: Mapping[Path, Dataset]) -> str:
     """A series in a message: its description, number of files and a file to know it by."""
     first = next(iter(files))
     name = str(files[first].get("SeriesDescription", "")).strip() or "without a name"

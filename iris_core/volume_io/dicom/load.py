@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.volume_io.dicom.files import one_series
-from iris_core.volume_io.dicom.frame import Frame, frames_of
+from iris_core.volume_io.dicom.frame import Frame
+from iris_core.volume_io.dicom.one_volume import one_volume
 from iris_core.volume_io.dicom.pixels import stored_values
-from iris_core.volume_io.dicom.stack import stack
 from iris_core.volume_io.itk import LPS_TO_RAS
 
 
@@ -23,7 +22,8 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     Every frame's stored values are rescaled by its own slope and intercept. How a viewer should show them
     (window, MONOCHROME1) does not matter. Segmentations, structure sets, reports and other objects without an
-    image of their own are passed over where an image lies beside them.
+    image of their own are passed over where an image lies beside them; so are series that make no volume, a
+    localizer for instance, with a remark (`one_volume`).
 
     Args:
         path: a folder, or a DICOM file; of a folder the files directly in it count.
@@ -36,9 +36,7 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
             even, upright volume; or files that cannot be read.
     """
     with _quiet():
-        headers = one_series(path)
-        frames = [frame for file, header in headers.items() for frame in frames_of(header, file)]
-        ordered, affine = stack(frames, path)
+        ordered, affine = one_volume(path)
         return _values(ordered), LPS_TO_RAS @ affine
 
 
