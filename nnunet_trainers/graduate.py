@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from iris_core.errors import InputError
+from iris_core.label_names import IGNORED
 from iris_core.modality import detect_modality
 from iris_core.volume import Volume
 from iris_core.volume_io import read_image, write_image, write_label
@@ -50,7 +51,10 @@ def graduate(studies: Sequence[FinalStudy], target: Path) -> PartialLabels:
             label_file = folder / "labelsTr" / f"{study.name}{ENDING}"
             _write_image(study, image, image_file)
             new = {value: values[name] for value, name in study.names.items()}
-            write_label(renumbered(study.label, image, new), label_file)
+            ignore_as = values.get(IGNORED)
+            write_label(
+                renumbered(study.label, image, new, ignore=study.ignore, ignore_as=ignore_as), label_file
+            )
             rows[study.name] = {
                 "image": _row(study.image, image_file, folder),
                 "label": _row(study.label, label_file, folder),
@@ -63,7 +67,7 @@ def graduate(studies: Sequence[FinalStudy], target: Path) -> PartialLabels:
 
 
 def _values(studies: Sequence[FinalStudy]) -> dict[str, int]:
-    """Structure -> value, 1 to N, in the order of the alphabet."""
+    """Structure -> value, 1 to N, in the order of the alphabet; "ignore" gets N + 1, as nnU-Net wants it."""
     names = sorted({name for study in studies for name in study.names.values()}, key=str.casefold)
     for first, second in itertools.pairwise(names):
         if first.casefold() == second.casefold():
@@ -73,6 +77,8 @@ def _values(studies: Sequence[FinalStudy]) -> dict[str, int]:
                 found=f"{first} in {_who(studies, first)}, {second} in {_who(studies, second)}",
                 remedy="rename one of them in the viewer and submit again",
             )
+    if any(study.ignores for study in studies):
+        names.append(IGNORED)
     return {name: value for value, name in enumerate(names, start=1)}
 
 

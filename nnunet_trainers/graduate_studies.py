@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iris_core.errors import InputError
-from iris_core.label_names import read_json
+from iris_core.label_names import is_ignored, read_json, read_label_names
 from iris_core.volume_io import read_label
 from iris_core.volume_io.label_header import label_table
 from iris_core.volume_io.suffix import READABLE, SEGMENTATION, suffix_of
 
 DATASTORE = "datastore_v2.json"
 FINAL = "final"
+NAME_FILES = ("labels.json", "dataset.json")  # of the whole folder, as the app reads them
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,16 @@ class FinalStudy:
         image: file of the study.
         label: file of its final label.
         names: label value -> structure. A structure named here and without a voxel was looked for.
+        ignore: label value of voxels to ignore, where a name says so.
+        ignores: the label holds such voxels, or may.
     """
 
     name: str
     image: Path
     label: Path
     names: Mapping[int, str]
+    ignore: int | None = None
+    ignores: bool = False
 
 
 def final_studies(folder: Path, names: Mapping[int, str] | None = None) -> list[FinalStudy]:
@@ -44,7 +49,9 @@ def final_studies(folder: Path, names: Mapping[int, str] | None = None) -> list[
 
     Args:
         folder: the studies folder.
-        names: value -> structure, for labels that came without names (files put there by hand).
+        names: value -> structure, for labels that came without names (files put there by hand); None: those
+            of labels.json or dataset.json in the folder. The value that they call "ignore" is to be ignored
+            in every label that does not name it.
 
     Raises:
         InputError: no such datastore, no final label, one without an image, or one whose values have no name.
@@ -63,7 +70,8 @@ def final_studies(folder: Path, names: Mapping[int, str] | None = None) -> list[
     files = [path for path in sorted(place.glob("*")) if suffix_of(path) and not path.name.startswith(".")]
     if not files:
         raise InputError("no study has a final label", where=place, remedy="submit labels first")
-    studies = [_study(path, objects, images, names or {}) for path in files]
+    shared = _folder_names(folder) if names is None else names
+    studies = [_study(path, objects, images, shared) for path in files]
     nameless = [study.label.name for study in studies if not study.names]
     if nameless:
         raise InputError(
@@ -75,6 +83,12 @@ def final_studies(folder: Path, names: Mapping[int, str] | None = None) -> list[
     return studies
 
 
+def _folder_names(folder: Path) -> dict[int, str]:
+    """Value -> structure, as a file in the studies folder says for all labels; empty where there is none."""
+    files = [folder / name for name in NAME_FILES if (folder / name).is_file()]
+    return read_label_names(files[0], ignored=True) if files else {}
+
+
 def _study(label: Path, objects: Mapping, images: Path, names: Mapping[int, str]) -> FinalStudy:
     name = label.name[: -len(suffix_of(label))]
     entry = objects.get(name, {})
@@ -82,16 +96,21 @@ def _study(label: Path, objects: Mapping, images: Path, names: Mapping[int, str]
     image = next((path for path in candidates if path.is_file()), None)
     if image is None:
         raise InputError("a final label has no image", where=label, expected=f"{name}.* in {images}")
+    ignores = False
     if suffix_of(label) in SEGMENTATION:  # names of its own, and values that reading may renumber
-        found = dict(read_label(label).names)
+        drawn = read_label(label)
+        found, ignores = dict(drawn.names), drawn.ignored is not None
     else:
         info = entry.get("labels", {}).get(FINAL, {}).get("info", {}).get("label_info") or ()
         found = {int(row["idx"]): str(row["name"]).strip() for row in info if row.get("name")}
         table = label_table(label)
         found |= dict(table.names) if table is not None else {}
     found = {value: structure for value, structure in found.items() if value} or dict(names)
+    known = {**{value: structure for value, structure in names.items() if is_ignored(structure)}, **found}
+    ignore = next((value for value, structure in known.items() if is_ignored(structure)), None)
+    found = {value: structure for value, structure in found.items() if value != ignore}
     if len(set(found.values())) < len(found):
         raise InputError(
             "two values of a label have one name", where=label, found=", ".join(map(str, found.items()))
         )
-    return FinalStudy(name, image, label, found)
+    return FinalStudy(name, image, label, found, ignore, ignores or ignore is not None)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
+from iris_core.label_names import IGNORED
 from iris_core.raw_dataset import LabelledCase
 from iris_core.volume_io import read_image, write_image, write_label
 from iris_core.volume_io.suffix import suffix_of
@@ -26,7 +27,6 @@ from nnunet_trainers.union_source import Source
 from nnunet_trainers.union_split import PAPER_SHARES, Split, split_persons
 
 ENDING = ".nii.gz"
-IGNORE = "ignore"  # nnU-Net's name for voxels that nobody judged
 MOST_CLASSES = 32767  # nnU-Net stores labels as int16
 
 
@@ -83,7 +83,7 @@ def _values(sources: Sequence[Source]) -> dict[str, int]:
     if len(names) > MOST_CLASSES:
         raise InputError("more classes than nnU-Net can store", expected=MOST_CLASSES, found=len(names))
     if any(source.ignore is not None for source in sources):
-        names.append(IGNORE)  # nnU-Net wants the largest value for it
+        names.append(IGNORED)  # nnU-Net wants the largest value for it
     return {name: value for value, name in enumerate(names, start=1)}
 
 
@@ -155,14 +155,10 @@ def _write_case(
         image, place = read_image(case.image), own
         write_image(image, folder / own)
     label = f"labels{part}/{name}{ENDING}"
-    write_label(renumbered(case.label, image, _new_values(source, values)), folder / label)
+    new = {value: values[source.class_name(known)] for value, known in source.dataset.names.items()}
+    moved = renumbered(case.label, image, new, ignore=source.ignore, ignore_as=values.get(IGNORED))
+    write_label(moved, folder / label)
     return {"images": [place], "label": label}
-
-
-def _new_values(source: Source, values: dict[str, int]) -> dict[int, int]:
-    """Value in the dataset -> value in the union."""
-    new = {value: values[source.class_name(name)] for value, name in source.dataset.names.items()}
-    return new if source.ignore is None else {**new, source.ignore: values[IGNORE]}
 
 
 def _refer(link: Path, place: str) -> None:

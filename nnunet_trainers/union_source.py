@@ -112,7 +112,7 @@ def open_sources(
                 modality or modality_of([case.image for case in dataset.cases]),
                 _chosen(weights, folder) or 1.0,
                 read_groups(persons, dataset.cases) if persons else {},
-                description["labels"].get("ignore"),
+                dataset.ignored,
             )
         )
     return sources

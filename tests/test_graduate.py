@@ -176,3 +176,32 @@ def test_labels_that_cannot_be_joined_leave_nothing(studies, tmp_path, capsys, o
 def test_a_folder_that_no_server_worked_on_is_refused(tmp_path, capsys):
     assert main(["graduate", str(tmp_path), "--output", str(tmp_path / "Dataset321_Ward")]) == 2
     assert "datastore_v2.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("told", ["datastore", "labels.json", "--labels", "the file itself"])
+def test_voxels_to_ignore_stay_voxels_to_ignore_under_the_largest_value(studies, tmp_path, told):
+    array = label_array(1, 2)
+    array[6:8, 0:3, 0:2] = 7
+    path = studies / "labels" / "final" / "s0.nii.gz"
+    save(array, path)
+    named = {"liver": 1, "spleen": 2, "ignore": 7}
+    words = ["graduate", str(studies), "--output", str(tmp_path / "raw" / "Dataset321_Ward")]
+    if told == "datastore":
+        write_store(studies, {"s0": entry(**named), "s1": entry(spleen=1, liver=2), "s2": entry()})
+    elif told == "the file itself":
+        drawn = LabelVolume(array, AFFINE, {value: name for name, value in named.items()})
+        path.unlink()
+        write_label(drawn, path.with_name("s0.seg.nrrd"))
+    else:
+        file = (studies if told == "labels.json" else tmp_path) / "labels.json"
+        file.write_text(json.dumps(named))
+        words += ["--labels", str(file)] if told == "--labels" else []
+    assert main(words) == 0
+    dataset = RawDataset.open(tmp_path / "raw" / "Dataset321_Ward")
+    assert dataset.names == {1: "liver", 2: "spleen"} and dataset.ignored == 3
+    description = json.loads((tmp_path / "raw" / "Dataset321_Ward" / "dataset.json").read_text())
+    assert description["labels"] == {"background": 0, "liver": 1, "spleen": 2, "ignore": 3}
+    first, second = (np.asarray(nib.load(case.label).dataobj) for case in dataset.cases)
+    assert np.array_equal(first, np.where(array == 7, 3, array))
+    assert np.array_equal(second, label_array(1, 2)), "the other study says all"
+    assert "iris" not in description, "the value to ignore is no structure that makes another group"

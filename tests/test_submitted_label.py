@@ -82,3 +82,22 @@ def test_values_are_counted_over_all_blocks(tmp_path):
         else:
             with pytest.raises(InputError, match="too many different values"):
                 check_label(tmp_path / "label.nii.gz", tmp_path / "image.nii.gz")
+
+
+@pytest.mark.parametrize("unit", ["m", "um", "in"])
+@pytest.mark.parametrize("kind", [".nrrd", ".seg.nrrd", ".mha"])
+def test_a_label_in_another_unit_is_refused_as_the_reader_refuses_it(tmp_path, kind, unit):
+    label = LabelVolume(np.ones((6, 6, 6), np.uint8), np.eye(4))
+    write_label(label, path := tmp_path / f"label{kind}")
+    field = f'space units: "{unit}" "{unit}" "{unit}"\n' if kind != ".mha" else f"DistanceUnits = {unit}\n"
+    before = b"ElementDataFile" if kind == ".mha" else b"encoding:"
+    path.write_bytes(path.read_bytes().replace(before, field.encode() + before, 1))
+    for read in (read_label, lambda file: check_label(file, image(tmp_path))):
+        with pytest.raises(InputError, match=f"another unit than mm; expected .* mm; found {unit}"):
+            read(path)
+
+
+def test_a_suffix_in_capitals_is_accepted(tmp_path):
+    write_label(LabelVolume(np.ones((6, 6, 6), np.uint8), np.eye(4)), tmp_path / "label.mha")
+    (tmp_path / "label.mha").rename(tmp_path / "label.MHA")
+    assert check_label(tmp_path / "label.MHA", image(tmp_path)).values == (1,)

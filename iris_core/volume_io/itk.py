@@ -45,17 +45,11 @@ def read(path: Path) -> sitk.Image:
     Raises:
         InputError: the file cannot be read, or its lengths are in another unit than mm.
     """
-    import SimpleITK as sitk
-
     refuse_other_units(path)
     doubt_place(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    if suffix_of(path) in META:  # ITK knows a MetaImage by its suffix in lower case alone
-        reader.SetImageIO("MetaImageIO")
     try:
         with quiet():
-            return reader.Execute()
+            return reader_of(path).Execute()
     except RuntimeError as error:
         raise InputError(
             "cannot be read",
@@ -65,12 +59,20 @@ def read(path: Path) -> sitk.Image:
         ) from error
 
 
-def place_of(path: Path) -> np.ndarray | None:
-    """Where ITK puts the voxels of a file: (4, 4), voxel -> RAS+ mm; None where it cannot read the header."""
+def reader_of(path: Path) -> sitk.ImageFileReader:
+    """ITK's reader of a file, whatever the case of its suffix."""
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    if suffix_of(path) in META:  # ITK knows a MetaImage by its suffix in lower case alone
+        reader.SetImageIO("MetaImageIO")
+    return reader
+
+
+def place_of(path: Path) -> np.ndarray | None:
+    """Where ITK puts the voxels of a file: (4, 4), voxel -> RAS+ mm; None where it cannot read the header."""
+    reader = reader_of(path)
     try:
         with quiet():
             reader.ReadImageInformation()

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from nnunet_trainers.graduate_studies import final_studies
 
     target = in_nnunet_raw(arguments.output)
-    names = read_label_names(arguments.labels) if arguments.labels else None
+    names = read_label_names(arguments.labels, ignored=True) if arguments.labels else None
     studies = final_studies(arguments.studies, names)
     labels = graduate(studies, target)
     structures = sorted({name for names in labels.annotated.values() for name in names})

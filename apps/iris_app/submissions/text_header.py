@@ -12,6 +12,7 @@ from apps.iris_app.submissions.label_header import LabelHeader
 from iris_core.errors import InputError
 from iris_core.volume_io import itk
 from iris_core.volume_io.suffix import META, SEGMENTATION, suffix_of
+from iris_core.volume_io.text_header import refuse_other_units
 
 MOST = 1 << 20  # bytes of a header
 NRRD_TYPES = {
@@ -36,8 +37,10 @@ def text_header(path: Path) -> LabelHeader:
     """The facts of an NRRD or MHA label.
 
     Raises:
-        InputError: damaged, voxels in another file, an unusual encoding, or more or fewer than three axes.
+        InputError: damaged, voxels in another file, an unusual encoding, lengths in another unit than mm, or
+            more or fewer than three axes.
     """
+    refuse_other_units(path)
     return _meta(path) if suffix_of(path) in META else _nrrd(path)
 
 
@@ -47,10 +50,7 @@ def itk_grid(path: Path) -> tuple[tuple[int, int, int], np.ndarray]:
     Raises:
         InputError: the header cannot be read, or is of a 2D image.
     """
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader = itk.reader_of(path)
     try:
         with itk.quiet():
             reader.ReadImageInformation()
