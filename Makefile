@@ -20,7 +20,7 @@ DEMO_ARGS ?=
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 PYTEST = $(VENV)/bin/python -m pytest
 
-.PHONY: help demo test test-hosts lint clean long-run long-run-status long-run-pause long-run-resume \
+.PHONY: help demo test test-hosts lint docs clean long-run long-run-status long-run-pause long-run-resume \
         long-run-end long-run-land
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make test        install what it needs, then run the tests of the core"
 	@echo "make test-hosts  the slower tests with nnU-Net, MONAI Label and a browser"
 	@echo "make lint        ruff, and the types with mypy"
+	@echo "make docs        the pages of docs/ and of the code as a site, build/site/index.html"
 	@echo "make long-run    starts the long training in the background, or goes on with it (docs/training.md);"
 	@echo "                 long-run-status, -pause, -resume, -end and -land look after it"
 	@echo "make clean       remove $(VENV) and $(HOSTS_VENV)"
@@ -47,6 +48,10 @@ test-hosts: $(HOSTS_VENV)/hosts.stamp
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+# Fails at a broken link, a docstring that cannot be read, or a page that fetches anything when it is read.
+docs: $(VENV)/docs.stamp
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 
 LONG_RUN = $(VENV)/bin/python -m benchmarks.long_run
 
@@ -76,6 +81,11 @@ $(VENV)/core.stamp: $(VENV)/venv.stamp setup.cfg pyproject.toml
 $(VENV)/dev.stamp: $(VENV)/core.stamp
 	@echo "Installing what the tests need ..."
 	@$(PIP) --editable ".[dev]"
+	@touch $@
+
+$(VENV)/docs.stamp: $(VENV)/core.stamp
+	@echo "Installing what the site needs ..."
+	@$(PIP) --editable ".[docs]"
 	@touch $@
 
 $(HOSTS_VENV)/hosts.stamp: $(HOSTS_VENV)/venv.stamp setup.cfg pyproject.toml

@@ -1,4 +1,4 @@
-"""TrainerSettings: what a training is told, by plans["iris"]["trainer"] and by IRIS_* in the environment.
+"""TrainerSettings: what a training is told, by `plans["iris"]["trainer"]` and by `IRIS_*` in the environment.
 
 The environment wins over the plans, and both over the defaults, which are the paper's where it gives a number
 (4.1 and supplement 7: 80 000 steps, 2 000 of warm-up, LAMB at 2e-3, exponential decay).

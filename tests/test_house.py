@@ -24,10 +24,10 @@ FOLDERS = {
     "nnunet_trainers": ("nnunet",),
     "apps": ("app",),
     "tests": ("dev", "nnunet", "app", "browser"),
-    "benchmarks": ("dev", "nnunet"),
+    "benchmarks": ("benchmarks", "dev", "nnunet"),
 }
 # Where the name of an import is not that of its distribution.
-DISTRIBUTION = {"PIL": "pillow", "yaml": "pyyaml", "convexAdam": "convexadam"}
+DISTRIBUTION = {"PIL": "pillow", "yaml": "pyyaml", "convexAdam": "convexadam", "sklearn": "scikit-learn"}
 HEAVY = {"torch", "monai", "SimpleITK", "matplotlib", "scipy", "nibabel", "pydicom", "nnunetv2", "monailabel"}
 
 
