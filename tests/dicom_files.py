@@ -162,13 +162,19 @@ def without_preamble(path: Path) -> Path:
 
 
 def compress(path: Path, plane_values: np.ndarray, kind: str, signed: bool) -> None:
-    """Stores the pixels of a one-frame file without loss as "RLE", "JPEG2000" or "JPEG"."""
+    """Stores the pixels of a one-frame file without loss as "RLE", "JPEG2000", "JPEG" or "JPEG-LS"."""
     import pydicom
 
     dataset = pydicom.dcmread(path)
     if kind == "RLE":
         dataset.PixelRepresentation = int(signed)
         dataset.compress(pydicom.uid.RLELossless)
+    elif kind == "JPEG-LS":
+        dataset.PixelRepresentation = int(signed)
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEGLSLossless
+        plane = np.ascontiguousarray(plane_values.T)
+        dataset.PixelData = pydicom.encaps.encapsulate([_jpeg_ls(plane.view("u2"))])
+        dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
     else:
         packed = packed_by_itk(path.with_name("packed"), plane_values, kind, signed)
         dataset.file_meta.TransferSyntaxUID = packed.file_meta.TransferSyntaxUID
@@ -176,6 +182,17 @@ def compress(path: Path, plane_values: np.ndarray, kind: str, signed: bool) -> N
             setattr(dataset, name, getattr(packed, name))
         dataset["PixelData"] = packed["PixelData"]
     save(dataset, path)
+
+
+def _jpeg_ls(plane_values: np.ndarray) -> bytes:
+    """A plane of unsigned numbers in JPEG-LS, by whichever encoder is there."""
+    import pytest
+
+    try:
+        import jpeg_ls
+    except ImportError:
+        return pytest.importorskip("imagecodecs").jpegls_encode(plane_values)
+    return bytes(jpeg_ls.encode_array(plane_values))
 
 
 def packed_by_itk(path: Path, plane_values: np.ndarray, kind: str, signed: bool) -> object:

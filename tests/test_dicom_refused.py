@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from dicom_files import AXIAL, CAPTURE, both, numbers, plane, remove, write_series
+from dicom_files import AXIAL, CAPTURE, both, compress, numbers, plane, remove, write_series
 from seg_files import contours, ct_series, save, segmentation
 
 from iris_core.errors import InputError
@@ -231,3 +233,30 @@ def test_a_broken_file_at_the_end_of_a_series_is_not_passed_over(tmp_path, kept)
     file.write_bytes(file.read_bytes()[:kept])
     with pytest.raises(InputError, match=f"{file.name}: .*cut short"):
         read_image(tmp_path / "ct")
+
+
+def another_syntax(file: Path, uid: str) -> None:
+    """Writes another transfer syntax over the one of a JPEG 2000 file; pydicom refuses those it knows not."""
+    data, old, new = file.read_bytes(), b"1.2.840.10008.1.2.4.90", uid.encode().ljust(24, b"\0")
+    at, lead = data.index(old), 132 + 8  # where the length of the file's own elements stands
+    length = int.from_bytes(data[lead : lead + 4], "little") + len(new) - len(old)
+    data = data[: at - 2] + len(new).to_bytes(2, "little") + new + data[at + len(old) :]
+    file.write_bytes(data[:lead] + length.to_bytes(4, "little") + data[lead + 4 :])
+
+
+@pytest.mark.parametrize(
+    ("syntax", "name"),
+    [("4.102", "MPEG-4"), ("4.110", r"1.2.840.10008.1.2.4.110")],
+)
+def test_a_compression_that_nothing_here_decodes_is_refused_with_the_file_and_a_way_out(
+    tmp_path, syntax, name
+):
+    files = write_series(tmp_path / "ct", numbers((32, 24, 4)), AXIAL)
+    for k, file in enumerate(files):
+        compress(file, numbers((32, 24, 4))[:, :, k], "JPEG2000", signed=True)
+        another_syntax(file, f"1.2.840.10008.1.2.{syntax}")
+    with pytest.raises(
+        InputError, match=rf"thin00\d.dcm: cannot be decoded.*{name}.*gdcmconv --raw"
+    ) as caught:
+        read_image(tmp_path / "ct")
+    assert "\n" not in str(caught.value)

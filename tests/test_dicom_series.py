@@ -123,7 +123,7 @@ def test_bits_that_are_no_value_are_cut_off(tmp_path, signed):
     assert np.array_equal(read_image(tmp_path / "ct").array, voxels)
 
 
-@pytest.mark.parametrize("kind", ["RLE", "JPEG2000", "JPEG"])
+@pytest.mark.parametrize("kind", ["RLE", "JPEG2000", "JPEG", "JPEG-LS"])
 @pytest.mark.parametrize("signed", [True, False])
 def test_compressed_slices_give_their_values(tmp_path, kind, signed):
     import pydicom

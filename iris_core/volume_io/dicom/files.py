@@ -70,12 +70,17 @@ def header(file: Path) -> Dataset:
     try:
         return pydicom.dcmread(file, stop_before_pixels=True, force=True)
     except UNREADABLE as error:
-        raise InputError(
-            "cannot be read as DICOM",
-            where=file,
-            found=str(error) or type(error).__name__,
-            remedy="the file is damaged or cut short; copy it again",
-        ) from error
+        raise damaged(file, error) from error
+
+
+def damaged(file: Path, error: Exception) -> InputError:
+    """The refusal of a file that pydicom cannot read. Args: error: one of `UNREADABLE`."""
+    return InputError(
+        "cannot be read as DICOM",
+        where=file,
+        found=str(error) or type(error).__name__,
+        remedy="the file is damaged or cut short; copy it again",
+    )
 
 
 def named(files: list[Path] | tuple[Path, ...]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from iris_core.errors import InputError
 from iris_core.volume_io import itk
-from iris_core.volume_io.dicom.files import UNREADABLE
+from iris_core.volume_io.dicom.files import UNREADABLE, damaged
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -50,12 +50,7 @@ def stored_values(file: Path) -> np.ndarray:
         if _is_plain(dataset):
             return _plain(dataset)
     except UNREADABLE as error:
-        raise InputError(
-            "cannot be read as DICOM",
-            where=file,
-            found=str(error) or type(error).__name__,
-            remedy="the file is damaged or cut short; copy it again",
-        ) from error
+        raise damaged(file, error) from error
     return _decoded(dataset, file)
 
 
@@ -63,6 +58,14 @@ def _syntax(dataset: Dataset) -> str:
     """The transfer syntax; implicit little endian where a file states none."""
     meta = getattr(dataset, "file_meta", None)
     return str(getattr(meta, "TransferSyntaxUID", "") or PLAIN_SYNTAXES[0])
+
+
+def _named(syntax: str) -> str:
+    """A transfer syntax in words, with its number."""
+    from pydicom.uid import UID
+
+    name = UID(syntax).name
+    return f"transfer syntax {syntax}" + (f", {name}" if name != syntax else "")
 
 
 def _is_plain(dataset: Dataset) -> bool:
@@ -120,8 +123,8 @@ def _decoded(dataset: Dataset, file: Path) -> np.ndarray:
                 "cannot be decoded",
                 where=file,
                 expected="pixels that are not compressed, or by RLE, JPEG, JPEG-LS or JPEG 2000",
-                found=f"transfer syntax {_syntax(dataset)}",
-                remedy="store it without compression (for instance by gdcmconv --raw)",
+                found=_named(_syntax(dataset)),
+                remedy="store the series without compression (gdcmconv --raw; DCMTK: dcmdjpeg, dcmdjpls)",
             ) from error
     return values.reshape(-1, *values.shape[-2:])
 
