@@ -21,7 +21,7 @@ from iris_core.checkpoint import save_model
 from iris_core.errors import InputError
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import ensemble, one_shot, retrieve_by_object
-from tests.tiny import network, scene, study
+from tests.tiny import QUICK, network, scene, study
 
 
 def studies(count: int) -> list[Study]:
@@ -33,13 +33,15 @@ def studies(count: int) -> list[Study]:
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory) -> Workbench:
     folder: Path = tmp_path_factory.mktemp("bench")
-    save_model(folder / "tiny.safetensors", network(), {"mirror": False})  # half the time
-    return Workbench(folder / "tiny.safetensors", folder / "cache")
+    save_model(folder / "tiny.safetensors", network(), {"mirror": False, "fit_steps": 1})  # less time
+    bench = Workbench(folder / "tiny.safetensors", folder / "cache")
+    bench.segmenter.edge_steps = 1
+    return bench
 
 
 def test_a_remembered_mixture_is_the_plain_one_and_each_pair_is_compared_once():
     model, names = network(), ["bright", "dark"]
-    segmenter = Segmenter(model, fit_steps=2)
+    segmenter = Segmenter(model, **QUICK)
     pool = [segmenter.encode(*scene(n, shift=n), names) for n in range(3)]
     query, _ = scene(9, shift=2)
 

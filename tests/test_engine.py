@@ -13,20 +13,24 @@ from stub_engine import AFFINE, write_dataset
 from iris_core.cli.main import main
 
 
+MIRRORED = 3  # the seed of the network whose checkpoint asks for the second pass
+
+
 def checkpoint(path: Path, seed: int) -> Path:
     from iris_core.checkpoint import save_model
-    from iris_core.model.build import build
+    from tests.tiny import network
 
-    save_model(path, build("tiny", seed=seed), {"preset": "tiny", "steps": 0})
+    meta = {"preset": "tiny", "steps": 0, "fit_steps": 1, "mirror": seed == MIRRORED}
+    save_model(path, network(seed=seed), meta)
     return path
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of three studies, two untrained networks, and a card that the first one wrote."""
+    """A dataset of three studies, three untrained networks, and a card that the first one wrote."""
     folder = tmp_path_factory.mktemp("engine")
     write_dataset(folder / "Dataset001_Boxes", cases=3)
-    for seed in (1, 2):
+    for seed in (1, 2, MIRRORED):
         checkpoint(folder / f"weights{seed}.safetensors", seed)
     assert (
         main(["encode", *reference(folder), "--output", str(folder / "boxes.safetensors"), *weights(folder)])
@@ -146,15 +150,12 @@ def test_without_mirroring_a_card_has_one_embedding_of_a_reference_and_the_mask_
     sizes = []
     for name, more in (("both", []), ("one", ["--no-mirroring"])):
         card = tmp_path / f"{name}.safetensors"
-        assert main(["encode", *reference(place), "--output", str(card), *weights(place), *more]) == 0
-        assert segment(place, reference(place), tmp_path / f"{name}.nii.gz", *more) == 0
+        words = ["--output", str(card), *weights(place, MIRRORED), *more]
+        assert main(["encode", *reference(place), *words]) == 0
+        assert segment(place, reference(place), tmp_path / f"{name}.nii.gz", *more, seed=MIRRORED) == 0
         sizes.append(card.stat().st_size)
     assert 1.9 < sizes[0] / sizes[1] < 2.1
-    assert (
-        segment(
-            place, ["--task", str(tmp_path / "both.safetensors")], tmp_path / "c.nii.gz", "--no-mirroring"
-        )
-        == 0
-    )
+    source = ["--task", str(tmp_path / "both.safetensors")]
+    assert segment(place, source, tmp_path / "c.nii.gz", "--no-mirroring", seed=MIRRORED) == 0
     one, both, card = (nib.load(tmp_path / f"{name}.nii.gz").get_fdata() for name in ("one", "both", "c"))
     assert np.array_equal(one, card) and not np.array_equal(one, both)

@@ -14,7 +14,7 @@ from iris_core.losses import segmentation_loss
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
 from iris_core.strategies.tuning import Example
-from tests.tiny import network, scene
+from tests.tiny import QUICK, network, scene
 
 NAMES = ("bright", "dark")
 WINDOW = (32, 32, 32)
@@ -24,7 +24,7 @@ class FirstPass(Segmenter):
     """A segmenter whose masks are given, so that what retrieval makes of them is tested alone."""
 
     def __init__(self, masks: Tensor) -> None:
-        super().__init__(network(), window=WINDOW)
+        super().__init__(network(), window=WINDOW, **QUICK)
         self.logits = masks * 2 - 1
 
     def segment(self, image: Tensor, embedding: TaskEmbedding, progress=None, whole=True) -> Tensor:
@@ -33,7 +33,7 @@ class FirstPass(Segmenter):
 
 @pytest.fixture(scope="module")
 def runner() -> Segmenter:
-    return Segmenter(network(), window=WINDOW)
+    return Segmenter(network(), window=WINDOW, **QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -174,14 +174,14 @@ def test_tuning_lowers_the_loss_of_its_references_and_raises_the_held_back_dice(
 
 
 def test_tuning_is_the_same_for_the_same_seed(runner, pool, scenes):
-    runs = [tuned(runner, pool, scenes, 2, steps=5, seed=1).embedding for _ in range(2)]
+    runs = [tuned(runner, pool, scenes, 2, steps=2, seed=1).embedding for _ in range(2)]
     assert same(*runs)
 
 
 def test_tuning_copes_with_references_that_hold_different_classes(runner, pool, scenes):
     examples = [Example(scenes[0][0], scenes[0][1][:1], NAMES[:1]), Example(*scenes[1], NAMES)]
     partial = [pool[0].select(NAMES[:1]), pool[1]]
-    assert tune(runner, partial, examples, NAMES, steps=5).embedding.names == NAMES
+    assert tune(runner, partial, examples, NAMES, steps=2).embedding.names == NAMES
 
 
 def test_a_class_that_one_reference_alone_holds_is_not_answered_by_its_own_outlines(runner, scenes):
