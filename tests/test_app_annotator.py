@@ -158,7 +158,7 @@ def test_the_voxel_size_can_be_chosen(folder, spacing):
 
 
 def test_tuning_is_kept_and_used_by_auto_until_the_references_change(folder, monkeypatch):
-    monkeypatch.setattr("apps.iris_app.lib.tuned_store.tune", functools.partial(tune, steps=5))
+    monkeypatch.setattr("apps.iris_app.lib.tuned_store.tune", functools.partial(tune, steps=2))
     folder.label("case_1")
     folder.label("case_2")
     annotator = folder.annotator()
@@ -171,7 +171,7 @@ def test_tuning_is_kept_and_used_by_auto_until_the_references_change(folder, mon
 
 
 def test_what_one_request_tunes_for_itself_leaves_what_was_tuned_for_everybody(folder, monkeypatch):
-    monkeypatch.setattr("apps.iris_app.lib.tuned_store.tune", functools.partial(tune, steps=5))
+    monkeypatch.setattr("apps.iris_app.lib.tuned_store.tune", functools.partial(tune, steps=2))
     folder.label("case_1")
     folder.label("case_2")
     annotator = folder.annotator()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -227,30 +229,53 @@ def test_a_job_whose_starter_dies_during_the_imports_ends_too(folder):
     assert "usage" not in told
 
 
+STARTER = """
+import os, sys
+from apps.iris_app import prelabel_job
+import apps.iris_app.lib.annotator, apps.iris_app.lib.prelabelling  # imported once for all jobs
+for line in sys.stdin:
+    job = os.fork()
+    if not job:
+        os._exit(prelabel_job.main())
+    print(job, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(job, 0)[1]), flush=True)
+"""
+
+
 @pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_and_leaves_nothing_half_done(tmp_path):
-    folder = AppFolder(tmp_path, count=16)
+    folder = AppFolder(tmp_path, count=12)
     final = folder.label("case_1")
     before = checksum(final)
-    command = [sys.executable, "-m", "apps.iris_app.prelabel_job", str(folder.state.root)]
-    command += ["--checkpoint", str(folder.weights), "--until-done"]
+    command = [sys.executable, "-c", STARTER, str(folder.state.root), "--checkpoint", str(folder.weights)]
     chance = random.Random(3)
-    kills = 0
-    for _ in range(4):
-        done = records(folder)
-        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-        while process.poll() is None and len(records(folder)) == len(done):
-            time.sleep(0.005)
-        time.sleep(chance.uniform(0.0, 0.1))  # somewhere within one of the next studies
-        kills += process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert set(done) <= set(records(folder))
-        for result in finished(folder).values():
-            assert result.label().shape
-    assert kills, "the job ended before it could be killed"
-    assert subprocess.run(command, cwd=ROOT, stderr=subprocess.DEVNULL).returncode == 0
-    assert len(finished(folder)) == len(records(folder)) == 15 and checksum(final) == before
+    statuses = []
+    with subprocess.Popen(
+        [*command, "--until-done"], cwd=ROOT, text=True, bufsize=1,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as starter:  # fmt: skip
+        for _ in range(4):
+            done = records(folder)
+            starter.stdin.write("start\n")
+            job = int(starter.stdout.readline())
+            while not ended(starter, 0.005) and len(records(folder)) == len(done):
+                pass
+            if not ended(starter, chance.uniform(0.0, 0.1)):  # somewhere within one of the next studies
+                os.kill(job, signal.SIGKILL)
+            statuses.append(int(starter.stdout.readline()))
+            assert set(done) <= set(records(folder))
+            for result in finished(folder).values():
+                assert result.label().shape
+        assert -signal.SIGKILL in statuses, "the job ended before it could be killed"
+        starter.stdin.write("start\n")
+        starter.stdout.readline()
+        assert int(starter.stdout.readline()) == 0
+    assert len(finished(folder)) == len(records(folder)) == 11 and checksum(final) == before
+
+
+def ended(starter: subprocess.Popen, seconds: float) -> bool:
+    """Whether the job that a starter has told the number of ends within so many seconds."""
+    return bool(select.select([starter.stdout], [], [], seconds)[0])
 
 
 def records(folder) -> list[Path]:

@@ -27,7 +27,7 @@ from iris_core.segmenter import Segmenter
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
 from iris_core.volume import LabelVolume, Volume
-from tests.tiny import network
+from tests.tiny import QUICK, network
 
 SHAPE = (200, 60, 50)
 MIDDLE = (((-6.0, -6.0, -6.0), (6.0, 6.0, 6.0)),)  # a class in the middle of its box
@@ -235,7 +235,7 @@ def test_each_reference_is_cut_to_its_own_box():
 
 
 def test_a_card_keeps_the_looks_and_gives_the_same_mask(tmp_path):
-    runner = Segmenter(network(), fit_steps=1)
+    runner = Segmenter(network(), **QUICK)
     reference, query = (study({1: block(i, 6, 6, side=6)}, shape=(64, 24, 24)) for i in (40, 12))
     task = encode_task(runner, [reference], modality="ct", fingerprint="f")
     save_card(task, tmp_path / "card.safetensors")
@@ -262,7 +262,8 @@ def test_the_volume_of_a_class_is_the_least_that_a_reference_shows():
         study({1: block(30, 20, 20, side=16)}),
         study({1: block(30, 20, 20, side=8), 2: block(60, 20, 20)}),
     )
-    task = encode_task(Segmenter(network(), window=(64, 64, 64)), [large, small], spacing=1.0, modality="ct")
+    runner = Segmenter(network(), window=(64, 64, 64), mirror=False, **QUICK)
+    task = encode_task(runner, [large, small], spacing=1.0, modality="ct")
     assert shown_volumes(task.pool, ("a", "b"), task.spacing) == pytest.approx((8.0**3, 12.0**3), rel=0.05)
 
 

@@ -14,13 +14,13 @@ from iris_core.progress import halves
 from iris_core.quality import expected_dice
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.tuning import Example, tune
-from tests.tiny import PLAIN, network, noise, scene
+from tests.tiny import PLAIN, QUICK, network, noise, scene
 
 NAMES = ("bright", "dark")
 
 
 def segmenter(**options) -> Segmenter:
-    return Segmenter(network(), window=(32, 32, 32), **options)
+    return Segmenter(network(), window=(32, 32, 32), **QUICK, **options)
 
 
 def test_a_mirror_shows_the_first_voxel_last_and_undoes_itself():

@@ -142,11 +142,11 @@ def test_a_training_goes_on_where_it_stopped(tmp_path):
     def rows() -> list[dict]:
         return [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
 
-    train(Settings(tmp_path, minutes=0.02, log_every=1000, **TINY))
+    train(Settings(tmp_path, minutes=0.01, log_every=1000, **TINY))
     (first,) = rows()
-    train(Settings(tmp_path, minutes=0.05, log_every=1000, **TINY))
+    train(Settings(tmp_path, minutes=0.02, log_every=1000, **TINY))
     assert rows()[-1]["steps"] > first["steps"] > 0
-    assert 0.05 <= rows()[-1]["minutes"] < 0.2
+    assert 0.02 <= rows()[-1]["minutes"] < 0.2
     assert (tmp_path / "curve.png").is_file()
 
 
