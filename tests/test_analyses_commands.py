@@ -112,9 +112,8 @@ def test_leaving_a_family_out_is_measured_beside_the_training_on_all(place_of, t
 
     def pretend(settings):
         told.append(settings)
-        save_model(
-            settings.output / "last.safetensors", network(seed=len(told)), {"seconds": 9.0, "steps": 3, "fit_steps": 1}
-        )
+        meta = {"seconds": 9.0, "steps": 3, "fit_steps": 1}
+        save_model(settings.output / "last.safetensors", network(seed=len(told)), meta)
         return settings.output / "last.safetensors"
 
     monkeypatch.setattr(variants, "pretrain", pretend)

@@ -12,7 +12,6 @@ from stub_engine import AFFINE, write_dataset
 
 from iris_core.cli.main import main
 
-
 MIRRORED = 3  # the seed of the network whose checkpoint asks for the second pass
 
 
