@@ -20,7 +20,7 @@ from iris_core.label_names import parse_label_names
 from iris_core.metrics import dice
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
-from nnunet_trainers.partial_labels import PartialLabels
+from nnunet_trainers.datasets.partial_labels import PartialLabels
 
 Segment = Callable[[Volume, Sequence[str]], LabelVolume]
 

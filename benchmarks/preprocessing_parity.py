@@ -15,10 +15,10 @@ import numpy as np
 from iris_core.preprocess import prepare_image
 from iris_core.raw_dataset import RawDataset
 from iris_core.volume_io import read_image
-from nnunet_trainers.dataset_folder import nnunet_folder
-from nnunet_trainers.partial_labels import PartialLabels
-from nnunet_trainers.planning_checks import find_dataset
-from nnunet_trainers.recipe import CONFIGURATION, recipe_of
+from nnunet_trainers.datasets.dataset_folder import nnunet_folder
+from nnunet_trainers.datasets.partial_labels import PartialLabels
+from nnunet_trainers.planning.checks import find_dataset
+from nnunet_trainers.planning.recipe import CONFIGURATION, recipe_of
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def test_a_remembered_mixture_is_the_plain_one_and_each_pair_is_compared_once():
 def test_strategies_meet_the_same_contexts_and_random_takes_as_many_as_retrieval(bench):
     pool, query = Pool(bench, studies(6)), studies(8)[7]
     contexts = pool.contexts([1, 2, 6], draws=2, tuning_draws=0, seed=0)
-    assert all(set(a.members) < set(b.members) for a, b in itertools.pairwise(contexts))
+    assert all(set(a.members) < set(b.members) for a, b in itertools.pairwise(contexts[:3]))
     rows = list(rows_of(pool, contexts, query, seed=0))
     assert len(rows) == 2 * 3 * (len(STRATEGIES) - 1)
     for draw in (0, 1):

@@ -9,7 +9,7 @@ import torch
 from iris_core.bank_segmenter import BankSegmenter, even_starts, gaussian
 from iris_core.grid import label_map
 from iris_core.memory_bank import MemoryBank
-from nnunet_trainers.bank_network import NEVER, BankNetwork
+from nnunet_trainers.training.bank_network import NEVER, BankNetwork
 from tests.tiny import PLAIN, network, noise, scene
 
 NAMES = ("one", "two", "three")

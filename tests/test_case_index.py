@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from iris_core.errors import InputError
-from nnunet_trainers.case_index import CaseIndex
-from nnunet_trainers.partial_labels import PartialLabels
+from nnunet_trainers.datasets.partial_labels import PartialLabels
+from nnunet_trainers.episodes.case_index import CaseIndex
 
 LABELS = PartialLabels(
     groups={"a1": "A", "a2": "A", "a3": "A", "b1": "B", "b2": "B"},

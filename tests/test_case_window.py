@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from iris_core.windows import offset_of, pad
-from nnunet_trainers.axes import inverse, is_canonical, permuted, to_ijk
-from nnunet_trainers.case_window import OUTSIDE, cut, draw_start, middle
+from nnunet_trainers.episodes.axes import inverse, is_canonical, permuted, to_ijk
+from nnunet_trainers.episodes.case_window import OUTSIDE, cut, draw_start, middle
 
 
 def stored(*shape: int) -> tuple[np.ndarray, np.ndarray]:

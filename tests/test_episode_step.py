@@ -10,10 +10,10 @@ import torch
 from torch import distributed, multiprocessing
 
 from iris_core.memory_bank import MemoryBank
-from nnunet_trainers.bank_network import BankNetwork
-from nnunet_trainers.episode import Episode, LabelledBatch, collate
-from nnunet_trainers.episode_step import counts, decode_episodes, draw_source, loss_of, remember
-from nnunet_trainers.settings import TrainerSettings
+from nnunet_trainers.episodes.episode import Episode, LabelledBatch, collate
+from nnunet_trainers.training.bank_network import BankNetwork
+from nnunet_trainers.training.episode_step import counts, decode_episodes, draw_source, loss_of, remember
+from nnunet_trainers.training.settings import TrainerSettings
 from tests.tiny import SIDE, network, noise, scene
 
 NAMES = ("bright", "dark", "never")

@@ -15,8 +15,8 @@ from iris_core.cli.main import main
 from iris_core.raw_dataset import RawDataset
 from iris_core.volume import LabelVolume
 from iris_core.volume_io import write_label
-from nnunet_trainers.graduate import MANIFEST
-from nnunet_trainers.partial_labels import PartialLabels
+from nnunet_trainers.datasets.partial_labels import PartialLabels
+from nnunet_trainers.graduation.graduate import MANIFEST
 
 AFFINE = np.diag([-2.0, 1.5, 3.0, 1.0])
 SHAPE = (8, 9, 7)

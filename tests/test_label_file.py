@@ -7,7 +7,7 @@ import pytest
 
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import read_label, write_label
-from nnunet_trainers.label_file import renumbered
+from nnunet_trainers.datasets.label_file import renumbered
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".seg.nrrd"])

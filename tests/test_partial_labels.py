@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from iris_core.errors import InputError
-from nnunet_trainers.partial_labels import KEY, WHOLE, PartialLabels
+from nnunet_trainers.datasets.partial_labels import KEY, WHOLE, PartialLabels
 
 LABELS = {"background": 0, "a/liver": 1, "b/tumour": 2}
 ENTRY = {

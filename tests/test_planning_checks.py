@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from iris_core.errors import InputError
-from nnunet_trainers.dataset_folder import nnunet_folder
-from nnunet_trainers.planning_checks import check_dataset, find_dataset
+from nnunet_trainers.datasets.dataset_folder import nnunet_folder
+from nnunet_trainers.planning.checks import check_dataset, find_dataset
 from tests.raw_sets import OBLIQUE, rewrite, write_raw_set
 
 

@@ -18,8 +18,8 @@ from iris_core.memory_bank import MemoryBank
 from iris_core.model.build import build
 from iris_core.volume import Volume
 from iris_core.volume_io import read_label
-from nnunet_trainers.bank_network import BankNetwork
-from nnunet_trainers.portable import PORTABLE, export_training, find_training, save_portable
+from nnunet_trainers.training.bank_network import BankNetwork
+from nnunet_trainers.training.portable import PORTABLE, export_training, find_training, save_portable
 from tests.tiny import noise, study
 
 DESCRIPTION = {"labels": {"background": 0, "bright": 1, "dark": 2, "never": 3}, "channel_names": {"0": "MRI"}}

@@ -7,7 +7,7 @@ import pytest
 
 from iris_core.errors import InputError
 from iris_core.intensity import CtStatistics, IntensityRecipe, normalise
-from nnunet_trainers.recipe import recipe_of
+from nnunet_trainers.planning.recipe import recipe_of
 
 STATISTICS = CtStatistics(low=-50.0, high=200.0, mean=40.0, deviation=25.0)
 ARRAY = np.random.default_rng(0).normal(0, 300, (6, 7, 8)).astype(np.float32)

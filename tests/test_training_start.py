@@ -9,8 +9,8 @@ from iris_core.checkpoint import load_model, save_model
 from iris_core.config import preset
 from iris_core.errors import CheckpointError, InputError
 from iris_core.model.build import build
-from nnunet_trainers.settings import TrainerSettings
-from nnunet_trainers.start import start_weights
+from nnunet_trainers.training.settings import TrainerSettings
+from nnunet_trainers.training.start import start_weights
 
 
 def fresh(name: str = "tiny"):

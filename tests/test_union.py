@@ -15,10 +15,10 @@ from iris_core.cli.main import main
 from iris_core.errors import InputError
 from iris_core.raw_dataset import RawDataset
 from iris_core.volume_io import read_label
-from nnunet_trainers.partial_labels import PartialLabels
-from nnunet_trainers.union import make_union
-from nnunet_trainers.union_source import open_sources
-from nnunet_trainers.union_split import split_persons
+from nnunet_trainers.datasets.partial_labels import PartialLabels
+from nnunet_trainers.unions.source import open_sources
+from nnunet_trainers.unions.split import split_persons
+from nnunet_trainers.unions.union import make_union
 from tests.raw_sets import OBLIQUE, STRAIGHT, describe, rewrite, write_raw_set
 
 

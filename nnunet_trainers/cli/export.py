@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("unusable name", where=output, expected="a name that ends with .safetensors")
     if output.exists() and not arguments.overwrite:
         raise InputError("exists already", where=output, remedy="choose another name or --overwrite")
-    from nnunet_trainers.portable import export_training
+    from nnunet_trainers.training.portable import export_training
 
     print(f"{output}  weights {export_training(arguments.training, output)}")
     return 0

@@ -31,9 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
         IrisError: wrong use or bad input; nothing is left behind then.
     """
     from iris_core.label_names import read_label_names
-    from nnunet_trainers.dataset_folder import in_nnunet_raw
-    from nnunet_trainers.graduate import MANIFEST, graduate
-    from nnunet_trainers.graduate_studies import final_studies
+    from nnunet_trainers.datasets.dataset_folder import in_nnunet_raw
+    from nnunet_trainers.graduation.graduate import MANIFEST, graduate
+    from nnunet_trainers.graduation.studies import final_studies
 
     target = in_nnunet_raw(arguments.output)
     names = read_label_names(arguments.labels, ignored=True) if arguments.labels else None

@@ -65,11 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from iris_core.cli.console import Console
     from iris_core.config import PAPER_SPACING
-    from nnunet_trainers.planning_checks import require_nnunet
+    from nnunet_trainers.planning.checks import require_nnunet
 
     require_nnunet()
-    from nnunet_trainers.planning import describe, plan_and_preprocess
-    from nnunet_trainers.planning_plans import PlanRequest
+    from nnunet_trainers.planning.planner import PlanRequest
+    from nnunet_trainers.planning.preparation import describe, plan_and_preprocess
 
     console = Console(quiet=arguments.quiet)
     spacing = {"paper": PAPER_SPACING, "nnunet": None}.get(arguments.spacing, arguments.spacing)

@@ -70,10 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         IrisError: wrong use or bad input; nothing is left behind then.
     """
-    from nnunet_trainers.dataset_folder import in_nnunet_raw, nnunet_folder
-    from nnunet_trainers.planning_checks import find_dataset
-    from nnunet_trainers.union import make_union
-    from nnunet_trainers.union_source import open_sources
+    from nnunet_trainers.datasets.dataset_folder import in_nnunet_raw, nnunet_folder
+    from nnunet_trainers.planning.checks import find_dataset
+    from nnunet_trainers.unions.source import open_sources
+    from nnunet_trainers.unions.union import make_union
 
     target = in_nnunet_raw(arguments.output)
     folders = [

@@ -68,7 +68,7 @@ def folders(tmp_path, monkeypatch):
 def trainer(folders, plans):
     import torch
 
-    from nnunet_trainers.iris_trainer import nnUNetTrainerIris
+    from nnunet_trainers.training.iris_trainer import nnUNetTrainerIris
 
     return nnUNetTrainerIris(plans, "3d_fullres", 0, DESCRIPTION, torch.device("cpu"))
 
@@ -76,7 +76,7 @@ def trainer(folders, plans):
 def test_the_trainer_is_found_and_is_the_same_class_every_time(folders):
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
-    from nnunet_trainers.iris_trainer import nnUNetTrainerIris
+    from nnunet_trainers.training.iris_trainer import nnUNetTrainerIris
 
     assert recursive_find_trainer_class_by_name("nnUNetTrainerIris") is nnUNetTrainerIris
     assert recursive_find_trainer_class_by_name("nnUNetTrainerIris") is nnUNetTrainerIris
@@ -85,7 +85,7 @@ def test_the_trainer_is_found_and_is_the_same_class_every_time(folders):
 def test_signatures_are_those_that_nnunet_calls():
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-    from nnunet_trainers.iris_trainer import nnUNetTrainerIris as Ours
+    from nnunet_trainers.training.iris_trainer import nnUNetTrainerIris as Ours
 
     for name in ("__init__", "build_network_architecture", "save_checkpoint"):
         theirs, ours = (inspect.signature(getattr(kind, name)) for kind in (nnUNetTrainer, Ours))
@@ -165,7 +165,7 @@ def test_going_on_needs_the_weights_of_the_start_no_more(initialised, plans, mon
 def test_plans_that_cannot_be_exported_are_told_when_training_starts(folders, plans, monkeypatch):
     import torch
 
-    from nnunet_trainers.iris_trainer import nnUNetTrainerIris
+    from nnunet_trainers.training.iris_trainer import nnUNetTrainerIris
 
     del plans["iris"]["intensity"]
     masked = {"normalization_schemes": ["ZScoreNormalization"], "use_mask_for_norm": [True]}
@@ -187,7 +187,7 @@ def test_a_missing_folder_of_results_is_named(trainer, monkeypatch):
 
 def test_too_few_cases_for_five_folds_are_told_unless_there_is_a_split(tmp_path):
     from iris_core.errors import InputError
-    from nnunet_trainers.fold import refuse_too_few_cases
+    from nnunet_trainers.training.fold import refuse_too_few_cases
 
     splits = tmp_path / "splits_final.json"
     with pytest.raises(InputError, match=r"too few cases .* 5 folds.*found 4.*fold all"):
@@ -201,7 +201,7 @@ def test_too_few_cases_for_five_folds_are_told_unless_there_is_a_split(tmp_path)
 def test_a_step_in_half_precision_moves_weights_and_bank(initialised, monkeypatch):
     import torch
 
-    from nnunet_trainers.episode import collate
+    from nnunet_trainers.episodes.episode import collate
     from tests.test_episode_step import episode
 
     initialised.autocast = torch.float16  # torch's bfloat16 gradients of maps of 2^3 are garbage on some CPUs
@@ -209,7 +209,8 @@ def test_a_step_in_half_precision_moves_weights_and_bank(initialised, monkeypatc
     before = {name: weight.clone() for name, weight in initialised.network.state_dict().items()}
     batch = collate([episode()]).to_mapping()
     for source in ("reference", "bank", "tokens"):
-        monkeypatch.setattr("nnunet_trainers.iris_trainer.draw_source", lambda *_, given=source: given)
+        drawn = "nnunet_trainers.training.iris_trainer.draw_source"
+        monkeypatch.setattr(drawn, lambda *_, given=source: given)
         initialised.step_number, initialised.choices = 10_000, np.random.default_rng(0)
         assert np.isfinite(initialised.train_step(batch)["loss"])
     assert initialised.skipped == 0 and initialised.module.bank.seen.tolist() == [True, True]
@@ -225,7 +226,7 @@ def test_a_step_in_half_precision_moves_weights_and_bank(initialised, monkeypatc
 def test_a_step_in_parts_is_the_step(initialised, monkeypatch, request):
     import torch
 
-    from nnunet_trainers.episode import collate
+    from nnunet_trainers.episodes.episode import collate
     from tests.test_episode_step import episode
 
     # with more threads, oneDNN's gradients of weights depend on the batch size by about 1 %
@@ -233,7 +234,7 @@ def test_a_step_in_parts_is_the_step(initialised, monkeypatch, request):
     request.addfinalizer(lambda: torch.set_num_threads(threads))
     torch.set_num_threads(1)
     batch = collate([episode(), episode(2), episode(4)]).to_mapping()
-    monkeypatch.setattr("nnunet_trainers.iris_trainer.draw_source", lambda *_: "reference")
+    monkeypatch.setattr("nnunet_trainers.training.iris_trainer.draw_source", lambda *_: "reference")
     monkeypatch.setattr(initialised, "_update", lambda: None)
     found = []
     for parts in (1, 2):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from nnunet_trainers.case_index import CaseIndex
-from nnunet_trainers.partial_labels import PartialLabels
-from nnunet_trainers.settings import TrainerSettings
+from nnunet_trainers.datasets.partial_labels import PartialLabels
+from nnunet_trainers.episodes.case_index import CaseIndex
+from nnunet_trainers.training.settings import TrainerSettings
 from tests.stored_cases import SHAPE, StoredCases
 
 pytestmark = [pytest.mark.hosts, pytest.mark.nnunet]
@@ -22,7 +22,7 @@ WINDOW = (32, 32, 32)
 
 
 def loader(settings: TrainerSettings = EXACT, window=WINDOW, order=(0, 1, 2), batch: int = 2, **options):
-    from nnunet_trainers.episode_loader import EpisodeLoader
+    from nnunet_trainers.episodes.episode_loader import EpisodeLoader
 
     index = CaseIndex(StoredCases.held, PartialLabels.of_dataset(DESCRIPTION, StoredCases.identifiers))
     return EpisodeLoader(StoredCases(), index, {"a": 1, "b": 2}, window, order, settings, batch, **options)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from iris_core.errors import InputError
-from nnunet_trainers.graduate_studies import final_studies
+from nnunet_trainers.graduation.studies import final_studies
 
 pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 SHAPE = (6, 5, 4)

@@ -15,8 +15,8 @@ import pytest
 from iris_core.cli.main import main
 from iris_core.preprocess import prepare_image, prepare_masks
 from iris_core.volume_io import read_image, read_label
-from nnunet_trainers.partial_labels import PartialLabels
-from nnunet_trainers.recipe import recipe_of
+from nnunet_trainers.datasets.partial_labels import PartialLabels
+from nnunet_trainers.planning.recipe import recipe_of
 from tests.raw_sets import OBLIQUE, STRAIGHT, write_raw_set
 
 pytestmark = [pytest.mark.hosts, pytest.mark.nnunet]

@@ -16,9 +16,9 @@ from torch.nn.functional import interpolate, max_pool3d
 
 from iris_core.losses import evidence_loss, segmentation_loss, smoothness_loss
 from iris_core.model.iris import Decoded
-from nnunet_trainers.bank_network import NEVER, BankNetwork
-from nnunet_trainers.episode import LabelledBatch
-from nnunet_trainers.settings import TrainerSettings
+from nnunet_trainers.episodes.episode import LabelledBatch
+from nnunet_trainers.training.bank_network import NEVER, BankNetwork
+from nnunet_trainers.training.settings import TrainerSettings
 
 Source = Literal["reference", "tokens", "bank"]
 

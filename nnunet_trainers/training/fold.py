@@ -8,9 +8,9 @@ from pathlib import Path
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 
 from iris_core.errors import InputError
-from nnunet_trainers.case_index import CaseIndex
-from nnunet_trainers.partial_labels import PartialLabels
-from nnunet_trainers.planning_checks import channels_of, refuse_regions
+from nnunet_trainers.datasets.partial_labels import PartialLabels
+from nnunet_trainers.episodes.case_index import CaseIndex
+from nnunet_trainers.planning.checks import channels_of, refuse_regions
 
 FOLDS = 5  # of nnU-Net, where a dataset brings no split
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from iris_core.grid import label_map
 from iris_core.preview import contact_sheet, overlay, save_picture
 from iris_core.volume import LabelVolume, Volume
-from nnunet_trainers.episode import LabelledBatch
+from nnunet_trainers.episodes.episode import LabelledBatch
 
 
 def draw_episode(batch: LabelledBatch, logits: Tensor, names: Sequence[str], path: Path) -> None:

@@ -8,7 +8,7 @@ from iris_core.checkpoint import LoadedModel, load_model
 from iris_core.config import preset
 from iris_core.errors import CheckpointError
 from iris_core.model.iris import Iris
-from nnunet_trainers.settings import TrainerSettings
+from nnunet_trainers.training.settings import TrainerSettings
 
 log = logging.getLogger(__name__)
 

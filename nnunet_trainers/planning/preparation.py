@@ -16,10 +16,10 @@ from pathlib import Path
 
 from iris_core.errors import InputError
 from iris_core.label_names import read_json
-from nnunet_trainers.dataset_folder import nnunet_folder
-from nnunet_trainers.planning_checks import CheckedDataset, check_dataset, find_dataset
-from nnunet_trainers.planning_plans import IrisPlanner, PlanRequest
-from nnunet_trainers.recipe import CONFIGURATION, KEY
+from nnunet_trainers.datasets.dataset_folder import nnunet_folder
+from nnunet_trainers.planning.checks import CheckedDataset, check_dataset, find_dataset
+from nnunet_trainers.planning.planner import IrisPlanner, PlanRequest
+from nnunet_trainers.planning.recipe import CONFIGURATION, KEY
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def _extract_fingerprint(
 def _preprocess(checked: CheckedDataset, request: PlanRequest, processes: int, *, progress: bool) -> None:
     from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 
-    from nnunet_trainers.planning_preprocessor import PaperPreprocessor
+    from nnunet_trainers.planning.preprocessor import PaperPreprocessor
 
     if request.intensity == "paper":
         worker = PaperPreprocessor({case.name: checked.modality_of(case.name) for case in checked.cases})

@@ -25,7 +25,7 @@ from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from nnunetv2.training.data_augmentation.compute_initial_patch_size import get_patch_size
 
-from nnunet_trainers.case_window import OUTSIDE, CaseWindow, middle
+from nnunet_trainers.episodes.case_window import OUTSIDE, CaseWindow, middle
 
 ROTATION = (-np.deg2rad(10), np.deg2rad(10))
 SCALING = (0.9, 1.1)

@@ -11,12 +11,12 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from torch import Tensor
 
 from iris_core.synthesis.imperfect_mask import imperfect
-from nnunet_trainers.augmentation import Augmentation, wide_window
-from nnunet_trainers.axes import permuted
-from nnunet_trainers.case_index import CaseIndex, Pair, Task
-from nnunet_trainers.case_window import CaseWindow, cut, draw_start
-from nnunet_trainers.episode import Episode, collate
-from nnunet_trainers.settings import TrainerSettings
+from nnunet_trainers.episodes.augmentation import Augmentation, wide_window
+from nnunet_trainers.episodes.axes import permuted
+from nnunet_trainers.episodes.case_index import CaseIndex, Pair, Task
+from nnunet_trainers.episodes.case_window import CaseWindow, cut, draw_start
+from nnunet_trainers.episodes.episode import Episode, collate
+from nnunet_trainers.training.settings import TrainerSettings
 
 
 class EpisodeLoader(SlimDataLoaderBase):

@@ -17,11 +17,11 @@ from iris_core.label_names import IGNORED
 from iris_core.modality import detect_modality
 from iris_core.volume import Volume
 from iris_core.volume_io import read_image, write_image, write_label
-from nnunet_trainers.dataset_folder import new_dataset_folder, write_json
-from nnunet_trainers.graduate_studies import FinalStudy
-from nnunet_trainers.image_file import readable_by_nnunet
-from nnunet_trainers.label_file import renumbered
-from nnunet_trainers.partial_labels import KEY, PartialLabels
+from nnunet_trainers.datasets.dataset_folder import new_dataset_folder, write_json
+from nnunet_trainers.datasets.image_file import readable_by_nnunet
+from nnunet_trainers.datasets.label_file import renumbered
+from nnunet_trainers.datasets.partial_labels import KEY, PartialLabels
+from nnunet_trainers.graduation.studies import FinalStudy
 
 ENDING = ".nii.gz"
 MANIFEST = "iris_manifest.json"

@@ -19,12 +19,12 @@ from iris_core.label_names import IGNORED
 from iris_core.raw_dataset import LabelledCase
 from iris_core.volume_io import read_image, write_image, write_label
 from iris_core.volume_io.suffix import suffix_of
-from nnunet_trainers.dataset_folder import new_dataset_folder, write_json
-from nnunet_trainers.image_file import header_of, readable_by_nnunet
-from nnunet_trainers.label_file import renumbered
-from nnunet_trainers.partial_labels import KEY, PartialLabels
-from nnunet_trainers.union_source import Source
-from nnunet_trainers.union_split import PAPER_SHARES, Split, split_persons
+from nnunet_trainers.datasets.dataset_folder import new_dataset_folder, write_json
+from nnunet_trainers.datasets.image_file import header_of, readable_by_nnunet
+from nnunet_trainers.datasets.label_file import renumbered
+from nnunet_trainers.datasets.partial_labels import KEY, PartialLabels
+from nnunet_trainers.unions.source import Source
+from nnunet_trainers.unions.split import PAPER_SHARES, Split, split_persons
 
 ENDING = ".nii.gz"
 MOST_CLASSES = 32767  # nnU-Net stores labels as int16

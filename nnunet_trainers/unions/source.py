@@ -11,8 +11,8 @@ from typing import TypeVar
 from iris_core.errors import InputError
 from iris_core.label_names import read_json
 from iris_core.raw_dataset import RawDataset
-from nnunet_trainers import partial_labels
-from nnunet_trainers.planning_checks import channels_of, modality_of, refuse_regions
+from nnunet_trainers.datasets import partial_labels
+from nnunet_trainers.planning.checks import channels_of, modality_of, refuse_regions
 
 Chosen = TypeVar("Chosen")
 NOTHING: Mapping = MappingProxyType({})

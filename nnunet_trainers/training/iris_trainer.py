@@ -33,20 +33,24 @@ from iris_core.label_names import parse_label_names
 from iris_core.pretraining.workers import Team
 from iris_core.volume_io import atomic_path
 from iris_core.windows import fitting
-from nnunet_trainers.axes import to_ijk
-from nnunet_trainers.bank_network import BankNetwork, build_bank_network
-from nnunet_trainers.dataset_folder import nnunet_folder
-from nnunet_trainers.episode import LabelledBatch
-from nnunet_trainers.episode_loader import EpisodeLoader
-from nnunet_trainers.episode_step import counts, decode_episodes, draw_source, loss_of, remember
-from nnunet_trainers.fold import refuse_too_few_cases, refuse_what_is_not_for_us, training_and_validation
-from nnunet_trainers.partial_labels import PartialLabels
-from nnunet_trainers.pictures import draw_episode
-from nnunet_trainers.portable import PORTABLE, save_portable
-from nnunet_trainers.recipe import recipe_of
-from nnunet_trainers.schedule import StepSchedule
-from nnunet_trainers.settings import TrainerSettings
-from nnunet_trainers.start import start_weights
+from nnunet_trainers.datasets.dataset_folder import nnunet_folder
+from nnunet_trainers.datasets.partial_labels import PartialLabels
+from nnunet_trainers.episodes.axes import to_ijk
+from nnunet_trainers.episodes.episode import LabelledBatch
+from nnunet_trainers.episodes.episode_loader import EpisodeLoader
+from nnunet_trainers.planning.recipe import recipe_of
+from nnunet_trainers.training.bank_network import BankNetwork, build_bank_network
+from nnunet_trainers.training.episode_step import counts, decode_episodes, draw_source, loss_of, remember
+from nnunet_trainers.training.fold import (
+    refuse_too_few_cases,
+    refuse_what_is_not_for_us,
+    training_and_validation,
+)
+from nnunet_trainers.training.pictures import draw_episode
+from nnunet_trainers.training.portable import PORTABLE, save_portable
+from nnunet_trainers.training.schedule import StepSchedule
+from nnunet_trainers.training.settings import TrainerSettings
+from nnunet_trainers.training.start import start_weights
 
 BETAS, EPSILON = (0.9, 0.999), 1e-6
 LATEST, FINAL = "checkpoint_latest.pth", "checkpoint_final.pth"  # nnU-Net's names

@@ -24,7 +24,7 @@ from iris_core.grid import working_shape
 from iris_core.orientation import axis_plan
 from iris_core.triple import triple
 from iris_core.volume_io.exact_file import open_exactly
-from nnunet_trainers.recipe import CONFIGURATION, CT_SCHEME, FORMAT, KEY, Z_SCHEME
+from nnunet_trainers.planning.recipe import CONFIGURATION, CT_SCHEME, FORMAT, KEY, Z_SCHEME
 
 LEAST_SIDE = 2 * DOWNSAMPLE_RATIO  # voxels of a patch along an axis
 SMALLEST_MAP = 4  # voxels of the deepest feature map of the stock network

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from iris_core.errors import InputError
-from nnunet_trainers.partial_labels import PartialLabels
+from nnunet_trainers.datasets.partial_labels import PartialLabels
 
 Task = tuple[str, str]  # a group and a class of it
 

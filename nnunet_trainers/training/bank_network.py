@@ -20,8 +20,8 @@ from iris_core.model.iris import Iris
 from iris_core.model.layers import in_channels_last
 from iris_core.triple import triple
 from iris_core.windows import fitting, pad
-from nnunet_trainers.axes import inverse, permuted, to_ijk
-from nnunet_trainers.settings import TrainerSettings
+from nnunet_trainers.episodes.axes import inverse, permuted, to_ijk
+from nnunet_trainers.training.settings import TrainerSettings
 
 NEVER = -30.0  # logit of a class that no training step has held
 

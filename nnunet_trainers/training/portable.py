@@ -13,11 +13,11 @@ from iris_core.checkpoint import PORTABLE, save_model
 from iris_core.errors import CheckpointError, InputError
 from iris_core.label_names import parse_label_names
 from iris_core.memory_bank import META_KEY
-from nnunet_trainers.axes import is_canonical, to_ijk
-from nnunet_trainers.bank_network import BankNetwork, build_bank_network
-from nnunet_trainers.partial_labels import PartialLabels
-from nnunet_trainers.recipe import recipe_of
-from nnunet_trainers.settings import TrainerSettings
+from nnunet_trainers.datasets.partial_labels import PartialLabels
+from nnunet_trainers.episodes.axes import is_canonical, to_ijk
+from nnunet_trainers.planning.recipe import recipe_of
+from nnunet_trainers.training.bank_network import BankNetwork, build_bank_network
+from nnunet_trainers.training.settings import TrainerSettings
 
 TRAINER = "nnUNetTrainerIris"
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth", "checkpoint_latest.pth")

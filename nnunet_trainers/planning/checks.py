@@ -16,8 +16,8 @@ from iris_core.lattice import fit_label
 from iris_core.modality import detect_modality
 from iris_core.raw_dataset import LabelledCase, RawDataset
 from iris_core.volume_io import read_image, read_label
-from nnunet_trainers.image_file import header_of, readable_by_nnunet
-from nnunet_trainers.partial_labels import PartialLabels
+from nnunet_trainers.datasets.image_file import header_of, readable_by_nnunet
+from nnunet_trainers.datasets.partial_labels import PartialLabels
 
 LOOKED_AT = 3  # images that are asked for their modality where the channel's name does not say
 READERS = 4  # threads; unpacking gzip leaves Python free

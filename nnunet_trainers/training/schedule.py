@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nnunet_trainers.settings import TrainerSettings
+from nnunet_trainers.training.settings import TrainerSettings
 
 POWER = 0.9  # of the polynomial decay, as nnU-Net's
 

@@ -1,0 +1,1 @@
+"""Raw datasets of nnU-Net: their folders, their files, and which classes are annotated in them."""

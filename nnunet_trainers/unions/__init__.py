@@ -1,0 +1,1 @@
+"""One raw dataset made of several."""
