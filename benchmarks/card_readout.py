@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.analyses.studies import Study, open_studies
+from benchmarks.analyses.bench.studies import Study, open_studies
 from benchmarks.token_readout import read_tokens, spoken_readout
 from iris_core.checkpoint import load_model
 from iris_core.model.iris import Iris

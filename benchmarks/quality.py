@@ -19,7 +19,7 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from benchmarks.analyses.studies import open_studies
+from benchmarks.analyses.bench.studies import open_studies
 from iris_core.checkpoint import load_model
 from iris_core.metrics import dice
 from iris_core.preprocess import prepare_image, prepare_masks

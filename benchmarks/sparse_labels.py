@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from benchmarks.analyses.studies import open_studies
+from benchmarks.analyses.bench.studies import open_studies
 from iris_core.checkpoint import load_model
 from iris_core.metrics import dice_per_class, mean_dice
 from iris_core.reference import Reference

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch.nn import functional as F
 
-from benchmarks.analyses.studies import Study, shared_names
+from benchmarks.analyses.bench.studies import Study, shared_names
 from iris_core.checkpoint import LoadedModel
 from iris_core.preprocess import prepare_image
 from iris_core.segmenter import Segmenter

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.analyses.studies import Study, open_studies
+from benchmarks.analyses.bench.studies import Study, open_studies
 from iris_core.checkpoint import load_model
 from iris_core.metrics import dice
 from iris_core.modality import detect_modality

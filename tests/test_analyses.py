@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.analyses import absent, context, place, variants, views
+from benchmarks.analyses import absent, context, place, variants
+from benchmarks.analyses.bench import views
+from benchmarks.analyses.bench.evidence_memo import EvidenceMemo
+from benchmarks.analyses.bench.record import paired
+from benchmarks.analyses.bench.studies import Study, open_studies, shared_names
+from benchmarks.analyses.bench.workbench import Workbench
 from benchmarks.analyses.embeddings import chance, main_axis, neighbours, on_a_plane
-from benchmarks.analyses.evidence_memo import EvidenceMemo
-from benchmarks.analyses.record import paired
 from benchmarks.analyses.strategies import STRATEGIES, Pool, rows_of
-from benchmarks.analyses.studies import Study, open_studies, shared_names
-from benchmarks.analyses.workbench import Workbench
 from iris_core.checkpoint import save_model
 from iris_core.errors import InputError
 from iris_core.segmenter import Segmenter

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.analyses.record import write_record
+from benchmarks.analyses.bench.record import write_record
 from iris_core.errors import InputError, IrisError
 
 NAMES = (

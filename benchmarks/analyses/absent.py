@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from benchmarks.analyses import pairs
+from benchmarks.analyses.bench import pairs
+from benchmarks.analyses.bench.record import conditions, interval, markdown, spoken
+from benchmarks.analyses.bench.studies import Box, Study
+from benchmarks.analyses.bench.views import box_without
+from benchmarks.analyses.bench.workbench import Workbench
 from benchmarks.analyses.place import variant
-from benchmarks.analyses.record import conditions, interval, markdown, spoken
-from benchmarks.analyses.studies import Box, Study
-from benchmarks.analyses.views import box_without
-from benchmarks.analyses.workbench import Workbench
 
 LOG = logging.getLogger(__name__)
 LEAST = 0.3  # of the query that must stay

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from benchmarks.analyses import pairs
-from benchmarks.analyses.record import conditions, interval, markdown, spoken
-from benchmarks.analyses.studies import Study
-from benchmarks.analyses.workbench import Workbench, class_dice
+from benchmarks.analyses.bench import pairs
+from benchmarks.analyses.bench.record import conditions, interval, markdown, spoken
+from benchmarks.analyses.bench.studies import Study
+from benchmarks.analyses.bench.workbench import Workbench, class_dice
 from iris_core.grid import nonzero_box
 
 LOG = logging.getLogger(__name__)

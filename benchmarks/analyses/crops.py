@@ -15,11 +15,11 @@ from unittest import mock
 import numpy as np
 import torch
 
+from benchmarks.analyses.bench.record import conditions, interval, markdown, spoken
+from benchmarks.analyses.bench.studies import Study, open_studies
+from benchmarks.analyses.bench.views import in_view
+from benchmarks.analyses.bench.workbench import Workbench, class_dice
 from benchmarks.analyses.place import variant
-from benchmarks.analyses.record import conditions, interval, markdown, spoken
-from benchmarks.analyses.studies import Study, open_studies
-from benchmarks.analyses.views import in_view
-from benchmarks.analyses.workbench import Workbench, class_dice
 from iris_core.cli.options import count
 from iris_core.errors import InputError
 from iris_core.task import Task

@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from benchmarks.analyses.record import conditions, interval, markdown, spoken
-from benchmarks.analyses.studies import open_studies
-from benchmarks.analyses.volume_probe import predicted, r2
-from benchmarks.analyses.workbench import Workbench
+from benchmarks.analyses.bench.record import conditions, interval, markdown, spoken
+from benchmarks.analyses.bench.studies import open_studies
+from benchmarks.analyses.bench.volume_probe import predicted, r2
+from benchmarks.analyses.bench.workbench import Workbench
 from iris_core.cli.options import count
 
 LOG = logging.getLogger(__name__)

@@ -13,8 +13,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.analyses import pairs, variants
-from benchmarks.analyses.record import markdown, paired, spoken
+from benchmarks.analyses import variants
+from benchmarks.analyses.bench import pairs
+from benchmarks.analyses.bench.record import markdown, paired, spoken
+from benchmarks.analyses.bench.workbench import Workbench, class_dice
 from benchmarks.analyses.variants import (
     Variant,
     episode_dice,
@@ -23,7 +25,6 @@ from benchmarks.analyses.variants import (
     trained_families,
     training_conditions,
 )
-from benchmarks.analyses.workbench import Workbench, class_dice
 from iris_core.errors import InputError
 
 LOG = logging.getLogger(__name__)

@@ -16,11 +16,11 @@ from unittest import mock
 
 import numpy as np
 
-from benchmarks.analyses import pairs
-from benchmarks.analyses.record import conditions, interval, markdown, spoken
-from benchmarks.analyses.studies import Study
-from benchmarks.analyses.views import SIDES, in_view, three_quarters, without_a_third
-from benchmarks.analyses.workbench import Workbench, class_dice
+from benchmarks.analyses.bench import pairs
+from benchmarks.analyses.bench.record import conditions, interval, markdown, spoken
+from benchmarks.analyses.bench.studies import Study
+from benchmarks.analyses.bench.views import SIDES, in_view, three_quarters, without_a_third
+from benchmarks.analyses.bench.workbench import Workbench, class_dice
 from iris_core.embedding import TaskEmbedding
 
 LOG = logging.getLogger(__name__)

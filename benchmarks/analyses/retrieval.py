@@ -17,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from benchmarks.analyses.record import conditions, interval, markdown, paired, spoken
+from benchmarks.analyses.bench.record import conditions, interval, markdown, paired, spoken
+from benchmarks.analyses.bench.studies import Study, open_studies
+from benchmarks.analyses.bench.workbench import Workbench, class_dice
 from benchmarks.analyses.strategies import Pool
-from benchmarks.analyses.studies import Study, open_studies
-from benchmarks.analyses.workbench import Workbench, class_dice
 from iris_core.cli.options import count
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError

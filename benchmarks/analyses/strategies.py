@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from benchmarks.analyses.evidence_memo import EvidenceMemo
-from benchmarks.analyses.record import conditions, interval, markdown, paired, spoken
-from benchmarks.analyses.studies import Study, open_studies, shared_names
-from benchmarks.analyses.workbench import Workbench, class_dice, pool_of
+from benchmarks.analyses.bench.evidence_memo import EvidenceMemo
+from benchmarks.analyses.bench.record import conditions, interval, markdown, paired, spoken
+from benchmarks.analyses.bench.studies import Study, open_studies, shared_names
+from benchmarks.analyses.bench.workbench import Workbench, class_dice, pool_of
 from iris_core.cli.options import count
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.analyses.record import conditions, interval, markdown, spoken
+from benchmarks.analyses.bench.record import conditions, interval, markdown, spoken
 from iris_core.checkpoint import load_model
 from iris_core.cli.engine import choose_device
 from iris_core.cli.options import count, names

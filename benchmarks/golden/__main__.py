@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.analyses.record import conditions, write_record
+from benchmarks.analyses.bench.record import conditions, write_record
 from benchmarks.golden.cases import CASES, Case
 from benchmarks.golden.record import differences, entry
 from iris_core.checkpoint import load_model

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.analyses.workbench import Workbench
+from benchmarks.analyses.bench.workbench import Workbench
 from benchmarks.places.case import Case, synthetic_cases
 from benchmarks.places.figures import known_when_wrong, table
 from benchmarks.places.groups import SYNTHETIC

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.analyses.studies import Study
+from benchmarks.analyses.bench.studies import Study
 from benchmarks.places.groups import SYNTHETIC
 from benchmarks.places.scan import scan
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.analyses.studies import Study, open_studies
+from benchmarks.analyses.bench.studies import Study, open_studies
 from benchmarks.places.case import BENCH_SEED, Case
 
 # Dataset -> pairs, and whether they are cropped. Of 901 cases 31 to 60 count, of the others all.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from benchmarks.analyses.studies import Study
+from benchmarks.analyses.bench.studies import Study
 from benchmarks.places.worlds import Body
 from iris_core.volume import LabelVolume, Volume
 from sample_data import abdomen, head

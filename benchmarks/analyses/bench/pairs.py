@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
-from benchmarks.analyses.studies import Study, open_studies
+from benchmarks.analyses.bench.studies import Study, open_studies
 from iris_core.cli.options import count
 from iris_core.errors import InputError
 

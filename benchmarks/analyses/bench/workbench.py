@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.analyses.studies import Study
+from benchmarks.analyses.bench.studies import Study
 from iris_core.card import load_card, save_card
 from iris_core.checkpoint import load_model
 from iris_core.errors import CardError

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.analyses.studies import Box, Study
+from benchmarks.analyses.bench.studies import Box, Study
 
 SIDES = ("first", "last")
 
