@@ -16,7 +16,7 @@ LARGEST_SIDE = 192  # voxels of the part of an array that is looked at
 
 
 class _Steps(NamedTuple):
-    """Neighbours with different values. Args: shares: of which are how; see `rise_step_by_step`."""
+    """Shares of neighbours with different values; see `rise_step_by_step`."""
 
     sloping: float
     nearby: float
@@ -54,7 +54,7 @@ def _middle(array: np.ndarray) -> np.ndarray:
 
 
 def _steps(ranks: np.ndarray, empty: int) -> _Steps:
-    """Args: ranks: (I, J, K, ...); empty: rank of the background."""
+    """Counts the steps of ranks (I, J, K, ...); `empty` is the rank of the background."""
     differ = in_order = shown = inside = nearby = 0
     for axis in range(3):
         lead = (slice(None),) * axis

@@ -61,7 +61,11 @@ def fit_label(label: LabelVolume, image: Volume) -> LabelVolume:
 
 
 def refuse_the_image(image: Volume, label: LabelVolume) -> None:
-    """Refuses a label that is its image, voxel for voxel. Args: image; label: on its grid.
+    """Refuses a label that is its image, voxel for voxel.
+
+    Args:
+        image: the study.
+        label: on its grid.
 
     Raises:
         InputError: it is.

@@ -17,7 +17,12 @@ log = logging.getLogger(__name__)
 
 
 class Remark(NamedTuple):
-    """Args: where: the file; text: goes on after its name, without a full stop."""
+    """What is said of a file.
+
+    Attributes:
+        where: the file.
+        text: goes on after its name, without a full stop.
+    """
 
     where: object
     text: str
@@ -27,7 +32,12 @@ _listeners: ContextVar[tuple[list[Remark], ...]] = ContextVar("listeners", defau
 
 
 def remark(where: object, text: str) -> None:
-    """Says something of a file. Args: as of `Remark`."""
+    """Says something of a file.
+
+    Args:
+        where: the file.
+        text: goes on after its name, without a full stop.
+    """
     for heard in _listeners.get():
         heard.append(Remark(where, text))
     _log_once(f"{where}: {text}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Distance = np.ndarray  # (I, J, K) float, mm
 
@@ -41,7 +42,9 @@ class Canvas:
         self.image += cover * (intensity - self.image)
         self.label[shape < 0] = label
 
-    def ellipsoid(self, centre, radii, tilt: float = 0.0, lean: float = 0.0) -> Distance:
+    def ellipsoid(
+        self, centre: ArrayLike, radii: ArrayLike, tilt: float = 0.0, lean: float = 0.0
+    ) -> Distance:
         """Ellipsoid turned by `tilt` degrees about z, then by `lean` degrees about y."""
         unit, slope = np.zeros_like(self.x), np.zeros_like(self.x)
         for axis, radius in zip(_turn(tilt, lean).T, np.asarray(radii, np.float32), strict=True):
@@ -51,7 +54,7 @@ class Canvas:
         unit = np.sqrt(unit)
         return unit * (unit - 1) / np.maximum(np.sqrt(slope), 1e-6)
 
-    def tube(self, path, radii) -> Distance:
+    def tube(self, path: ArrayLike, radii: ArrayLike) -> Distance:
         """Tube along a path of points (P, 3) whose radius runs through `radii` (P,), with round ends."""
         path, radii = np.asarray(path, np.float32), np.asarray(radii, np.float32)
         nearest = np.full(self.x.shape, np.inf, np.float32)
@@ -64,7 +67,7 @@ class Canvas:
             nearest = np.minimum(nearest, gap - (r0 + along * ((r1 - r0) / length)))
         return nearest
 
-    def _along(self, axis, origin) -> np.ndarray:
+    def _along(self, axis: ArrayLike, origin: ArrayLike) -> np.ndarray:
         """Coordinate of every point along a unit axis, counted from an origin."""
         ax, ay, az = np.asarray(axis, np.float32)
         ox, oy, oz = np.asarray(origin, np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 class Subject:
@@ -29,11 +30,11 @@ class Subject:
         phases = points @ self.wave_vector.T + self.wave_phase
         return points / self.scale + np.sin(phases) @ self.wave_amplitude
 
-    def place(self, centre, spread: float = 4.0) -> np.ndarray:
+    def place(self, centre: ArrayLike, spread: float = 4.0) -> np.ndarray:
         """An organ's centre, moved by up to `spread` mm along each axis."""
         return np.asarray(centre, float) + self.rng.uniform(-spread, spread, 3)
 
-    def size(self, radii, spread: float = 0.12) -> np.ndarray:
+    def size(self, radii: ArrayLike, spread: float = 0.12) -> np.ndarray:
         """An organ's radii: one common factor and a smaller one for each axis."""
         radii = np.asarray(radii, float)
         return radii * self.about(1.0, spread) * self.rng.uniform(1 - spread / 2, 1 + spread / 2, radii.shape)

@@ -92,7 +92,7 @@ def task_of(
     coarse: float | None,
     sparse: str,
 ) -> Task:
-    """Args: coarse: voxel size in the reference's own; None: the size that is chosen for users."""
+    """The task of a reference, in voxels of `coarse` times its own; None: the size that users get."""
     size = tuple(coarse * s for s in reference.image.spacing) if coarse else "auto"
     return encode_task(segmenter, [reference], classes=classes, spacing=size, sparse=sparse)
 
@@ -106,7 +106,7 @@ def segmented(
     coarse: float | None = None,
     sparse: str = "no",
 ) -> Prediction:
-    """Args: as `task_of`, and the query."""
+    """A query by the task of `task_of`."""
     return apply_task(segmenter, task_of(segmenter, reference, classes, coarse, sparse), query)
 
 

@@ -24,7 +24,7 @@ KEPT = Path(__file__).with_name("golden.json")
 
 
 def main() -> int:
-    """Command line of the script. Returns: 1 where a result differs."""
+    """Command line of the script; gives 1 where a result differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=("record", "check"))
     parser.add_argument("--studies", type=Path, metavar="FOLDER", help="of real studies (default: phantoms)")

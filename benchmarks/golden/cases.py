@@ -108,7 +108,7 @@ CASES = (
 
 
 def segmented(loaded: LoadedModel, references: Sequence[Study], query: Volume, **options) -> Prediction:
-    """A query by labelled studies. Args: options: of `encode_task`."""
+    """A query by labelled studies; the options are those of `encode_task`."""
     segmenter = Segmenter(loaded.model, **loaded.settings)
     return apply_task(segmenter, encode_task(segmenter, [*map(as_reference, references)], **options), query)
 

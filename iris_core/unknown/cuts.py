@@ -53,7 +53,7 @@ def _changes(planes: np.ndarray, mask: np.ndarray) -> bool:
 
 
 def _continues(mask: np.ndarray, first: int, second: int, continued: float, full: float) -> bool:
-    """Whether one structure goes on over a gap. Args: first, second: the planes beside it; shares."""
+    """Whether one structure goes on over the gap between two planes, by shares of their areas."""
     one, other = mask[first], mask[second]
     areas = int(one.sum()), int(other.sum())
     if (one & other).sum() < continued * min(areas):

@@ -98,7 +98,7 @@ def _told(label: LabelVolume, value: int) -> bool:
 
 
 def _along(classes: Mapping[int, Structure], axis: int, sizes: Sequence[float], asked: bool) -> Gaps:
-    """The gaps along one axis. Args: classes: by value; sizes: of a voxel, mm."""
+    """The gaps along one axis, of classes by value; `sizes` are those of a voxel, mm."""
     shown = {value: one.planes(axis) for value, one in classes.items()}
     thin = {v: planes for v, planes in shown.items() if _stand_alone(planes)}
     single = thin if thin and _one_structure(classes, axis, thin, 1 if asked else 2) else {}

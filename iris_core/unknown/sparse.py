@@ -99,7 +99,12 @@ def _with_remedy(found: str, how: str) -> str:
 
 
 class _Drawn(NamedTuple):
-    """Planes that are no slices of one axis. Args: kind: in words; held: shape -> their voxels, bool."""
+    """Planes that are no slices of one axis.
+
+    Attributes:
+        kind: in words.
+        held: shape -> their voxels, bool.
+    """
 
     kind: str
     held: Callable[[tuple[int, ...]], np.ndarray]
@@ -146,6 +151,6 @@ def _between(planes: tuple[int, ...], areas: np.ndarray) -> np.ndarray:
 
 
 def _is_whole_end(areas: np.ndarray, steps: np.ndarray) -> bool:
-    """Whether a class was drawn densely up to its own end. Args: from that end on."""
+    """Whether a class was drawn densely up to its own end, from which areas and steps are counted."""
     dense = len(steps) >= MOST_RUN and bool((steps[:MOST_RUN] == 1).all())
     return dense and areas[0] <= SHRUNK * areas[: MOST_RUN + 1].max()

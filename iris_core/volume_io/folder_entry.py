@@ -101,7 +101,7 @@ def _why_no_slice(path: Path) -> str | None:
 
 
 def _object(uid: str) -> str:
-    """Why a DICOM object is no image. Args: uid: its storage class, which is none of an image."""
+    """Why a DICOM object is no image; `uid` is its storage class, which is none of an image."""
     from pydicom.uid import UID
 
     return f"is a DICOM file without an image ({UID(uid).name.removesuffix(' Storage')})"

@@ -12,6 +12,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from iris_core.errors import InputError
 from iris_core.placement import Placement
+from iris_core.triple import triple
 from iris_core.volume_io.atomic import atomic_path
 from iris_core.volume_io.exact_file import open_exactly
 from iris_core.volume_io.label_table import LabelTable
@@ -73,7 +74,7 @@ def save(
         placement: of the query; where it describes this very grid, its numbers are written instead.
         table: names, colours and software for a header extension.
     """
-    if placement is not None and placement.places(array.shape, affine):
+    if placement is not None and placement.places(triple(array.shape), affine):
         image = _placed(array, placement)
     else:
         image = _in_mm(array, affine)

@@ -81,7 +81,7 @@ def middle(window: CaseWindow, sides: Sequence[int]) -> CaseWindow:
 
 
 def _cut(stored: Stored, start: Sequence[int], window: Sequence[int], fill: float, kind: type) -> np.ndarray:
-    result = np.full((stored.shape[0], *window), fill, dtype=kind)
+    result: np.ndarray = np.full((stored.shape[0], *window), fill, dtype=kind)
     source, target = [slice(None)], [slice(None)]
     for s, w, n in zip(start, window, stored.shape[1:], strict=True):
         source.append(slice(max(0, s), min(n, s + w)))

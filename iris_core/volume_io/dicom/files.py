@@ -74,7 +74,7 @@ def header(file: Path) -> Dataset:
 
 
 def damaged(file: Path, error: Exception) -> InputError:
-    """The refusal of a file that pydicom cannot read. Args: error: one of `UNREADABLE`."""
+    """The refusal of a file that pydicom cannot read, with an error of `UNREADABLE`."""
     return InputError(
         "cannot be read as DICOM",
         where=file,

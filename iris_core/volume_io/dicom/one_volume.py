@@ -25,7 +25,15 @@ Volume = tuple[list[Frame], np.ndarray]
 
 
 class _Tried(NamedTuple):
-    """A series, and what became of it. Args: uid; what: it is, for messages; size: frames; volume; fault."""
+    """A series, and what became of it.
+
+    Attributes:
+        uid: of the series.
+        what: it is, for messages.
+        size: frames.
+        volume: what it holds, or None.
+        fault: why it makes no volume, or None.
+    """
 
     uid: str
     what: str
