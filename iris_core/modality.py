@@ -19,6 +19,7 @@ TOP_HU = 3100.0  # hardly anything lies above this: scanners store 12 bits, up t
 WATER_HU = 50.0  # an image whose values all lie above this shows neither water nor fat nor air
 BELOW_WATER = -30.0  # CT that shows anything else than bone has values below this ...
 LEAST_BELOW_WATER = 0.01  # ... in so many voxels (ours)
+NEAR_ZERO, LEAST_NEAR_ZERO = (-30.0, 20.0), 0.2  # the background of an MR, and its least share (ours)
 MOST_CLIPPED = 0.9  # of the voxels above what CT is clipped to (ours)
 LEAST_TISSUE = 0.02  # of the voxels
 LEAST_TISSUE_INSIDE = 0.1  # of the voxels that are not air or padding, where these are many (ours)
@@ -203,6 +204,7 @@ def _no_ct(volume: Volume) -> str:
     if values.share(TOP_HU, np.inf) > MOST_ODD:
         return f"CT has hardly anything above {TOP_HU:g}"
     few = values.share(-np.inf, BELOW_WATER) < LEAST_BELOW_WATER and values.high > CT_CLIP[1]
+    few = few and values.share(*NEAR_ZERO) >= LEAST_NEAR_ZERO
     if 0 <= values.low < WATER_HU or (values.low < 0 and few):
         return "CT has values below 0 where it shows water, fat or air"
     if values.share(CT_CLIP[1], np.inf) > MOST_CLIPPED:

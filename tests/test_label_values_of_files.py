@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from iris_core.errors import InputError
+from iris_core.remarks import listening
 from iris_core.volume_io import read_label
 
 SHAPE = (12, 14, 10)
@@ -136,6 +137,15 @@ def test_many_even_structures_are_no_image(tmp_path):
     blocks = np.arange(1, 151).reshape(5, 5, 6).repeat(6, 0).repeat(6, 1).repeat(5, 2)
     label = read_label(save(tmp_path / "a.nii.gz", blocks.astype(np.int16)))
     assert len(label.values) == 150
+
+
+def test_a_label_without_background_is_said(tmp_path):
+    for shift in (0, 1):
+        with listening() as heard:
+            read_label(save(tmp_path / f"{shift}.nii.gz", boxes().astype(np.int16) + shift))
+        assert [one.text for one in heard if "nothing is background" in one.text] == [
+            "has no voxel of value 0, so nothing is background; the smallest is 1"
+        ] * shift
 
 
 def test_large_values_stay_what_they_are(tmp_path):

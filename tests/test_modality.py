@@ -49,6 +49,7 @@ PADDED_LIMB = mixture((0.6, -3024, 0), (0.388, -1000, 8), (0.01, 50, 20), (0.002
 BARE_BONE = mixture((0.95, -1000, 8), (0.05, 1100, 250))
 WITHOUT_AIR = mixture((0.7, 45, 15), (0.29, -100, 12), (0.01, 700, 150))
 BONE_CROP = mixture((0.4, 350, 60), (0.6, 900, 150))
+WITHOUT_AIR_OR_FAT = mixture((0.8, 55, 15), (0.1, 10, 8), (0.1, 900, 200))
 UNSIGNED = magnitude((0.3, 0, 0), (0.3, 24, 8), (0.25, 1070, 20), (0.1, 924, 15), (0.05, 1900, 200))
 BODY = mixture((0.5, -1000, 10), (0.4, 45, 20), (0.1, -100, 15))
 MR_HEAD = magnitude((0.5, 12, 6), (0.4, 500, 90), (0.1, 900, 60))
@@ -84,7 +85,7 @@ def test_ct_with_much_air_is_ct_however_little_tissue_it_shows(image):
     assert query_modality(image, "ct", given=False) == ("ct", [])
 
 
-@pytest.mark.parametrize("image", [WITHOUT_AIR, BONE_CROP])
+@pytest.mark.parametrize("image", [WITHOUT_AIR, BONE_CROP, WITHOUT_AIR_OR_FAT])
 def test_a_query_that_nothing_contradicts_is_what_its_references_are_and_one_line_says_so(image):
     name, (line,) = query_modality(image, "ct", given=False)
     assert name == "ct" and "\n" not in line and "nothing contradicts" in line and "--modality mr" in line

@@ -21,7 +21,7 @@ THIN = 0.5  # standard deviation across a sheet, in voxels (ours)
 WIDE = 1.5  # standard deviation along a sheet's shorter side, in voxels (ours)
 WIDE_ALONE = 3.0  # the same of a single sheet, which is then some 12 voxels wide (ours)
 FILLED = 0.5  # of the ellipse that a sheet's spread describes (ours)
-HELD = 0.9  # of the class that lies in the sheets (ours)
+HELD = 0.9  # of a class that is thinner than three voxels where it is drawn in planes (ours)
 LEAST_STEP = 2.0  # voxels between two sheets' middles (ours)
 ALONG_AN_AXIS = 0.9995  # cosine between the normal and an axis above which the planes are slices
 

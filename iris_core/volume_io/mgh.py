@@ -10,6 +10,7 @@ import numpy as np
 from iris_core.errors import InputError
 from iris_core.remarks import remark
 from iris_core.volume_io.exact_file import open_exactly
+from iris_core.volume_io.file_size import refuse_damaged_packing
 from iris_core.volume_io.nifti import UNREADABLE
 
 FLAG_AT = 28  # byte of goodRASFlag, two bytes, big-endian; nibabel sets it to 1 when it guesses
@@ -30,7 +31,9 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
         image = open_exactly(path)
         if not _is_placed(path):
             remark(path, "states no place of its voxels (goodRASFlag 0); FreeSurfer's usual one is a guess")
-        return np.asanyarray(image.dataobj), np.asarray(image.affine, dtype=np.float64)
+        array = np.asanyarray(image.dataobj)
+        refuse_damaged_packing(path)
+        return array, np.asarray(image.affine, dtype=np.float64)
     except UNREADABLE as error:
         raise InputError(
             "cannot be read as MGH",

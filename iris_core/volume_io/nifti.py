@@ -15,12 +15,14 @@ from iris_core.placement import Placement
 from iris_core.triple import triple
 from iris_core.volume_io.atomic import atomic_path
 from iris_core.volume_io.exact_file import open_exactly
+from iris_core.volume_io.file_size import refuse_damaged_packing, refuse_impossible_size
 from iris_core.volume_io.label_table import LabelTable
 from iris_core.volume_io.nifti_header import placement_of
 
 UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, OverflowError)
 SCANNER = 1  # xform code: scanner-based anatomical coordinates
 QFORM_TOLERANCE_MM = 1e-3
+NO_ROTATION = "w2 should be positive"  # what nibabel says of it
 
 
 def load(path: Path) -> tuple[np.ndarray, Placement]:
@@ -35,12 +37,16 @@ def load(path: Path) -> tuple[np.ndarray, Placement]:
     """
     try:
         image = open_exactly(path)
+        if isinstance(image, nib.Nifti1Pair):
+            refuse_impossible_size(image)
         array = np.asanyarray(image.dataobj)
+        refuse_damaged_packing(path)
     except UNREADABLE as error:
+        said = str(error) or type(error).__name__
         raise InputError(
             "cannot be read as NIfTI",
             where=path,
-            found=str(error) or type(error).__name__,
+            found="a qform whose numbers are no rotation, and no sform" if NO_ROTATION in said else said,
             remedy="the file is damaged, cut short or of another kind; copy or convert it again",
         ) from error
     if not isinstance(image, nib.Nifti1Pair):

@@ -52,7 +52,7 @@ def placement_of(image: nib.Nifti1Pair, path: Path) -> Placement:
     qform = _qform(header) if header["sform_code"] and header["qform_code"] else None
     if qform is not None and voxels_apart(qform, affine, shape) > SAME_VOXELS:
         others["qform"] = qform
-    if others or not _plain(header, affine, fields["pixdim"][1:4]):
+    if others or not _plain(header, affine, fields["pixdim"]):
         read = itk.place_of(path)
         if read is not None and voxels_apart(read, affine, shape) > SAME_VOXELS:
             others[ITK] = read
@@ -82,12 +82,19 @@ def _qform(header: nib.Nifti1Header) -> np.ndarray | None:
     return qform if np.isfinite(qform).all() and np.linalg.det(qform[:3, :3]) else None
 
 
-def _plain(header: nib.Nifti1Header, affine: np.ndarray, sizes: np.ndarray) -> bool:
-    """Whether every reader must find the one place that the header states; `sizes` is pixdim as stored."""
+def _plain(header: nib.Nifti1Header, affine: np.ndarray, pixdim: np.ndarray) -> bool:
+    """Whether every reader must find the one place that the header states.
+
+    Args:
+        header: as nibabel reads it.
+        affine: that nibabel reads, in mm.
+        pixdim: as stored: the sign of the qform's third axis, and the voxel sizes.
+    """
+    sign, sizes = float(pixdim[0]), pixdim[1:]
     if not (sizes > 0).all():
         return False
     if not header["sform_code"]:
-        return bool(header["qform_code"])
+        return bool(header["qform_code"]) and sign in (-1.0, 0.0, 1.0)
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     sized = np.allclose(sizes * scale_of(header), lengths, rtol=PIXDIM_TOLERANCE)
     axes = affine[:3, :3] / lengths
@@ -140,5 +147,5 @@ def _warn(path: Path, header: nib.Nifti1Header, placement: Placement) -> None:
         remark(
             path,
             f"nibabel, which Iris follows, and {VIEWERS} place the voxels {far[ITK]}, since the voxel sizes "
-            "(pixdim) do not go with the form; its result keeps the header as it is",
+            "or the sign in pixdim do not go with the form; its result keeps the header as it is",
         )

@@ -12,6 +12,7 @@ from iris_core.errors import InputError, PassingError
 from iris_core.even_values import refuse_image
 from iris_core.label_values import whole_numbers
 from iris_core.placement import Placement
+from iris_core.remarks import remark
 from iris_core.unknown.ignored import ignored_aside
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import dicom, itk, mgh, nifti, seg_nrrd
@@ -100,6 +101,8 @@ def _read_label(path: str | Path, labels: Mapping[int, str] | None) -> LabelVolu
     array, affine, placement = _load(path)
     array = whole_numbers(one_label(array, path), path)
     refuse_image(array, path)
+    if suffix not in NRRD and array.size and array.min() > 0:
+        remark(path, f"has no voxel of value 0, so nothing is background; the smallest is {array.min()}")
     names = {**table.names, **names}
     colors, partial = dict(table.colors), suffix in NRRD
     return LabelVolume(array, affine, names, colors, source=path, partial=partial, placement=placement)

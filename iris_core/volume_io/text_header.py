@@ -17,6 +17,9 @@ UNITS = re.compile(
 )
 UNIT = re.compile(r'"([^"]*)"|(\S+)')
 MILLIMETRES = ("", "?", "???", "none", "mm", "millimeter", "millimeters", "millimetre", "millimetres")
+SCALES = re.compile(
+    r"^(ElementToIntensityFunction(?:Slope|Offset)|old ?m(?:in|ax))\s*[=:]\s*([-+.\deE]+)\s*$", re.M
+)
 #: Units of length that an NRRD axis may state; its other units are those of time and the like.
 OTHER_LENGTH = re.compile(r"[nuµμcdk]?m|in|inch(es)?|\w*(met(er|re)s?|micron)s?", re.I)
 SPACING, TURN = ("ElementSpacing", "ElementSize"), ("TransformMatrix", "Orientation", "Rotation")
@@ -60,10 +63,15 @@ def refuse_other_units(path: Path) -> None:
 
 
 def doubt_place(path: Path) -> None:
-    """Warns once of a MetaImage file that states no voxel size or no orientation."""
+    """Remarks on a MetaImage file without voxel size or orientation, and on a scale that ITK passes over."""
+    header = text_header(path)
+    for field, text in SCALES.findall(header):
+        if float(text) != (1 if field.endswith("Slope") else 0):
+            remark(
+                path, f"states {field} {text}, which ITK passes over; its values are taken as they are stored"
+            )
     if suffix_of(path) not in META:
         return
-    header = text_header(path)
     missing = [
         word
         for word, fields in (("voxel size", SPACING), ("orientation", TURN))
