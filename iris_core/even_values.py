@@ -85,7 +85,9 @@ def few_even_values(array: np.ndarray) -> list[float] | None:
             return None
     values = [float(value) for value in np.unique(array)]
     limit = EVEN_HANDFUL if len(values) <= HANDFUL else EVEN
-    if roughness(array) >= limit or (len(values) > LEVELS and _rises_slowly(array)):
+    if roughness(array) >= limit:
+        return None
+    if len(values) > LEVELS and (_rises_slowly(array) or rise_step_by_step(array)):
         return None
     return values
 

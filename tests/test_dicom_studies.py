@@ -9,7 +9,7 @@ import pytest
 
 from iris_core.errors import InputError
 from iris_core.remarks import listening
-from iris_core.volume_io import read_image
+from iris_core.volume_io import read_image, read_label
 from iris_core.volume_io.cases import survey
 
 pytest.importorskip("pydicom")
@@ -127,3 +127,12 @@ def test_a_slice_of_another_patient_in_the_same_series_is_never_left_out(tmp_pat
     write_series(tmp_path / "study", numbers(), AXIAL, sop_class=CT, change=other)
     with pytest.raises(InputError, match=r"several DICOM series.*differ in PatientID"):
         read_image(tmp_path / "study")
+
+
+@pytest.mark.parametrize("suffix", [".img", ".hdr", ".nii.gz", ".nrrd", ".mha"])
+def test_a_dicom_file_under_another_formats_suffix_is_refused_as_what_it_is(tmp_path, suffix):
+    file = write_enhanced(tmp_path / "a.dcm", numbers(), AXIAL)
+    other = file.rename(tmp_path / f"a{suffix}")
+    for read in (read_image, read_label):
+        with pytest.raises(InputError, match=r"is a DICOM file under the suffix of another format.*\.dcm"):
+            read(other)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from iris_core.errors import InputError
+from iris_core.even_values import few_even_values, roughness
 from iris_core.remarks import listening
 from iris_core.volume_io import read_label
 
@@ -224,6 +225,16 @@ def test_a_smooth_image_of_few_grey_levels_is_refused(tmp_path, width, levels, m
     if masked:
         array = np.where(np.linalg.norm(np.indices(array.shape) - 22, axis=0) < 20, array + stride, 0)
     assert "is this the image?" in refusal(save(tmp_path / "a.nii.gz", array.astype(np.int16)))
+
+
+@pytest.mark.parametrize("stride", [1, 8])
+def test_a_very_smooth_image_does_not_look_like_a_label_map(stride):
+    from scipy.ndimage import gaussian_filter
+
+    smooth = gaussian_filter(drawn().normal(size=(48, 48, 40)), 9)
+    image = np.rint((smooth - smooth.min()) / np.ptp(smooth) * 30) * stride
+    assert roughness(image) < 0.35 and few_even_values(image) is None
+    assert few_even_values(np.where(np.indices(image.shape)[0] < 20, 8, 0)) == [0, 8]
 
 
 @pytest.mark.parametrize("name", ["vertebrae", "parts of a tract", "rings", "superpixels"])

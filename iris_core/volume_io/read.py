@@ -17,7 +17,7 @@ from iris_core.unknown.ignored import ignored_aside
 from iris_core.volume import LabelVolume, Volume
 from iris_core.volume_io import dicom, itk, mgh, nifti, seg_nrrd
 from iris_core.volume_io.body_size import refuse_wrong_unit
-from iris_core.volume_io.dicom_label.kind import storage_class
+from iris_core.volume_io.dicom_label.kind import is_marked, storage_class
 from iris_core.volume_io.dicom_label.load import load as load_dicom_label
 from iris_core.volume_io.label_header import label_table, why_no_image
 from iris_core.volume_io.label_table import LabelTable
@@ -135,6 +135,13 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray, Placement | None]:
             where=path,
             expected=f"{', '.join(READABLE)} or a folder with one DICOM series",
             remedy=remedy,
+        )
+    if is_marked(path):
+        raise InputError(
+            "is a DICOM file under the suffix of another format",
+            where=path,
+            expected=f"what {suffix} stands for",
+            remedy="give it the suffix .dcm, and of a series give every file this suffix",
         )
     if suffix in (*NIFTI, *PAIR):
         array, placement = nifti.load(path)

@@ -63,6 +63,15 @@ def storage_class(path: Path) -> str | None:
     return ""
 
 
+def is_marked(path: Path) -> bool:
+    """Whether a file begins with a preamble and DICOM's mark; False where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(PREAMBLE + len(MARK))[PREAMBLE:] == MARK
+    except OSError:
+        return False
+
+
 def _length(head: bytes, at: int, kind: bytes) -> tuple[int, int]:
     """Bytes before an element's value, and of the value; without a value type the length takes four bytes."""
     if not kind.isalpha() or not kind.isupper():
