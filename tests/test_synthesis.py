@@ -131,13 +131,13 @@ def test_the_reference_mask_overlaps_its_own_query_class_more_than_another(many,
     assert torch.cat(own).mean() > 0.08
 
 
-def test_told_offsets_bring_the_two_masks_together():
+def test_told_offsets_bring_the_two_masks_together(many):
     """Centre of mass plus offset is the place in the field of view, the same in both images."""
     apart, aligned = [], []
     grid = voxel_grid(SHAPE)
-    for seed in range(30):
-        batch = draw(seed, batch=8, families=["partition", "organs", "heart", "brain"] * 2)
-        for i in range(8):
+    rows = [list(FAMILIES).index(name) for name in ("partition", "organs", "heart", "brain")]
+    for batch in many:
+        for i in rows:
             gap = batch.reference_offset[i] - batch.query_offset[i]
             if gap.norm() < 4:
                 continue
@@ -146,7 +146,7 @@ def test_told_offsets_bring_the_two_masks_together():
                     places = [grid[m[i, k] > 0].mean(0) for m in (batch.reference_mask, batch.query_mask)]
                     apart.append((places[0] - places[1]).norm())
                     aligned.append((places[0] - places[1] + gap).norm())
-    assert len(apart) > 50
+    assert len(apart) > 25
     assert torch.stack(aligned).mean() < torch.stack(apart).mean()
 
 
