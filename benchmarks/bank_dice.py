@@ -63,12 +63,12 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     loaded, tasks = load_model(arguments.checkpoint, arguments.device), {}
-    seen = BankTask(loaded, arguments.device).task.names  # a class that training never saw stays empty
+    seen = BankTask(loaded).task.names  # a class that training never saw stays empty
 
     def segment(image: Volume, names: Sequence[str]) -> LabelVolume:
         if names not in tasks:
             known = [name for name in names if name in seen]
-            tasks[names] = BankTask(loaded, arguments.device, classes=known)
+            tasks[names] = BankTask(loaded, classes=known)
         return tasks[names].apply(image).label
 
     means = []

@@ -21,8 +21,9 @@ from scipy.special import expit, logit
 
 from benchmarks.analyses.bench.studies import open_studies
 from iris_core.checkpoint import load_model
+from iris_core.inference.pipeline import Asked, PreparedQuery, segment_query
 from iris_core.metrics import dice
-from iris_core.preprocess import prepare_image, prepare_masks
+from iris_core.preprocess import prepare_masks
 from iris_core.quality import LEAST, MOST, ONCE, TWICE, calibrated, soft_overlap
 from iris_core.raw_dataset import RawDataset
 from iris_core.reference import Reference
@@ -65,16 +66,15 @@ def episode(generator: torch.Generator) -> tuple[Reference, Reference]:
 def overlaps(segmenter: Segmenter, task, query: Reference) -> list[tuple[float, float, int]]:
     """(overlap, true Dice, references) of every class that was found and that the truth holds."""
     found = []
-    prepared = prepare_image(query.image, modality=task.modality, spacing=task.spacing)
+    prepared = PreparedQuery.of(query.image, task.modality, task.spacing)
     values = [c.value for c in task.classes if (query.label.array == c.value).any()]
     truth = dict(zip(values, prepare_masks(query.label, values, prepared.grid) > 0.5, strict=True))
-    with torch.no_grad():
-        seen = segmenter.find(prepared.image, ensemble(task.pool, task.names)[0])
-    agreement = seen.agreement or [1.0] * len(seen.logits)
-    for info, one, agreed in zip(task.classes, seen.logits, agreement, strict=True):
-        if info.value in truth and bool((one > 0).any()):
-            score = dice(truth[info.value].numpy(), (one > 0).numpy())
-            found.append((agreed * soft_overlap(one), score, len(task.pool)))
+    seen = segment_query(segmenter, prepared, Asked.of(ensemble(task.pool, task.names)[0]))
+    for info, one in zip(task.classes, seen.values(), strict=True):
+        if info.value in truth and bool((one.logits > 0).any()):
+            score = dice(truth[info.value].numpy(), (one.logits > 0).numpy())
+            alike = 1.0 if one.pass_dice is None else one.pass_dice
+            found.append((alike * soft_overlap(one.logits), score, len(task.pool)))
     return found
 
 
@@ -87,9 +87,9 @@ def main() -> None:
     parser.add_argument("--no-mirroring", action="store_true")
     arguments = parser.parse_args()
     loaded, draw = load_model(arguments.checkpoint), random.Random(0)
-    segmenter = Segmenter(loaded.model, **loaded.settings)
-    segmenter.mirror &= not arguments.no_mirroring
-    name, fit_now = ("TWICE", TWICE) if segmenter.mirror else ("ONCE", ONCE)
+    settings = loaded.inference.without(*["mirroring"] * arguments.no_mirroring)
+    segmenter = Segmenter(loaded.model, recipe=loaded.recipe, settings=settings)
+    name, fit_now = ("TWICE", TWICE) if settings.mirroring.enabled else ("ONCE", ONCE)
     dataset = RawDataset.open(arguments.dataset)
     cases = dataset.chosen(arguments.cases)
 

@@ -111,8 +111,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     loaded = load_model()
-    segmenter = Segmenter(loaded.model, **loaded.settings)
-    segmenter.mirror &= not arguments.no_mirroring
+    settings = loaded.inference.without(*["mirroring"] * arguments.no_mirroring)
+    segmenter = Segmenter(loaded.model, recipe=loaded.recipe, settings=settings)
     print("set | label | of the label | without | with --sparse | whole label | share")
     for spec in arguments.sets:
         studies = [one.reference for one in open_studies(spec, arguments.references + arguments.queries)]

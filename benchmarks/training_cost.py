@@ -28,8 +28,8 @@ def step(model: Iris, image: Tensor, masks: Tensor) -> None:
     tokens = model.encode_tokens(reference, masks)
     offset = torch.zeros(image.shape[0], 3)
     memory = model.encode_memory(reference, masks, offset)
-    memories = [] if memory is None else [memory]
-    decoded = model.decode(model.encode_image(image), tokens, memories, None, offset)
+    query = model.encode_image(image)
+    decoded = model.decode(query, tokens, None if memory is None else model.compare(query, memory, offset))
     decoded.logits.mean().backward()
 
 

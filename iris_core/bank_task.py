@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from iris_core.bank_segmenter import BankSegmenter
 from iris_core.checkpoint import LoadedModel
 from iris_core.errors import CheckpointError, InputError
 from iris_core.memory_bank import MemoryBank
@@ -18,8 +17,10 @@ from iris_core.modality import detect_modality
 from iris_core.prediction import Prediction
 from iris_core.progress import Progress
 from iris_core.reference import ClassInfo
+from iris_core.segmenter import Segmenter
 from iris_core.task import Task
 from iris_core.task_prediction import apply_task
+from iris_core.triple import triple
 from iris_core.volume import PALETTE, Volume
 
 KEY = "bank_classes"  # of a checkpoint's facts
@@ -58,7 +59,6 @@ class BankTask:
 
     Args:
         loaded: a checkpoint that `iris export` or the trainer wrote.
-        device: where its network lies.
         classes: names wanted; None: all that training has seen.
         modality: of the queries; None: the training's, or what the query looks like.
 
@@ -73,7 +73,6 @@ class BankTask:
     def __init__(
         self,
         loaded: LoadedModel,
-        device: str = "cpu",
         *,
         classes: Sequence[str] | None = None,
         modality: str | None = None,
@@ -96,7 +95,7 @@ class BankTask:
                 )
             names = sorted(dict.fromkeys(classes), key=values.__getitem__)
         self.canonical = bool(facts["canonical"])
-        self.segmenter = BankSegmenter(loaded.model, device, tuple(facts["window"]), recipe=loaded.recipe)
+        self.window = triple(facts["window"])
         infos = tuple(ClassInfo(n, values[n], PALETTE[(values[n] - 1) % len(PALETTE)]) for n in names)
         self.modalities = [modality] if modality else list(facts["modalities"]) or ["mr"]
         reason = "given" if modality else "of the training"
@@ -105,13 +104,19 @@ class BankTask:
             loaded.fingerprint, {"references": ["memory bank"], "modality_reason": reason},
         )  # fmt: skip
 
-    def apply(self, image: Volume, progress: Progress | None = None) -> Prediction:
-        """Segments a query."""
+    @property
+    def facts(self) -> Task:
+        """What it says of itself: as a task of the bank's tokens."""
+        return self.task
+
+    def apply(self, segmenter: Segmenter, image: Volume, progress: Progress | None = None) -> Prediction:
+        """Segments a query in windows as the training saw them (iris_core.task.Applicable)."""
+        segmenter = segmenter.in_even_windows(self.window)
         task = replace(self.task, modality=trained_modality(image, self.modalities))
         if self.canonical:
-            return apply_task(self.segmenter, task, image, progress)
+            return apply_task(segmenter, task, image, progress)
         flat = Volume(image.array, np.diag([*image.spacing, 1.0]), image.source)
-        found = apply_task(self.segmenter, task, flat, progress)
+        found = apply_task(segmenter, task, flat, progress)
         return replace(found, label=replace(found.label, affine=image.affine))
 
 

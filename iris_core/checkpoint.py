@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iris_core.config import FIT_STEPS, MIRROR, ModelConfig
+from iris_core.config import ModelConfig
 from iris_core.errors import CheckpointError, InputError
+from iris_core.inference.settings import DEFAULTS, META_KEY, InferenceSettings, settings_of
 from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
@@ -47,14 +48,13 @@ class LoadedModel:
     state: dict[str, Tensor]
 
     @property
-    def fit_steps(self) -> int:
-        """By which displacements are fitted; a file of a training on real sets names its own number."""
-        return int(self.meta.get("fit_steps", FIT_STEPS))
+    def inference(self) -> InferenceSettings:
+        """The settings that its queries are segmented with.
 
-    @property
-    def mirror(self) -> bool:
-        """Whether it segments in the mirror too; not what was trained on real sets, which names fit_steps."""
-        return bool(self.meta.get("mirror", MIRROR and "fit_steps" not in self.meta))
+        Raises:
+            InputError: the file names a setting that this version lacks.
+        """
+        return settings_of(self.meta)
 
     @property
     def recipe(self) -> IntensityRecipe:
@@ -65,7 +65,7 @@ class LoadedModel:
     @property
     def settings(self) -> dict[str, Any]:
         """What a Segmenter must know of it, by the names of its arguments."""
-        return {"recipe": self.recipe, "fit_steps": self.fit_steps, "mirror": self.mirror}
+        return {"recipe": self.recipe, "settings": self.inference}
 
 
 def shipped_weights() -> Path:
@@ -107,7 +107,8 @@ def save_model(
     Args:
         path: .safetensors file.
         model: the network.
-        meta: JSON-able facts of the training; "preset" names the preset.
+        meta: JSON-able facts of the training; "preset" names the preset, "inference" holds the settings that
+            queries are segmented with, which are the defaults where it is missing.
         extra: further tensors, kept in their own type.
 
     Returns:
@@ -121,7 +122,7 @@ def save_model(
     header = {
         "format": FORMAT,
         "config": json.dumps(model.config.to_dict()),
-        "meta": json.dumps(dict(meta)),
+        "meta": json.dumps({META_KEY: DEFAULTS.to_dict(), **meta}),
         "fingerprint": name,
     }
     others = {f"extra.{k}": v.detach().cpu().contiguous() for k, v in (extra or {}).items()}

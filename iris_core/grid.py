@@ -144,12 +144,16 @@ class ClassMap:
         logits: (D, H, W); above 0 is the class.
         grid: of the logits.
         expected: Dice to expect; None: what the logits say.
+        sources: names of the references that it comes from.
+        pass_dice: Dice between two passes; None: there was one.
     """
 
     value: int
     logits: torch.Tensor
     grid: Grid
     expected: float | None = None
+    sources: tuple[str, ...] = ()
+    pass_dice: float | None = None
 
     def native(self) -> np.ndarray:
         """(I, J, K) float32 logits in the file's own voxels; minus infinity outside the crop."""

@@ -68,7 +68,11 @@ def expected_dice(logits: Tensor, agreement: float | None = None, references: in
         agreement: Dice of what two passes found; None: there was one pass.
         references: how many took part, at least 1.
     """
-    overlap = soft_overlap(logits)
+    return dice_from_overlap(soft_overlap(logits), agreement, references)
+
+
+def dice_from_overlap(overlap: float, agreement: float | None = None, references: int = 1) -> float:
+    """`expected_dice` of a result whose soft overlap is known."""
     if agreement is None or overlap == 0:
         return round(calibrated(overlap, ONCE, references), 4)
     return round(calibrated(max(overlap * agreement, LEAST), TWICE, references), 4)

@@ -1,9 +1,6 @@
-"""Segmenter: the only place where the network meets whole volumes. Flow A of docs/architecture.
+"""Segmenter: a network, its windows and its device; encodes references and decodes queries.
 
-    reference image + masks -> windows [encode_image -> encode_task] -> TaskEmbedding      (encode, once)
-    query image + TaskEmbedding -> windows [encode_image -> decode] -> K logit maps        (segment)
-
-Decoding is the same for every strategy. Volumes here are prepared: RAS+, working spacing, z-scored.
+The stages between stand in iris_core.inference. Volumes here are prepared: RAS+, working spacing, z-scored.
 """
 
 from __future__ import annotations
@@ -15,26 +12,24 @@ from math import prod
 import torch
 from torch import Tensor
 
-from iris_core.agreement import agreement_with
-from iris_core.alignment import aligned
-from iris_core.borders import borders_of
-from iris_core.config import EDGE_STEPS, FIT_STEPS, MIRROR, PAPER_WINDOW, WINDOW_OVERLAP
+from iris_core.config import PAPER_WINDOW, WINDOW_OVERLAP
 from iris_core.embedding import TaskEmbedding, stored_precision
 from iris_core.errors import InputError
-from iris_core.found import Found
+from iris_core.inference.alignment.query_features import QueryFeatures, encode_query
+from iris_core.inference.bias import class_biases
+from iris_core.inference.even_windows import blended_evenly
+from iris_core.inference.evidence import Comparison
+from iris_core.inference.mirror import mirrored
+from iris_core.inference.pair_fit.reference_edges import reference_edges
+from iris_core.inference.pair_fit.transfer import join
+from iris_core.inference.settings import DEFAULTS, InferenceSettings
 from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.memory_canvas import MemoryCanvas
-from iris_core.mirroring import averaged, mirrored
-from iris_core.model.iris import Decoded, ImageFeatures, Iris
+from iris_core.model.iris import ImageFeatures, Iris
 from iris_core.model.reference_memory import ReferenceMemory
-from iris_core.progress import Progress, halves
-from iris_core.self_calibration import class_biases
-from iris_core.survey import levels_of, shown_cells, survey
+from iris_core.progress import Progress
 from iris_core.triple import triple
-from iris_core.visibility import visible_shares, without_the_unseen
 from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, shift_of, starts
-
-CONTEXT_MARGIN = 16  # voxels around the foreground that a cropped reference keeps (ours)
 
 
 class Segmenter:
@@ -46,9 +41,8 @@ class Segmenter:
         window: most voxels per side that the network sees at once; multiples of 16.
         overlap: share of a window that the next one covers again (paper: 0.5).
         recipe: by which the network's images are normalised.
-        fit_steps: by which each displacement is fitted to the features of its pair (docs/decisions/0022).
-        edge_steps: by which it is fitted to the edges of its pair then (docs/decisions/0034).
-        mirror: encode and segment all a second time, mirrored (docs/decisions/0035).
+        settings: of the stages.
+        even_windows: windows lie as nnU-Net lays them (iris_core.inference.even_windows).
 
     Attributes:
         encode_calls: references encoded so far.
@@ -61,18 +55,29 @@ class Segmenter:
         window: Shape = PAPER_WINDOW,
         overlap: float = WINDOW_OVERLAP,
         recipe: IntensityRecipe = PAPER,
-        fit_steps: int = FIT_STEPS,
-        edge_steps: int = EDGE_STEPS,
-        mirror: bool = MIRROR,
+        settings: InferenceSettings = DEFAULTS,
+        even_windows: bool = False,
     ) -> None:
         self.model, self.device, self.window, self.overlap = model, torch.device(device), window, overlap
-        self.recipe, self.fit_steps, self.edge_steps, self.mirror = recipe, fit_steps, edge_steps, mirror
+        self.recipe, self.settings, self.even_windows = recipe, settings, even_windows
+        self.comparison = Comparison(model, settings)
         self.encode_calls = 0
 
     @property
     def passes(self) -> int:
         """How often a reference is encoded: a second time in the mirror, but for the paper's network."""
-        return 2 if self.mirror and self.model.config.extended else 1
+        return 2 if self.settings.mirroring.enabled and self.model.config.extended else 1
+
+    def changed(self, *assignments: str) -> Segmenter:
+        """The same with single settings changed, each by "stage.name=value"."""
+        settings = self.settings.changed(assignments)
+        return Segmenter(
+            self.model, self.device, self.window, self.overlap, self.recipe, settings, self.even_windows
+        )
+
+    def in_even_windows(self, window: Shape) -> Segmenter:
+        """The same in windows of exactly this size, which lie as nnU-Net lays them."""
+        return Segmenter(self.model, self.device, window, self.overlap, self.recipe, self.settings, True)
 
     @torch.no_grad()
     def encode(
@@ -119,11 +124,13 @@ class Segmenter:
         embedding, cut = self._cut_and_encoded(image, masks, names, labelled, unknown)
         if not embedding.memories:
             return embedding
-        # calibrated on what the network says, before edges join in: they carry a mask onto itself
-        found, _ = self._pass(image[cut], embedding)
-        told = {"bias": class_biases(found, masks[cut], None if unknown is None else unknown[cut])[None]}
+        told = {}
+        if self.settings.bias.enabled:  # before edges join in: they would carry a mask onto itself
+            found = self.segment(image[cut], embedding, whole=False)
+            hidden = None if unknown is None else unknown[cut]
+            told["bias"] = class_biases(found, masks[cut], hidden, self.settings.bias)[None]
         if self.model.config.correspondence:
-            told |= borders_of(pad(image[cut])[0], pad(torch.cat([masks, labelled])[cut])[0])
+            told |= reference_edges(pad(image[cut])[0], pad(torch.cat([masks, labelled])[cut])[0])
         return stored_precision(replace(embedding, memories=(replace(embedding.memories[0], **told),)))
 
     def _cut_and_encoded(
@@ -139,7 +146,7 @@ class Segmenter:
                 )  # fmt: skip
         cut = tuple(slice(0, n) for n in image.shape[1:])
         if any(fitting(n) > w for n, w in zip(image.shape[1:], self.window, strict=True)):
-            cut = region_of(masks, CONTEXT_MARGIN, self.window)
+            cut = region_of(masks, self.settings.context_margin, self.window)
         shift, whole = shift_of(cut, triple(image.shape[1:])), (slice(None), *cut)
         part, padding = pad(image[whole])
         part_masks, _ = pad(torch.cat([masks, labelled])[whole])
@@ -171,7 +178,7 @@ class Segmenter:
             share = held.flatten(2).sum(-1)[0]  # (K,) voxels of each class in this window
             if not bool((share > 0).any()) and len(places) > 1 and not self.model.config.extended:
                 continue
-            features = self._features(image[cut])
+            features = self.features(image[cut])
             tokens = tokens + share[:, None, None] * self.model.encode_tokens(features, held, hidden)[0]
             pooled = pooled + features.maps[-1].mean((0, 2, 3, 4))
             weight = weight + share
@@ -195,66 +202,71 @@ class Segmenter:
         progress: Progress | None = None,
         whole: bool = True,
     ) -> Tensor:
-        """Logits alone, (K, D, H, W) on the CPU; above 0 means foreground. Arguments as in `find`."""
-        return self.find(image, embedding, progress, whole).logits
-
-    @torch.no_grad()
-    def find(
-        self,
-        image: Tensor,
-        embedding: TaskEmbedding,
-        progress: Progress | None = None,
-        whole: bool = True,
-    ) -> Found:
-        """All classes on the working grid.
+        """Logits of all classes on the working grid, without close-ups.
 
         Args:
             image: (1, D, H, W), prepared.
             embedding: of K classes.
             progress: called with (windows done, windows in all).
             whole: the image is all that there is, so classes outside its field of view are left empty.
-        """
-        alone = replace(embedding, mirror=None)  # each goes to the device by itself
-        if embedding.mirror is None or not self.mirror:
-            logits, visible = self._pass(image, alone, progress)
-            found = Found(logits)
-        else:
-            first, second = halves(progress)
-            logits, visible = self._pass(image, alone, first)
-            other, seen = self._pass(mirrored(image), embedding.mirror, second)
-            visible = torch.minimum(visible, seen)  # either may be aligned wrongly
-            found = averaged(logits, other)
-        if whole:
-            expected = found.expected([1] * len(found.logits))
-            without_the_unseen(found.logits, visible, embedding.volumes, expected)
-        return found
 
-    def _pass(
-        self, image: Tensor, embedding: TaskEmbedding, progress: Progress | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Logits of an image as it is, on the CPU, and the share of each class that its view shows: (K,)."""
-        embedding = embedding.to(self.device)
-        window = triple(min(w, fitting(n)) for w, n in zip(self.window, image.shape[1:], strict=True))
-        padded, padding = pad(image, triple(max(w, n) for w, n in zip(window, image.shape[1:], strict=True)))
-        matched: tuple[bool, ...] = ()
-        if tuple(padded.shape[1:]) == window:
-            features = self._features(padded)
-            offset = offset_of((0, 0, 0), window, padding).to(self.device)
-            if embedding.memories:
-                levels = levels_of(features, window, fine=self.model.config.correspondence)
-                embedding, matched = self._aligned(embedding, levels, offset, image, padded)
-            logits = self.decode(features, embedding, offset[None]).logits[0].float().cpu()
+        Returns:
+            (K, D, H, W) on the CPU; above 0 means foreground.
+        """
+        from iris_core.inference.pipeline import Asked, PreparedQuery, segment_query
+
+        query, asked = PreparedQuery.bare(image, whole), Asked.of(embedding)
+        maps = segment_query(self, query, asked, progress=progress)
+        return torch.stack([one.logits for one in maps.values()])
+
+    def encode_query(self, image: Tensor, embedding: TaskEmbedding) -> QueryFeatures:
+        """Features of a prepared query (1, D, H, W). Args: embedding: with which it is to be compared."""
+        compare = bool(embedding.memories) and not self.even_windows
+        return encode_query(self.model, self.features, image, self.window, self.settings, compare=compare)
+
+    def decode_query(
+        self, query: QueryFeatures, embedding: TaskEmbedding, progress: Progress | None = None
+    ) -> Tensor:
+        """Logits of a whole query, window by window, on the CPU: (K, D, H, W).
+
+        Args:
+            query: its features.
+            embedding: on the device; its memories lie where the query has the same places.
+            progress: called with (windows done, windows in all).
+        """
+        if self.even_windows:
+            return blended_evenly(self, query.image, embedding, progress)
+        if query.alone is None:
+            logits = self._slide(query.padded, query.padding, query.window, embedding, progress)
+        else:
+            logits = self.decode(query.alone, embedding, query.offset[None])[0].float().cpu()
             if progress is not None:
                 progress(1, 1)
-        else:
-            if embedding.memories:
-                levels, offset = self._survey(image)
-                embedding, matched = self._aligned(embedding, levels, offset, image, pad(image)[0])
-            logits = self._slide(padded, padding, window, embedding, progress)
-        visible = torch.ones(len(embedding.names))
-        if embedding.memories:
-            visible = visible_shares(embedding, image.shape[1:], matched).cpu()
-        return padding.remove(logits), visible
+        return query.padding.remove(logits)
+
+    def decode(self, features: ImageFeatures, embedding: TaskEmbedding, offset: Tensor) -> Tensor:
+        """Stages 4 to 6 for one window: evidence, fitted, decoded, with biases and transferred masks.
+
+        Where gradients are wanted nothing is fitted.
+
+        Args:
+            features: of the window.
+            embedding: of K classes, on the device.
+            offset: (1, 3), voxels, of the window.
+
+        Returns:
+            (1, K, D, H, W) logits.
+        """
+        weights = None if embedding.weights is None else embedding.weights[None]
+        found = self.comparison.with_all(features, embedding.memories, weights, offset)
+        tokens = embedding.tokens[None]
+        logits = self.model.decode(features, tokens, None if found is None else found.evidence).logits
+        if embedding.memories and self.settings.bias.enabled:
+            logits = logits + embedding.bias.to(self.device)[None, :, None, None, None]
+        if found is not None and found.transferred is not None:
+            logits = logits.float()
+            join(logits, found.transferred, self.settings.edge_fit.most_trusted)
+        return logits
 
     def _slide(
         self,
@@ -276,7 +288,7 @@ class Segmenter:
             maps = []
             for part, sides in zip(parts, slices, strict=True):
                 offset = offset_of(triple(side.start for side in sides[-3:]), window, padding).to(self.device)
-                maps.append(self.decode(self._features(part), embedding, offset[None]).logits)
+                maps.append(self.decode(self.features(part), embedding, offset[None]))
                 done += 1
                 if progress is not None:
                     progress(min(done, total), total)
@@ -288,28 +300,6 @@ class Segmenter:
         )  # fmt: skip
         return blended[0].float()
 
-    def _survey(self, image: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        levels, offset = survey(self._features, image, self.window, fine=self.model.config.correspondence)
-        return levels, offset.to(self.device)
-
-    def _aligned(
-        self,
-        embedding: TaskEmbedding,
-        levels: Sequence[Tensor],
-        offset: Tensor,
-        image: Tensor,
-        padded: Tensor,
-    ) -> tuple[TaskEmbedding, tuple[bool, ...]]:
-        """The embedding moved to where the image shows its structures, and which memories were matched.
-
-        `levels` are those of `levels_of` of the padded image, `offset` (3,) is that of their grids.
-        """
-        agreement = None
-        if len(levels) == 2:
-            coarse, fine = levels
-            agreement = agreement_with(self.model.correspondence, coarse, fine, offset, self.fit_steps)
-        return aligned(embedding, levels[0][0], offset, shown_cells(image, padded).to(self.device), agreement)
-
     @torch.no_grad()
     def image_vector(self, image: Tensor) -> Tensor:
         """(C,): mean feature of a prepared image (1, D, H, W), for image-level retrieval."""
@@ -318,27 +308,10 @@ class Segmenter:
             first = max(0, (length - window) // 2)
             cut.append(slice(first, first + min(length, window)))
         part, _ = pad(image[(slice(None), *cut)])
-        return self._features(part).maps[-1].mean((0, 2, 3, 4)).cpu()
+        return self.features(part).maps[-1].mean((0, 2, 3, 4)).cpu()
 
-    def decode(self, features: ImageFeatures, embedding: TaskEmbedding, offset: Tensor) -> Decoded:
-        """One pass of the decoder for one window; where gradients are wanted, without fitting the field.
-
-        Args:
-            features: of the window.
-            embedding: on the segmenter's device.
-            offset: (1, 3), of the window, voxels.
-
-        Returns:
-            Its B is 1.
-        """
-        weights = None if embedding.weights is None else embedding.weights[None]
-        steps = (0, 0) if torch.is_grad_enabled() else (self.fit_steps, self.edge_steps)
-        bias = embedding.bias[None].to(self.device) if embedding.memories else None
-        return self.model.decode(
-            features, embedding.tokens[None], embedding.memories, weights, offset, *steps, bias
-        )
-
-    def _features(self, part: Tensor) -> ImageFeatures:
+    def features(self, part: Tensor) -> ImageFeatures:
+        """Features of a window (1, D, H, W)."""
         batch = part[None].to(self.device, memory_format=torch.channels_last_3d)
         return self.model.encode_image(batch)
 

@@ -7,11 +7,28 @@ A task may hold looks: tasks of their own for boxes around small structures (iri
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from iris_core.closer_look import Extent, Place
 from iris_core.embedding import TaskEmbedding
+from iris_core.progress import Progress
 from iris_core.reference import ClassInfo
+from iris_core.volume import Volume
+
+if TYPE_CHECKING:
+    from iris_core.prediction import Prediction
+    from iris_core.segmenter import Segmenter
+
+
+class Applicable(Protocol):
+    """What can be applied to a query: a task of references, or the classes of a memory bank."""
+
+    @property
+    def facts(self) -> Task:
+        """Classes, modality, voxel size, strategy and provenance."""
+
+    def apply(self, segmenter: Segmenter, image: Volume, progress: Progress | None = None) -> Prediction:
+        """Segments a query."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +58,17 @@ class Task:
     tuned: TaskEmbedding | None = None
     seed: int = 0
     looks: tuple[Look, ...] = ()
+
+    @property
+    def facts(self) -> Task:
+        """Itself (Applicable)."""
+        return self
+
+    def apply(self, segmenter: Segmenter, image: Volume, progress: Progress | None = None) -> Prediction:
+        """Segments a query (iris_core.task_prediction)."""
+        from iris_core.task_prediction import apply_task
+
+        return apply_task(segmenter, self, image, progress)
 
     @property
     def names(self) -> tuple[str, ...]:

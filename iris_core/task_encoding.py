@@ -9,6 +9,7 @@ from iris_core.closer_look import Views, choose_views, extent_of, place_of, refe
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
 from iris_core.grid import Box, Spacing
+from iris_core.inference.stages import CloseUpSettings
 from iris_core.preprocess import Prepared, choose_spacing, prepare_image, prepare_masks, prepare_unknown
 from iris_core.progress import Progress
 from iris_core.reference import ClassInfo, Reference, joined_classes, joined_modality
@@ -77,7 +78,7 @@ def encode_task(
     if lines:
         provenance["label_gaps"] = lines
     empty = Task(tuple(infos), chosen, (0.0, 0.0, 0.0), (), strategy, fingerprint, provenance, seed=seed)
-    views = _views(references[0], infos, spacing)
+    views = _views(references[0], infos, spacing, segmenter.settings.close_up)
     total = len(references) + (segmenter.passes * STEPS if strategy == "tuning" else 0)
     parts = []
     for number, reference in enumerate(references, start=1):
@@ -86,7 +87,7 @@ def encode_task(
             progress(number, total)
     task = _joined(segmenter, replace(empty, spacing=views.spacing), parts, progress)
     looks, left_out = [], []
-    for names, size in views.looks:
+    for names, size in views.looks if segmenter.settings.close_up.enabled else ():
         look, reasons = _look(segmenter, replace(empty, spacing=size), references, names)
         looks += [look] if look is not None else []
         left_out += reasons
@@ -96,12 +97,15 @@ def encode_task(
 
 
 def _views(
-    reference: Reference, infos: Sequence[ClassInfo], spacing: str | float | Sequence[float] | Views
+    reference: Reference,
+    infos: Sequence[ClassInfo],
+    spacing: str | float | Sequence[float] | Views,
+    settings: CloseUpSettings,
 ) -> Views:
     if isinstance(spacing, Views):
         return spacing
     if spacing == "auto":
-        return choose_views(reference, infos)
+        return choose_views(reference, infos, settings)
     return Views(choose_spacing(reference.image, None, spacing))
 
 
@@ -166,12 +170,12 @@ def _look(
     segmenter: Segmenter, empty: Task, references: Sequence[Reference], names: Sequence[str]
 ) -> tuple[Look | None, list[str]]:
     """A closer look at some classes by every reference whose box can be used, and why others cannot."""
-    parts, reasons = [], []
+    parts, reasons, settings = [], [], segmenter.settings.close_up
     for reference in references:
         shown = [info for info, _ in reference.held(empty.classes) if info.name in names]
         if not shown:
             continue
-        box = reference_box(reference, names)
+        box = reference_box(reference, names, settings)
         try:
             parts.append(_part(segmenter, reference, shown, empty.modality, empty.spacing, box))
         except InputError as error:  # a box of air, say; the whole study has what there is
@@ -181,8 +185,8 @@ def _look(
     if not group:
         return None, reasons
     task = _joined(segmenter, replace(empty, classes=group), parts)
-    places = tuple(place_of(used, names, info.name) for info in group)
-    return Look(task, extent_of(used, names), places), reasons
+    places = tuple(place_of(used, names, info.name, settings) for info in group)
+    return Look(task, extent_of(used, names, settings), places), reasons
 
 
 def _strategy(wanted: str, references: int) -> str:

@@ -31,7 +31,8 @@ class AppFolder:
         self.names: dict[str, dict[int, str]] = {}
         self.weights = root / "tiny.safetensors"
         root.mkdir(parents=True, exist_ok=True)
-        save_model(self.weights, tiny.network(), {"preset": "tiny", "mirror": False, "fit_steps": 1})
+        meta = {"preset": "tiny", **tiny.quick("mirroring")}
+        save_model(self.weights, tiny.network(), meta)
         self.ids = [f"case_{n}" for n in range(1, count + 1)]
         for number, name in enumerate(self.ids):
             image, _ = tiny.study(number, shift=number % 3, shape=self.shape)

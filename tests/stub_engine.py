@@ -63,7 +63,7 @@ class StubEngine:
     device = "cpu"
     weights: ClassVar[dict[str, str]] = {"preset": "stub", "fingerprint": "0" * 8, "file": "stub"}
 
-    def __init__(self, checkpoint, device, console, mirroring=True) -> None:
+    def __init__(self, checkpoint, device, console, changes=()) -> None:
         if checkpoint is not None and not Path(checkpoint).is_file():
             raise InputError("no such file", where=checkpoint)
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from iris_core import agreement
-from iris_core.agreement import agreement_with
+from iris_core.inference.alignment.rivals import place_score
+from iris_core.inference.settings import DEFAULTS
 from tests.tiny import network, noise
 
 SIDE = 48
@@ -30,7 +30,8 @@ def pair():
 
 def judge(pair, steps: int = 0):
     model, (fine, coarse, *_), _ = pair
-    return agreement_with(model.correspondence, coarse, fine, torch.zeros(3), steps)
+    settings = DEFAULTS.changed([f"feature_fit.fit_steps={steps}"])
+    return lambda memory: place_score(model.correspondence, coarse, fine, torch.zeros(3), memory, settings)
 
 
 @torch.no_grad()
@@ -53,8 +54,3 @@ def test_which_classes_are_asked_for_plays_no_part(pair):
 def test_the_fit_takes_part_in_it(pair):
     aside = replace(pair[2], offset=pair[2].offset - 3.0)
     assert judge(pair, steps=12)(aside) > judge(pair)(aside)
-
-
-def test_in_a_large_query_rivals_are_not_judged():
-    side = 4 * round(agreement.MOST_CELLS ** (1 / 3))
-    assert agreement.judged((side,) * 3) and not agreement.judged((side, side, side + 4))

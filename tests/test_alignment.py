@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from iris_core.alignment import APART, CLEARLY_BETTER, RIVALS, Shift, aligned, likely_shifts
 from iris_core.embedding import TaskEmbedding
+from iris_core.inference.alignment import rivals
+from iris_core.inference.alignment.align import Shift, align, likely_shifts, placed
+from iris_core.inference.settings import DEFAULTS
 from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
 
+STAGE = DEFAULTS.rivals
 ANATOMY = torch.randn(6, 16, 14, 12, generator=torch.Generator().manual_seed(3))
 
 
@@ -134,13 +139,13 @@ def test_look_alike_places_are_rivals_and_none_lies_near_another():
     features, box = chain()
     shifts = likely_shifts(features, torch.zeros(3), memory_of(features, box=box))
     assert shifts[0].voxels.abs().max() <= 0.1 * FEATURE_STRIDE
-    assert 1 < len(shifts) <= 1 + RIVALS
+    assert 1 < len(shifts) <= 1 + STAGE.most_rivals
     along = {abs(round(float(shift.voxels[0]) / FEATURE_STRIDE)) for shift in shifts}
     assert along <= {0, PITCH, 2 * PITCH, 3 * PITCH} and {0, PITCH} <= along
     for index, one in enumerate(shifts):
         for other in shifts[:index]:
             apart = (one.voxels - other.voxels).abs().max()
-            assert apart >= (APART - 1) * FEATURE_STRIDE  # a peak is refined by up to half a cell
+            assert apart >= (STAGE.cells_apart - 1) * FEATURE_STRIDE  # a peak is refined by up to half a cell
 
 
 def test_a_place_without_its_like_has_no_rival():
@@ -148,18 +153,24 @@ def test_a_place_without_its_like_has_no_rival():
     assert len(likely_shifts(reference, torch.zeros(3), memory_of(reference, box=INSIDE))) == 1
 
 
-@pytest.mark.parametrize(("ahead", "wins"), [(0.5 * CLEARLY_BETTER, False), (1.5 * CLEARLY_BETTER, True)])
-def test_a_rival_is_taken_where_it_agrees_clearly_better(ahead, wins):
+@pytest.mark.parametrize(
+    ("ahead", "wins"), [(0.5 * STAGE.clearly_better, False), (1.5 * STAGE.clearly_better, True)]
+)
+def test_a_rival_is_taken_where_it_agrees_clearly_better(ahead, wins, monkeypatch):
     features, box = chain()
-    memory, inside = memory_of(features, box=box), torch.ones(1, 20, 14, 12)
-    first, rival, *_ = likely_shifts(features, torch.zeros(3), memory, inside)
+    memory, shown = memory_of(features, box=box), torch.ones(1, 20, 14, 12)
+    first, rival, *_ = likely_shifts(features, torch.zeros(3), memory, shown)
     embedding = TaskEmbedding(("x",), torch.zeros(1, 2, 4), (memory,), torch.ones(1, 1), torch.zeros(4))
 
-    def agreement(one: ReferenceMemory) -> float:
+    def place_score(correspondence, coarse, fine, offset, one, settings) -> float:
         return 0.4 + ahead * torch.equal(one.offset[0], -rival.voxels)
 
-    moved, matched = aligned(embedding, features, torch.zeros(3), inside, agreement)
-    taken = rival if wins else first
-    assert torch.equal(moved.memories[0].offset[0], -taken.voxels) and matched == (taken.matched,)
-    unjudged, _ = aligned(embedding, features, torch.zeros(3), inside)
-    assert torch.equal(unjudged.memories[0].offset[0], -first.voxels)
+    monkeypatch.setattr(rivals, "place_score", place_score)
+    for levels, taken in (((features[None], None), rival if wins else first), ((features[None],), first)):
+        query = SimpleNamespace(levels=levels, offset=torch.zeros(3), shown=shown)
+        found = align(query, embedding, DEFAULTS)
+        (chosen,) = rivals.settle_rivals(
+            SimpleNamespace(correspondence=None), query, embedding, found, DEFAULTS
+        )
+        assert chosen.matched == taken.matched
+        assert torch.equal(placed(embedding, [chosen]).memories[0].offset[0], -taken.voxels)

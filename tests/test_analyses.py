@@ -22,7 +22,7 @@ from iris_core.checkpoint import save_model
 from iris_core.errors import InputError
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import ensemble, one_shot, retrieve_by_object
-from tests.tiny import QUICK, network, scene, study
+from tests.tiny import QUICK, network, quick, scene, study
 
 
 def studies(count: int) -> list[Study]:
@@ -34,10 +34,8 @@ def studies(count: int) -> list[Study]:
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory) -> Workbench:
     folder: Path = tmp_path_factory.mktemp("bench")
-    save_model(folder / "tiny.safetensors", network(), {"mirror": False, "fit_steps": 1})  # less time
-    bench = Workbench(folder / "tiny.safetensors", folder / "cache")
-    bench.segmenter.edge_steps = 1
-    return bench
+    save_model(folder / "tiny.safetensors", network(), quick("mirroring"))  # half the time
+    return Workbench(folder / "tiny.safetensors", folder / "cache")
 
 
 def test_a_remembered_mixture_is_the_plain_one_and_each_pair_is_compared_once():
@@ -52,11 +50,11 @@ def test_a_remembered_mixture_is_the_plain_one_and_each_pair_is_compared_once():
         return [segmenter.segment(query, way) for way in ways]
 
     plain = results()
-    with EvidenceMemo(model, pool) as memo:
+    with EvidenceMemo(segmenter, pool) as memo:
         remembered = results()
         assert memo.computed == 6 and len(memo.images) == 2  # each in the mirror, too
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(plain, remembered, strict=True))
-    assert "encode_image" not in vars(model) and "_one_memory" not in vars(model)
+    assert "encode_image" not in vars(model) and "with_one" not in vars(segmenter.comparison)
 
 
 def test_strategies_meet_the_same_contexts_and_random_takes_as_many_as_retrieval(bench):

@@ -19,7 +19,7 @@ def place_of(tmp_path_factory) -> tuple[Path, Path]:
     """A dataset of five cases and a checkpoint."""
     folder = tmp_path_factory.mktemp("analyses")
     dataset = write_raw_set(folder / "Dataset001_Blocks", labels={"one": 1, "two": 2}, cases=5)
-    save_model(folder / "tiny.safetensors", network(), {"fit_steps": 1})
+    save_model(folder / "tiny.safetensors", network(), {"inference": {"feature_fit": {"fit_steps": 1}}})
     return dataset, folder / "tiny.safetensors"
 
 

@@ -6,9 +6,10 @@ import itertools
 
 import torch
 
-from iris_core.bank_segmenter import BankSegmenter, even_starts, gaussian
 from iris_core.grid import label_map
+from iris_core.inference.even_windows import even_starts, gaussian
 from iris_core.memory_bank import MemoryBank
+from iris_core.segmenter import Segmenter
 from nnunet_trainers.training.bank_network import NEVER, BankNetwork
 from tests.tiny import PLAIN, network, noise, scene
 
@@ -45,15 +46,6 @@ def test_a_window_of_any_size_comes_back_in_its_size():
         assert bank_network(config=PLAIN)(noise(1, 1, 20, 40, 33)).shape == (1, 4, 20, 40, 33)
 
 
-def test_without_a_memory_the_place_of_a_window_makes_no_difference():
-    own = bank_network()
-    features, tokens = own.iris.encode_image(noise(1, 1, 32, 32, 32)), own.bank.tokens[None]
-    with torch.no_grad():
-        here = own.iris.decode(features, tokens, offset=torch.zeros(1, 3)).logits
-        there = own.iris.decode(features, tokens, offset=torch.tensor([[40.0, -20.0, 7.0]])).logits
-    assert torch.equal(here, there)
-
-
 def test_the_banks_tokens_stand_in_only_for_classes_it_has_seen():
     own, tokens = bank_network(), noise(1, 4, 4, 32, seed=9)
     mixed = own.banked(torch.tensor([[0, 1, 2, -1]]), tokens)
@@ -63,7 +55,8 @@ def test_the_banks_tokens_stand_in_only_for_classes_it_has_seen():
 
 def test_one_window_gives_the_networks_own_logits():
     own, (image, _) = bank_network(), scene()
-    found = BankSegmenter(own.iris, window=(32, 32, 32)).segment(image, own.bank.embedding(["one", "three"]))
+    runner = Segmenter(own.iris, window=(32, 32, 32), even_windows=True)
+    found = runner.segment(image, own.bank.embedding(["one", "three"]))
     with torch.no_grad():
         assert torch.allclose(found, own(image[None])[0, [1, 3]], atol=1e-5)
 
@@ -71,7 +64,7 @@ def test_one_window_gives_the_networks_own_logits():
 def test_blended_windows_are_the_weighted_mean_of_single_ones():
     own, image = bank_network(config=PLAIN), noise(1, 40, 32, 30)
     task = own.bank.embedding(["one"])
-    segmenter = BankSegmenter(own.iris, window=(32, 32, 32))
+    segmenter = Segmenter(own.iris, window=(32, 32, 32), even_windows=True)
     found = segmenter.segment(image, task)
     assert found.shape == (1, 40, 32, 30)
     padded = torch.nn.functional.pad(image, (1, 1))

@@ -8,27 +8,30 @@ import pytest
 import torch
 from torch import Tensor
 
-from iris_core.model.carried import SHARE, Box, Carried, CarriedMean, fuse
+from iris_core.inference.pair_fit.transfer import Box, TransferredMasks, TransferredMean, join
+from iris_core.inference.settings import DEFAULTS
 from iris_core.segmenter import Segmenter
-from tests.tiny import boxes, network, noise, scene
+from tests.tiny import boxes, network, noise, scene, without
 
+STAGE = DEFAULTS.edge_fit
+SHARE = STAGE.most_trusted
 LOGITS = 2 * noise(1, 2, 8, 8, 8)
 EVERYWHERE = (slice(0, 8),) * 3
 
 
-def carried(trust: float, seed: int = 1, value: float | None = None) -> Carried:
+def carried(trust: float, seed: int = 1, value: float | None = None) -> TransferredMasks:
     masks = (noise(1, 2, 8, 8, 8, seed=seed) > 0).float() if value is None else torch.full_like(LOGITS, value)
-    return Carried(masks, torch.full((1, 1, 8, 8, 8), trust), EVERYWHERE)
+    return TransferredMasks(masks, torch.full((1, 1, 8, 8, 8), trust), EVERYWHERE)
 
 
-def cut(part: Carried, box: Box) -> Carried:
+def cut(part: TransferredMasks, box: Box) -> TransferredMasks:
     """A part of it."""
-    return Carried(part.masks[(..., *box)], part.trust[(..., *box)], box)
+    return TransferredMasks(part.masks[(..., *box)], part.trust[(..., *box)], box)
 
 
-def fused(logits: Tensor, part: Carried) -> Tensor:
+def fused(logits: Tensor, part: TransferredMasks) -> Tensor:
     logits = logits.clone()
-    fuse(logits, part)
+    join(logits, part, SHARE)
     return logits
 
 
@@ -45,8 +48,8 @@ def test_with_trust_a_voxel_moves_towards_the_mask_and_never_past_it(value):
     torch.testing.assert_close(much, start + 0.9 * SHARE * (value - start), atol=1e-4, rtol=0)
 
 
-def mean_of(parts: list[Carried], weights: Tensor) -> Carried:
-    mean = CarriedMean()
+def mean_of(parts: list[TransferredMasks], weights: Tensor) -> TransferredMasks:
+    mean = TransferredMean(STAGE)
     for index, part in enumerate(parts):
         mean.add(part, weights[..., index])
     return mean.result()
@@ -106,7 +109,7 @@ def test_the_reference_whose_edges_agree_better_counts_more():
 
 
 def test_nothing_added_is_nothing():
-    assert CarriedMean().result() is None
+    assert TransferredMean(STAGE).result() is None
 
 
 NAMES = ("a", "b")
@@ -121,7 +124,7 @@ def test_a_reference_carries_its_own_outlines_onto_itself():
     embedding = runner.encode(image, masks, NAMES).to("cpu")
     features = runner.model.encode_image(image[None])
     with torch.no_grad():
-        found = runner.model._evidence(features, embedding.memories, None, None, 12, 8).carried
+        found = runner.comparison.with_all(features, embedding.memories).transferred
     inside, drawn = found.masks[0] > 0.5, masks[(..., *found.box)] > 0.5
     assert int(drawn.sum()) == int((masks > 0.5).sum())
     for mask, one in zip(drawn, inside, strict=True):
@@ -137,7 +140,7 @@ def test_outlines_do_not_depend_on_which_classes_are_asked_for():
 
 
 def test_without_steps_or_without_edges_nothing_is_carried():
-    runner, (image, masks) = segmenter(edge_steps=0, mirror=False), scene()
+    runner, (image, masks) = segmenter(**without("edge_fit", "mirroring")), scene()
     query, _ = scene(seed=3, shift=1)
     whole = runner.encode(image, masks, NAMES)
     bare = whole.memories[0].without_borders()
@@ -152,7 +155,7 @@ def test_without_landmarks_nothing_is_carried():
     empty = replace(embedding.memories[0], landmarks=torch.zeros_like(embedding.memories[0].landmarks))
     with torch.no_grad():
         features = runner.model.encode_image(noise(1, 1, 32, 32, 32))
-        found = runner.model._evidence(features, (empty,), None, None, 0, 8).carried
+        found = runner.comparison.with_all(features, (empty,)).transferred
     assert found is None
 
 
@@ -170,7 +173,8 @@ def test_beyond_what_the_reference_keeps_of_its_edges_there_is_no_trust():
     )
     with torch.no_grad():
         features = runner.model.encode_image(image[None])
-        found = runner.model._evidence(features, (half,), None, None, 0, 1).carried
+        quick = runner.changed("edge_fit.edge_steps=1", "feature_fit.enabled=false")
+        found = quick.comparison.with_all(features, (half,)).transferred
     drawn_from = int(first) + kept + 2 - found.box[0].start  # one step moves less than two voxels
     assert bool((found.trust[:, :, drawn_from - 6 : drawn_from - 4] > 0).any())
     assert not found.trust[:, :, drawn_from:].any()

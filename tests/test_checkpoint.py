@@ -14,6 +14,7 @@ from safetensors.torch import load_file, safe_open, save_file
 from iris_core.checkpoint import fingerprint, load_model, save_model
 from iris_core.config import ModelConfig
 from iris_core.errors import CheckpointError, InputError, IrisError
+from iris_core.inference.settings import DEFAULTS, InferenceSettings, settings_of
 from iris_core.segmenter import Segmenter
 from tests.tiny import PLAIN, network, noise
 
@@ -127,12 +128,26 @@ def test_a_config_survives_json():
 
 
 @pytest.mark.parametrize(
-    ("meta", "mirror"), [({}, True), ({"fit_steps": 0}, False), ({"mirror": False}, False),
-                         ({"fit_steps": 0, "mirror": True}, True)],
-)  # fmt: skip
-def test_what_was_trained_on_real_sets_is_not_mirrored_unless_it_says_so(tmp_path, meta, mirror):
-    save_model(tmp_path / "w.safetensors", network(), meta)
-    loaded = load_model(tmp_path / "w.safetensors")
-    assert loaded.mirror is mirror
-    runner = Segmenter(loaded.model, **loaded.settings)
-    assert (runner.mirror, runner.fit_steps, runner.recipe) == (mirror, loaded.fit_steps, loaded.recipe)
+    ("meta", "mirror", "steps"),
+    [
+        ({}, True, 12),
+        ({"fit_steps": 0}, False, 0),
+        ({"mirror": False}, False, 12),
+        ({"fit_steps": 0, "mirror": True}, True, 0),
+        ({"fit_steps": 3}, False, 3),
+    ],
+)
+def test_files_of_before_there_were_settings_are_segmented_as_they_were(meta, mirror, steps):
+    stages = settings_of(meta)
+    assert stages.mirroring.enabled is mirror
+    assert stages.feature_fit.fit_steps == steps and stages.feature_fit.enabled is (steps > 0)
+
+
+def test_a_checkpoint_states_every_setting_and_a_segmenter_takes_them(tmp_path):
+    wanted = DEFAULTS.changed(["rivals.enabled=false", "edge_fit.edge_steps=3"])
+    for meta, expected in (({}, DEFAULTS), ({"inference": wanted.to_dict()}, wanted)):
+        save_model(tmp_path / "w.safetensors", network(), meta)
+        loaded = load_model(tmp_path / "w.safetensors")
+        assert InferenceSettings.from_dict(loaded.meta["inference"]) == loaded.inference == expected
+        runner = Segmenter(loaded.model, **loaded.settings)
+        assert (runner.settings, runner.recipe) == (expected, loaded.recipe)

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from iris_core.card import load_card, save_card
-from iris_core.closer_look import (
-    Views,
-    choose_views,
-    enough_found,
-    finding_spacing,
-    look_groups,
-    moved,
-    query_box,
-    reference_box,
-    shown_volumes,
-)
-from iris_core.found import Found
+from iris_core.closer_look import Views, choose_views, finding_spacing, look_groups, reference_box
 from iris_core.grid import make_grid
+from iris_core.inference.close_up import differ, enough_found, query_box, shown_volumes
+from iris_core.inference.settings import DEFAULTS
 from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
 from iris_core.volume import LabelVolume, Volume
-from tests.tiny import QUICK, network
+from tests.tiny import QUICK, network, without
 
 SHAPE = (200, 60, 50)
 MIDDLE = (((-6.0, -6.0, -6.0), (6.0, 6.0, 6.0)),)  # a class in the middle of its box
+LEAST = DEFAULTS.close_up.least_found
 MM = np.diag([1.0, 1.0, 1.0, 1.0])
 
 
@@ -52,13 +45,20 @@ def block(*starts: int, side: int = 12) -> tuple[slice, slice, slice]:
 class Threshold(Segmenter):
     """Finds what is bright, is sure of it, and needs no training for it."""
 
-    def find(self, image, embedding, progress=None, whole=True):
+    def decode_query(self, query, embedding, progress=None):
+        image = query.image
         middle = (image.max() + image.min()) / 2
-        return Found((100 * (image - middle)).expand(len(embedding.names), *image.shape[1:]).contiguous())
+        return (100 * (image - middle)).expand(len(embedding.names), *image.shape[1:]).contiguous()
+
+    def encode_query(self, image, embedding):
+        return SimpleNamespace(image=image, levels=())
 
 
-def threshold() -> Threshold:
-    return Threshold(network(), window=(32, 32, 32), mirror=False)
+QUIET = without("alignment", "field_of_view", "mirroring")
+
+
+def threshold(kind: type[Segmenter] = Threshold) -> Segmenter:
+    return kind(network(), window=(32, 32, 32), **QUIET)
 
 
 def test_the_box_leaves_a_margin_and_stays_within_the_image():
@@ -107,9 +107,9 @@ def test_the_query_s_box_grows_with_what_was_found_up_to_twice():
 
 
 def test_boxes_that_share_most_of_their_room_count_as_one():
-    box = ((0, 20), (0, 20), (0, 20))
-    assert not moved(box, ((1, 21), (0, 20), (0, 20)))
-    assert moved(box, ((4, 24), (0, 20), (0, 20)))
+    box, same = ((0, 20), (0, 20), (0, 20)), DEFAULTS.close_up.same_box
+    assert not differ(box, ((1, 21), (0, 20), (0, 20)), same)
+    assert differ(box, ((4, 24), (0, 20), (0, 20)), same)
 
 
 def test_a_class_of_few_voxels_keeps_the_fine_size():
@@ -167,18 +167,18 @@ def test_a_look_that_is_less_sure_than_the_whole_study_does_not_replace_it():
     """Of a query without finer voxels the look sees half of the structure, and doubts it."""
 
     class Doubting(Threshold):
-        def find(self, image, embedding, progress=None, whole=True):
-            logits = super().find(image, embedding, progress, whole).logits.clamp(-10, 10)
-            if whole:
-                return Found(logits)
-            logits[:, :, : image.shape[2] // 2] = -1.0
-            return Found(logits.clamp(-1.0, 0.1))
+        def decode_query(self, query, embedding, progress=None):
+            logits = super().decode_query(query, embedding).clamp(-10, 10)
+            if query.image.shape[1:] == SHAPE:
+                return logits
+            logits[:, :, : query.image.shape[2] // 2] = -1.0
+            return logits.clamp(-1.0, 0.1)
 
     reference = study({1: block(100, 30, 20)})
     task = encode_task(
         threshold(), [reference], modality="ct", spacing=Views((1.0,) * 3, ((("a",), (1.0,) * 3),))
     )
-    runner = Doubting(network(), window=(32, 32, 32))
+    runner = threshold(Doubting)
     prediction = apply_task(runner, task, reference.image)
     alone = apply_task(runner, replace(task, looks=()), reference.image)
     assert prediction.maps[0].grid.crop != alone.maps[0].grid.crop  # it was looked at
@@ -190,14 +190,14 @@ def test_a_box_that_shows_nothing_is_not_looked_at():
     class Mistaken(Threshold):
         """Finds something at the far end, where the study is flat."""
 
-        def find(self, image, embedding, progress=None, whole=True):
-            logits = torch.full((1, *image.shape[1:]), -1.0)
+        def decode_query(self, query, embedding, progress=None):
+            logits = torch.full((1, *query.image.shape[1:]), -1.0)
             logits[:, :4] = 1.0
-            return Found(logits)
+            return logits
 
     reference = study({1: block(100, 30, 20)})
     task = encode_task(threshold(), [reference], modality="ct")
-    runner = Mistaken(network(), window=(32, 32, 32))
+    runner = threshold(Mistaken)
     prediction = apply_task(runner, task, reference.image)
     assert prediction.maps[0].grid.spacing == task.spacing  # what the whole study said stays
 
@@ -254,7 +254,7 @@ def test_a_look_is_worth_it_where_a_fifth_of_the_volume_was_found(voxels, enough
     grid = make_grid(Volume(np.ones((10, 10, 10), np.float32), affine), (2.0, 1.0, 1.0))
     logits = torch.full((1000,), -1.0)
     logits[:voxels] = 1.0
-    assert enough_found(logits.view(1, 10, 10, 10), grid, (200.0,)) == enough
+    assert enough_found(logits.view(1, 10, 10, 10), grid, (200.0,), LEAST) == enough
 
 
 def test_the_volume_of_a_class_is_the_least_that_a_reference_shows():
@@ -262,7 +262,7 @@ def test_the_volume_of_a_class_is_the_least_that_a_reference_shows():
         study({1: block(30, 20, 20, side=16)}),
         study({1: block(30, 20, 20, side=8), 2: block(60, 20, 20)}),
     )
-    runner = Segmenter(network(), window=(64, 64, 64), mirror=False, **QUICK)
+    runner = Segmenter(network(), window=(64, 64, 64), **without("mirroring"))
     task = encode_task(runner, [large, small], spacing=1.0, modality="ct")
     assert shown_volumes(task.pool, ("a", "b"), task.spacing) == pytest.approx((8.0**3, 12.0**3), rel=0.05)
 
@@ -275,8 +275,12 @@ def test_a_mistake_is_not_looked_at():
     task = encode_task(runner, [reference], modality="ct")
     assert task.looks
     shown = []
-    runner.find = lambda image, embedding, progress=None, whole=True: (
-        shown.append(tuple(image.shape[1:])), Threshold.find(runner, image, embedding))[1]  # fmt: skip
+
+    def watched(query, embedding, progress=None):
+        shown.append(tuple(query.image.shape[1:]))
+        return Threshold.decode_query(runner, query, embedding)
+
+    runner.decode_query = watched
     apply_task(runner, task, query.image)
     assert len(shown) == 1
     apply_task(runner, task, reference.image)
@@ -287,5 +291,5 @@ def test_one_class_that_was_found_is_enough_for_a_look_at_the_group():
     grid = make_grid(Volume(np.ones((10, 10, 10), np.float32), MM), (1.0, 1.0, 1.0))
     small, large = torch.full((10, 10, 10), -1.0), torch.full((10, 10, 10), -1.0)
     small[:5, :5, 0] = 1.0
-    assert enough_found(torch.stack([small, large]), grid, (50.0, 900.0))
-    assert not enough_found(torch.stack([large, small]), grid, (50.0, 900.0))
+    assert enough_found(torch.stack([small, large]), grid, (50.0, 900.0), LEAST)
+    assert not enough_found(torch.stack([large, small]), grid, (50.0, 900.0), LEAST)

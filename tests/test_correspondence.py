@@ -107,7 +107,8 @@ def place_prior(query_offset: list[float], reference_offset: list[float]) -> np.
         features = model.encode_image(noise(1, 1, SIDE, SIDE, SIDE))
         memory = model.encode_memory(features, masks, torch.tensor([reference_offset]))
         tokens = model.encode_tokens(features, masks)
-        decoded = model.decode(features, tokens, [memory], None, torch.tensor([query_offset]))
+        evidence = model.compare(features, memory, torch.tensor([query_offset]))
+        decoded = model.decode(features, tokens, evidence)
     return decoded.evidence["place"][0, 0, 0].numpy()
 
 

@@ -14,9 +14,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from iris_core.borders import borders_of
 from iris_core.checkpoint import load_model
-from iris_core.config import EDGE_STEPS, FIT_STEPS, PAPER_WINDOW, ModelConfig
+from iris_core.config import PAPER_WINDOW, ModelConfig
+from iris_core.inference.evidence import Comparison
+from iris_core.inference.pair_fit.reference_edges import reference_edges
+from iris_core.inference.pair_fit.transfer import join
+from iris_core.inference.settings import DEFAULTS, InferenceSettings
 from iris_core.memory_reuse import reuse_memory
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
@@ -44,7 +47,7 @@ def masks_of(classes: int, window: Sequence[int] = PAPER_WINDOW) -> torch.Tensor
 
 
 @torch.no_grad()
-def stages(model: Iris, image: torch.Tensor, masks: torch.Tensor, fit_steps: int, edge_steps: int) -> Seconds:
+def stages(model: Iris, image: torch.Tensor, masks: torch.Tensor, settings: InferenceSettings) -> Seconds:
     """Processor seconds of encoding a reference, its tokens and memory, a query, and decoding it.
 
     The reference's label shows all classes, whichever of them are wanted.
@@ -55,11 +58,14 @@ def stages(model: Iris, image: torch.Tensor, masks: torch.Tensor, fit_steps: int
     marks.append(time.process_time())
     tokens = model.encode_tokens(reference, masks)
     memory = model.encode_memory(reference, masks, nowhere, labelled)
-    memory = replace(memory, **borders_of(image[0], torch.cat([masks, labelled], dim=1)[0]))
+    memory = replace(memory, **reference_edges(image[0], torch.cat([masks, labelled], dim=1)[0]))
     marks.append(time.process_time())
     query = model.encode_image(image)
     marks.append(time.process_time())
-    model.decode(query, tokens, [memory], None, nowhere, fit_steps, edge_steps)
+    found = Comparison(model, settings).with_all(query, [memory], None, nowhere)
+    logits = model.decode(query, tokens, found.evidence).logits
+    if found.transferred is not None:
+        join(logits, found.transferred, settings.edge_fit.most_trusted)
     marks.append(time.process_time())
     return [later - earlier for earlier, later in itertools.pairwise(marks)]
 
@@ -77,7 +83,7 @@ def least_seconds() -> dict[int, Seconds]:
     image = noise(1, 1, *PAPER_WINDOW).to(memory_format=torch.channels_last_3d)
     runs: list[dict[int, Seconds]] = []
     for _ in range(TRIES):
-        runs.append({k: stages(model, image, masks_of(k), FIT_STEPS, EDGE_STEPS) for k in (1, MANY)})
+        runs.append({k: stages(model, image, masks_of(k), DEFAULTS) for k in (1, MANY)})
         least = {k: [min(stage) for stage in zip(*(run[k] for run in runs), strict=True)] for k in (1, MANY)}
         if dear(least) <= MOST:
             break
@@ -97,7 +103,7 @@ def test_fifteen_classes_take_at_most_a_quarter_more_arithmetic_than_one(monkeyp
     image = noise(1, 1, *window)
     for k in (1, MANY):
         with FlopCounterMode(display=False) as counter:
-            stages(model, image, masks_of(k, window), fit_steps=0, edge_steps=0)
+            stages(model, image, masks_of(k, window), DEFAULTS.without("feature_fit", "edge_fit"))
         counts[k] = counter.get_total_flops()
     assert counts[1] < counts[MANY] <= MOST * counts[1], counts
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iris_core.model.edge_fit import agreement, edges_of, fit_edges, local_mean
+from iris_core.inference.pair_fit.edge_fit import edge_similarity, edges_of, fit_edges, local_mean
+from iris_core.inference.stages import EdgeFitSettings
 
-SIDE, STEPS = 32, 24
+SIDE, STEPS = 32, EdgeFitSettings(edge_steps=24)
 
 
 def picture(seed: int = 0) -> Tensor:
@@ -51,9 +52,9 @@ def test_where_all_agrees_nothing_moves():
 
 def test_no_steps_move_nothing_and_no_gradient_passes():
     edges = edges_of(picture()).requires_grad_()
-    assert not fit_edges(edges, warper(edges), 0).any()
+    assert not fit_edges(edges, warper(edges), EdgeFitSettings(edge_steps=0)).any()
     with torch.no_grad():
-        assert not fit_edges(edges, warper(edges), 2).requires_grad
+        assert not fit_edges(edges, warper(edges), EdgeFitSettings(edge_steps=2)).requires_grad
 
 
 def test_edges_are_at_most_1_long_and_point_across_the_border():
@@ -66,9 +67,9 @@ def test_edges_are_at_most_1_long_and_point_across_the_border():
 
 def test_agreement_is_1_with_itself_and_0_where_nothing_is_seen():
     edges = edges_of(picture())
-    assert float(agreement(edges, -edges).min()) > 0.9
-    assert not agreement(edges, torch.zeros_like(edges)).any()
-    other = agreement(edges, edges_of(picture(seed=1)))
+    assert float(edge_similarity(edges, -edges).min()) > 0.9
+    assert not edge_similarity(edges, torch.zeros_like(edges)).any()
+    other = edge_similarity(edges, edges_of(picture(seed=1)))
     assert float(other.min()) >= 0 and float(other.mean()) < 0.4
 
 

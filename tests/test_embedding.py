@@ -7,9 +7,11 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from iris_core.borders import borders_of
 from iris_core.embedding import TaskEmbedding, combine, stored_precision
 from iris_core.errors import InputError
+from iris_core.inference.evidence import Comparison
+from iris_core.inference.pair_fit.reference_edges import reference_edges
+from iris_core.inference.settings import DEFAULTS
 from tests.tiny import SIDE, boxes, network, noise
 
 
@@ -22,7 +24,7 @@ def embedding(names: tuple[str, ...] = ("a", "b", "c"), seed: int = 0) -> TaskEm
         tokens = model.encode_tokens(features, masks)[0]
         memory = model.encode_memory(features, masks, torch.full((1, 3), float(seed)))
     labelled = masks[0].amax(0, keepdim=True)
-    memory = replace(memory, **borders_of(features.image[0], torch.cat([masks[0], labelled])))
+    memory = replace(memory, **reference_edges(features.image[0], torch.cat([masks[0], labelled])))
     whole = TaskEmbedding(
         names, tokens, (memory,), torch.ones(len(names), 1), features.maps[-1].mean((0, 2, 3, 4))
     )
@@ -84,10 +86,12 @@ def test_combining_equal_embeddings_gives_the_same_answer_as_one():
     torch.testing.assert_close(three.tokens, one.tokens)
     torch.testing.assert_close(three.weights, torch.full((3, 3), 1 / 3))
     model = network()
+    compared = Comparison(model, DEFAULTS.without("feature_fit", "edge_fit")).with_all
     with torch.no_grad():
         query = model.encode_image(noise(1, 1, SIDE, SIDE, SIDE, seed=5))
         logits = [
-            model.decode(query, e.tokens[None], e.memories, e.weights[None]).logits for e in (one, three)
+            model.decode(query, e.tokens[None], compared(query, e.memories, e.weights[None]).evidence).logits
+            for e in (one, three)
         ]
     torch.testing.assert_close(*logits, atol=1e-4, rtol=1e-4)
 

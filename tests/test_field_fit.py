@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from iris_core.inference.pair_fit.feature_fit import fit_field
+from iris_core.inference.stages import FeatureFitSettings
 from iris_core.model.correspondence import cell_positions, sample
-from iris_core.model.field_fit import fit_field
 
-CELLS, WIDTH, STEPS = 12, 8, 24
+CELLS, WIDTH, STEPS = 12, 8, FeatureFitSettings(fit_steps=24)
+NONE, TWO = FeatureFitSettings(fit_steps=0), FeatureFitSettings(fit_steps=2)
 
 
 def features(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,6 +50,6 @@ def test_where_all_agrees_nothing_moves():
 def test_no_steps_leave_the_field_and_no_gradient_passes():
     both = tuple(m.requires_grad_() for m in features())
     start = torch.randn(1, 3, *(2 * CELLS,) * 3)
-    assert torch.equal(fit_field(both, both, own_positions(), start, look, 0), start)
+    assert torch.equal(fit_field(both, both, own_positions(), start, look, NONE), start)
     with torch.no_grad():
-        assert not fit_field(both, both, own_positions(), start, look, 2).requires_grad
+        assert not fit_field(both, both, own_positions(), start, look, TWO).requires_grad

@@ -30,25 +30,18 @@ LAYERS = (
     {"embedding", "model", "windows"},
     # what feeds it and what judges it
     {"grid", "intensity", "modality", "spacing", "preprocess", "reference", "prediction"},
-    {"synthesis", "episodes", "losses", "metrics", "memory_bank", "closer_look"},
+    {"synthesis", "episodes", "losses", "metrics", "memory_bank"},
     # what uses it
     {
-        "shift_scores",
-        "alignment",
-        "agreement",
+        "inference",
+        "closer_look",
         "quality",
-        "visibility",
-        "self_calibration",
         "memory_canvas",
-        "mirroring",
-        "borders",
-        "survey",
-        "found",
         "segmenter",
         "strategies",
     }
-    | {"checkpoint", "task", "task_encoding", "task_prediction", "card", "pretraining", "view_fusion"},
-    {"bank_segmenter", "bank_task"},
+    | {"checkpoint", "task", "task_encoding", "task_prediction", "card", "pretraining"},
+    {"bank_task"},
     {"evaluation", "folder_run", "preview", "report"},
     {"cli"},
 )

@@ -9,18 +9,21 @@ import torch
 from torch.nn import functional as F
 
 from iris_core.embedding import combine
-from iris_core.mirroring import averaged, mirrored
+from iris_core.inference.mirror import averaged, mirrored
+from iris_core.inference.pass_result import PassResult
+from iris_core.inference.pipeline import Asked, PreparedQuery, segment_query
+from iris_core.inference.settings import DEFAULTS
 from iris_core.progress import halves
 from iris_core.quality import expected_dice
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.tuning import Example, tune
-from tests.tiny import PLAIN, QUICK, network, noise, scene
+from tests.tiny import PLAIN, QUICK, network, noise, scene, without
 
 NAMES = ("bright", "dark")
 
 
 def segmenter(**options) -> Segmenter:
-    return Segmenter(network(), window=(32, 32, 32), **QUICK, **options)
+    return Segmenter(network(), window=(32, 32, 32), **QUICK | options)
 
 
 def test_a_mirror_shows_the_first_voxel_last_and_undoes_itself():
@@ -38,7 +41,13 @@ def blob(width: float) -> torch.Tensor:
 
 def mean(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """Of two passes that both lie as the image does."""
-    return averaged(one.clone(), mirrored(other)).logits
+    return both(one.clone(), mirrored(other)).logits
+
+
+def both(one: torch.Tensor, other: torch.Tensor) -> PassResult:
+    """The mean of two passes in full view."""
+    passes = [PassResult(logits, torch.ones(len(logits))) for logits in (one, other)]
+    return averaged(passes, DEFAULTS.fusion)
 
 
 def test_the_average_is_that_of_probabilities_where_both_seem_as_good():
@@ -66,18 +75,19 @@ def test_sure_air_around_a_small_structure_stays_sure():
 def test_agreement_is_the_dice_of_both_passes_class_by_class():
     one = torch.tensor([[1.0, 1.0, -1.0], [1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]])[:, None, None]
     other = torch.tensor([[1.0, -1.0, -1.0], [1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]])[:, None, None]
-    found = averaged(one, mirrored(other))
-    assert found.agreement == pytest.approx((2 / 3, 1.0, float("nan")), nan_ok=True)
+    found = both(one, mirrored(other))
+    assert found.pass_dice == pytest.approx((2 / 3, 1.0, float("nan")), nan_ok=True)
     assert found.expected([1, 1, 1])[2] == 0
 
 
 def test_where_passes_agree_less_a_lower_dice_is_expected_of_the_same_result():
     runner, query = segmenter(), scene(seed=3, shift=1)[0]
-    found = runner.find(query, runner.encode(*scene(), NAMES))
-    assert found.expected([1, 1]) == [
-        expected_dice(one, agreed) for one, agreed in zip(found.logits, found.agreement, strict=True)
-    ]
-    doubtful = replace(found, agreement=tuple(0.5 * agreed for agreed in found.agreement))
+    asked = Asked.of(runner.encode(*scene(), NAMES))
+    maps = segment_query(runner, PreparedQuery.bare(query), asked).values()
+    assert [one.expected for one in maps] == [expected_dice(one.logits, one.pass_dice) for one in maps]
+    logits = torch.stack([one.logits for one in maps])
+    found = PassResult(logits, torch.ones(2), tuple(one.pass_dice for one in maps))
+    doubtful = replace(found, pass_dice=tuple(0.5 * alike for alike in found.pass_dice))
     assert all(a > b for a, b in zip(found.expected([1, 1]), doubtful.expected([1, 1]), strict=True))
 
 
@@ -87,7 +97,7 @@ def test_mirrored_reference_and_query_give_the_mirrored_result(shape):
     there = runner.encode(mirrored(image), mirrored(masks), NAMES)
     found = runner.segment(query, runner.encode(image, masks, NAMES))
     torch.testing.assert_close(mirrored(runner.segment(mirrored(query), there)), found, atol=1e-3, rtol=1e-3)
-    alone = segmenter(mirror=False)
+    alone = segmenter(**without("mirroring"))
     one, other = (alone.encode(*pair, NAMES) for pair in ((image, masks), (mirrored(image), mirrored(masks))))
     seen = alone.segment(query, one)
     assert not torch.allclose(mirrored(alone.segment(mirrored(query), other)), seen, atol=0.1)
@@ -95,7 +105,7 @@ def test_mirrored_reference_and_query_give_the_mirrored_result(shape):
 
 def test_without_mirroring_neither_encoding_nor_segmenting_does_it():
     (image, masks), query = scene(), noise(1, 32, 32, 32)
-    runner, alone = segmenter(), segmenter(mirror=False)
+    runner, alone = segmenter(), segmenter(**without("mirroring"))
     whole, bare = runner.encode(image, masks, NAMES), alone.encode(image, masks, NAMES)
     assert bare.mirror is None and torch.equal(bare.tokens, whole.tokens)
     assert torch.equal(alone.segment(query, whole), alone.segment(query, bare))
@@ -124,13 +134,13 @@ def test_each_pass_goes_to_the_device_without_the_other(monkeypatch):
     task, moved = runner.encode(*scene(), NAMES), []
     to = type(task).to
     monkeypatch.setattr(type(task), "to", lambda self, device: moved.append(self.mirror) or to(self, device))
-    runner.find(query, task)
+    runner.segment(query, task)
     assert moved == [None, None]
 
 
 def test_both_passes_of_a_query_are_one_progress():
     runner, seen = segmenter(), []
-    runner.find(noise(1, 40, 32, 30), runner.encode(*scene(), NAMES), lambda *at: seen.append(at))
+    runner.segment(noise(1, 40, 32, 30), runner.encode(*scene(), NAMES), lambda *at: seen.append(at))
     assert [done for done, _ in seen] == list(range(1, len(seen) + 1)) and seen[-1] == (len(seen),) * 2
 
 

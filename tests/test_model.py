@@ -10,12 +10,16 @@ from torch import Tensor
 
 from iris_core.config import PRESETS, ModelConfig
 from iris_core.errors import InputError
+from iris_core.inference.evidence import Comparison
+from iris_core.inference.settings import DEFAULTS
 from iris_core.losses import evidence_loss, segmentation_loss
 from iris_core.model.iris import Decoded, Iris
+from iris_core.model.reference_memory import ReferenceMemory
 from tests.tiny import EXTENDED, PLAIN, SIDE, boxes, network, noise
 
 CONFIGS = pytest.mark.parametrize("config", [PLAIN, EXTENDED], ids=["paper", "extended"])
 OFFSET = torch.zeros(1, 3)
+UNFITTED = DEFAULTS.without("feature_fit", "edge_fit")
 
 
 class Episode:
@@ -32,8 +36,15 @@ class Episode:
 
     def decode(self, classes: list[int] | None = None) -> Decoded:
         where = list(range(self.tokens.shape[1])) if classes is None else classes
-        memories = [] if self.memory is None else [self.memory.select(where)]
-        return self.model.decode(self.query, self.tokens[:, where], memories, None, self.offset)
+        tokens, evidence = self.tokens[:, where], None
+        if self.memory is not None:
+            evidence = self.model.compare(self.query, self.memory.select(where), self.offset)
+        return self.model.decode(self.query, tokens, evidence)
+
+    def together(self, memories: list[ReferenceMemory], weights: Tensor | None = None) -> Tensor:
+        """Logits by several references."""
+        compared = Comparison(self.model, UNFITTED).with_all(self.query, memories, weights, self.offset)
+        return self.model.decode(self.query, self.tokens, compared.evidence).logits
 
 
 def parameters(model: Iris) -> int:
@@ -94,7 +105,8 @@ def test_sides_need_not_be_equal():
     model = network()
     query = model.encode_image(noise(1, 1, 32, 48, 64))
     episode = Episode(model, classes=2)
-    assert model.decode(query, episode.tokens, [episode.memory]).logits.shape == (1, 2, 32, 48, 64)
+    evidence = model.compare(query, episode.memory)
+    assert model.decode(query, episode.tokens, evidence).logits.shape == (1, 2, 32, 48, 64)
 
 
 @torch.no_grad()
@@ -136,7 +148,8 @@ def test_an_episode_does_not_depend_on_the_others_of_its_batch(config):
         features, offset = model.encode_image(images[where]), OFFSET.expand(2, -1)[where]
         memory = model.encode_memory(features, masks[where], offset)
         tokens = model.encode_tokens(features, masks[where])
-        return model.decode(features, tokens, [memory] if memory else [], None, offset).logits
+        evidence = model.compare(features, memory, offset) if memory else None
+        return model.decode(features, tokens, evidence).logits
 
     close(torch.cat([logits(slice(0, 1)), logits(slice(1, 2))]), logits(slice(0, 2)))
 
@@ -147,17 +160,15 @@ def test_a_memory_of_weight_zero_has_no_influence():
     episode = Episode(model)
     other = model.encode_memory(episode.query, episode.masks.flip(2), OFFSET + 5)
     weights = torch.tensor([1.0, 0.0]).expand(1, 3, 2)
-    mixed = model.decode(episode.query, episode.tokens, [episode.memory, other], weights, OFFSET)
-    close(mixed.logits, episode.decode().logits)
-    halves = model.decode(episode.query, episode.tokens, [episode.memory, other], None, OFFSET)
-    assert (halves.logits - mixed.logits).abs().max() > 1e-3
+    mixed = episode.together([episode.memory, other], weights)
+    close(mixed, episode.decode().logits)
+    assert (episode.together([episode.memory, other]) - mixed).abs().max() > 1e-3
 
 
 @torch.no_grad()
 def test_two_identical_memories_count_like_one():
     episode = Episode(network())
-    twice = episode.model.decode(episode.query, episode.tokens, [episode.memory] * 2, None, OFFSET)
-    close(twice.logits, episode.decode().logits)
+    close(episode.together([episode.memory] * 2), episode.decode().logits)
 
 
 @torch.no_grad()

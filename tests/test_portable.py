@@ -16,6 +16,7 @@ from iris_core.config import preset
 from iris_core.errors import CheckpointError, InputError
 from iris_core.memory_bank import MemoryBank
 from iris_core.model.build import build
+from iris_core.segmenter import Segmenter
 from iris_core.volume import Volume
 from iris_core.volume_io import read_label
 from nnunet_trainers.training.bank_network import BankNetwork
@@ -48,19 +49,24 @@ def folder(trained, tmp_path):
     return tmp_path / "training"
 
 
+def segmenter_of(path) -> Segmenter:
+    loaded = load_model(path)
+    return Segmenter(loaded.model, **loaded.settings)
+
+
 def test_the_file_says_how_queries_are_prepared(folder):
     task = BankTask(load_model(folder))
     assert task.task.names == ("bright", "dark")  # training never saw the third
     assert [c.value for c in task.task.classes] == [1, 2]
-    assert task.task.spacing == (2.0, 2.5, 3.0) and task.segmenter.window == (32, 32, 48)
-    assert task.task.modality == "mr" and task.segmenter.recipe.name == "paper" and task.canonical
+    assert task.task.spacing == (2.0, 2.5, 3.0) and task.window == (32, 32, 48)
+    assert task.task.modality == "mr" and task.canonical
 
 
 def test_spacing_and_window_are_told_in_our_axes_whatever_the_plans_do(trained, tmp_path):
     plans = {**PLANS, "transpose_forward": [0, 1, 2]}
     save_portable(trained, plans, "3d_fullres", DESCRIPTION, tmp_path / "model.safetensors")
     task = BankTask(load_model(tmp_path / "model.safetensors"))
-    assert task.task.spacing == (3.0, 2.5, 2.0) and task.segmenter.window == (48, 32, 32)
+    assert task.task.spacing == (3.0, 2.5, 2.0) and task.window == (48, 32, 32)
 
 
 def test_a_training_folder_segments_without_a_reference(folder, tmp_path, capsys):
@@ -69,7 +75,7 @@ def test_a_training_folder_segments_without_a_reference(folder, tmp_path, capsys
     words = ["segment", "--bank", "--checkpoint", str(folder), "--query", str(tmp_path / "query.nii.gz")]
     assert main([*words, "--output", str(tmp_path / "label.nii.gz")]) == 0
     found = read_label(tmp_path / "label.nii.gz")
-    expected = BankTask(load_model(folder)).apply(image).label
+    expected = BankTask(load_model(folder)).apply(segmenter_of(folder), image).label
     assert np.array_equal(found.array, expected.array) and set(found.values) <= {1, 2}
     assert main([*words, "--output", str(tmp_path / "no.nii.gz"), "--spacing", "1"]) == 2
     assert "the training has decided this already" in capsys.readouterr().err
@@ -84,8 +90,9 @@ def test_files_in_another_order_keep_it_where_training_did(trained, tmp_path):
     task = BankTask(load_model(tmp_path / "model.safetensors"))
     image, _ = study()
     flipped = Volume(image.array, np.diag([-2.0, -2.0, 2.0, 1.0]))  # the same voxels, called LPS
-    label = task.apply(flipped).label
-    assert np.array_equal(label.array, task.apply(image).label.array)
+    runner = segmenter_of(tmp_path / "model.safetensors")
+    label = task.apply(runner, flipped).label
+    assert np.array_equal(label.array, task.apply(runner, image).label.array)
     assert np.array_equal(label.affine, flipped.affine)
 
 
@@ -95,10 +102,10 @@ def test_a_query_of_any_trained_modality_is_taken_for_that_one_without_a_word(tr
     loaded = load_model(tmp_path / "model.safetensors")
     mr, _ = study()
     ct = Volume(mr.array * 6 - 600, mr.affine)  # as Hounsfield units are
-    queries = {"mr": mr, "ct": ct}
+    queries, runner = {"mr": mr, "ct": ct}, Segmenter(loaded.model, **loaded.settings)
     for name, other in (("mr", "ct"), ("ct", "mr")):
         found, told, wrong = (
-            BankTask(loaded, modality=given).apply(queries[name]) for given in (None, name, other)
+            BankTask(loaded, modality=given).apply(runner, queries[name]) for given in (None, name, other)
         )
         assert np.array_equal(found.masks, told.masks)
         assert not any("looks like" in warning for warning in found.warnings)
@@ -143,7 +150,8 @@ def test_a_training_is_found_by_file_fold_or_folder(tmp_path):
 
 def test_the_card_of_a_bank_is_plain_json(folder):
     assert json.dumps(load_model(folder).meta)
-    assert not load_model(folder).mirror and load_model(folder).fit_steps == 0
+    stages = load_model(folder).inference
+    assert not stages.mirroring.enabled and not stages.feature_fit.enabled and stages.edge_fit.enabled
     assert torch.equal(load_model(folder).state["memory_bank.seen"], torch.tensor([True, True, False]))
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from iris_core.alignment import Shift
 from iris_core.errors import InputError
+from iris_core.inference.alignment import align, rivals
+from iris_core.inference.alignment.align import Shift
+from iris_core.inference.bias import class_biases
 from iris_core.segmenter import Segmenter
-from iris_core.self_calibration import class_biases
 from iris_core.windows import pad
-from tests.tiny import PLAIN, QUICK, boxes, network, noise, scene
+from tests.tiny import PLAIN, QUICK, boxes, network, noise, scene, without
 
 NAMES = ("bright", "dark")
 WINDOW = (32, 32, 32)
@@ -37,25 +37,26 @@ def test_a_query_of_any_size_is_segmented_on_its_own_grid(shape):
 
 @pytest.mark.parametrize(("window", "overlap"), [((48, 48, 48), 0.5), ((80, 48, 32), 0.25)])
 def test_progress_reaches_its_total_with_any_window(window, overlap):
-    runner, seen = segmenter(window, overlap=overlap, mirror=False), []
-    task = replace(runner.encode(*scene(), NAMES), memories=(), weights=None)
-    runner.decode = lambda features, *_: SimpleNamespace(logits=features)
-    runner._features = lambda part: part[None]
+    runner, seen = segmenter(window, overlap=overlap, **without("mirroring")), []
+    task = replace(runner.encode(*scene(), NAMES), names=("all",), memories=(), weights=None)
+    runner.decode = lambda features, *_: features
+    runner.features = lambda part: part[None]
     runner.segment(noise(1, 130, 90, 70), task, lambda *at: seen.append(at), whole=False)
     assert seen[-1][0] == seen[-1][1] == len(seen)
 
 
 def test_overlapping_windows_know_where_they_are_and_are_blended_to_one_map():
     """Every window answers with the position of its voxels from the volume's centre; so must the whole."""
-    runner, shape = segmenter(mirror=False), (70, 33, 50)
+    runner, shape = segmenter(**without("mirroring")), (70, 33, 50)
 
     def position(features, embedding, offset):
         axes = [torch.arange(n) - (n - 1) / 2 + float(o) for n, o in zip(WINDOW, offset[0], strict=True)]
-        return SimpleNamespace(logits=torch.stack(torch.meshgrid(*axes, indexing="ij"))[None])
+        return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
 
     runner.decode = position
-    runner._features = lambda part: None
-    task = replace(segmenter().encode(*scene(), NAMES), memories=(), weights=None)
+    runner.features = lambda part: None
+    task = segmenter().encode(*scene(), NAMES)
+    task = replace(task, names=("i", "j", "k"), memories=(), weights=None)
     logits = runner.segment(torch.zeros(1, *shape), task, whole=False)
     expected = torch.meshgrid(*(torch.arange(n) - (n - 1) / 2 for n in shape), indexing="ij")
     torch.testing.assert_close(logits, torch.stack(expected), atol=1e-3, rtol=1e-4)
@@ -76,7 +77,7 @@ def test_any_number_of_queries_encodes_the_reference_once():
 
 
 def test_all_classes_of_a_query_share_one_pass_through_the_encoder():
-    runner = segmenter(mirror=False)
+    runner = segmenter(**without("mirroring"))
     masks = boxes(2)
     task = runner.encode(scene()[0], masks, NAMES)
     calls = []
@@ -171,17 +172,26 @@ def test_a_class_alone_brings_the_landmarks_of_all_that_is_labelled():
     assert not torch.equal(among.memories[0].landmarks, lonely.memories[0].landmarks)
 
 
-def test_a_survey_of_one_window_is_what_the_window_shows_and_one_of_several_covers_all(monkeypatch):
+def levels(runner: Segmenter, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    with torch.no_grad():
+        return runner.encode_query(image, runner.encode(*scene(), NAMES)).levels
+
+
+def test_features_of_one_window_are_what_it_shows_and_those_of_several_cover_all():
     runner, image = segmenter(), noise(1, 32, 32, 32)
-    (coarse, fine), offset = runner._survey(image)
+    coarse, fine = levels(runner, image)
     shown = runner.model.encode_image(image[None]).pyramid
     assert torch.allclose(fine, shown[0], atol=1e-5) and torch.allclose(coarse, shown[1], atol=1e-5)
-    assert offset.abs().max() == 0
-    (coarse, fine), _ = runner._survey(noise(1, 70, 33, 50))
+    coarse, fine = levels(runner, noise(1, 70, 33, 50))
     assert coarse.shape[2:] == (20, 12, 16) and fine.shape[2:] == (40, 24, 32)
     assert bool((coarse != 0).flatten(2).any(1).all()) and bool((fine != 0).flatten(2).any(1).all())
-    monkeypatch.setattr("iris_core.agreement.MOST_CELLS", 20 * 12 * 16 - 1)
-    assert len(runner._survey(noise(1, 70, 33, 50))[0]) == 1
+
+
+def test_in_a_large_query_or_without_the_stages_rivals_are_not_judged():
+    image, cells = noise(1, 70, 33, 50), 20 * 12 * 16
+    for change, count in ((f"most_cells={cells}", 2), (f"most_cells={cells - 1}", 1), ("enabled=false", 1)):
+        assert len(levels(segmenter(**without("mirroring")).changed(f"rivals.{change}"), image)) == count
+    assert levels(segmenter(**without("mirroring", "alignment")), image) == ()
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 32), (50, 33, 32)])
@@ -189,17 +199,18 @@ def test_a_judge_is_told_where_a_query_s_rivals_lie(shape, monkeypatch):
     """It judges memories of the embedding, in queries of one window and of several."""
     told = []
 
-    def two(features, offset, memory, inside):
+    def two(features, offset, memory, inside, settings):
         return tuple(Shift(torch.full((3,), float(4 * n)), True) for n in range(2))
 
-    def judge(correspondence, coarse, fine, offset, steps):
+    def judge(correspondence, coarse, fine, offset, memory, settings):
         assert [2 * n for n in coarse.shape[2:]] == list(fine.shape[2:])
-        return lambda memory: told.append(memory.offset[0, 0].item()) or -memory.offset[0, 0].item()
+        told.append(memory.offset[0, 0].item())
+        return -told[-1]
 
-    runner = segmenter(fit_steps=0, mirror=False)
+    runner = segmenter(**without("feature_fit", "mirroring"))
     embedding, used = runner.encode(*scene(), NAMES), []
-    monkeypatch.setattr("iris_core.alignment.likely_shifts", two)
-    monkeypatch.setattr("iris_core.segmenter.agreement_with", judge)
+    monkeypatch.setattr(align, "likely_shifts", two)
+    monkeypatch.setattr(rivals, "place_score", judge)
     decode = runner.decode
     runner.decode = lambda f, e, o: used.append(e.memories[0].offset[0, 0].item()) or decode(f, e, o)
     runner.segment(noise(1, *shape), embedding)

@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from iris_core.embedding import TaskEmbedding, combine
-from iris_core.self_calibration import BIASES, CAUTION, MOST_FOUND, WORTH, class_biases
+from iris_core.inference.bias import class_biases
+from iris_core.inference.settings import DEFAULTS
 from tests.tiny import boxes, network, noise
+
+STAGE = DEFAULTS.bias
 
 
 def overlap(mask: torch.Tensor, result: torch.Tensor) -> float:
@@ -29,9 +32,10 @@ def test_no_bias_that_is_tried_finds_the_reference_better(seed):
     logits = 3 * (masks - 1.2) + 1.5 * noise(*masks.shape, seed=seed)
     found = class_biases(logits, masks)
     for one, mask, bias in zip(logits, masks > 0.5, found.tolist(), strict=True):
-        scores = [overlap(mask, one + tried > 0) - CAUTION * abs(tried) for tried in BIASES]
-        assert bias in BIASES and bias != 0
-        assert overlap(mask, one + bias > 0) - CAUTION * abs(bias) == pytest.approx(max(scores), abs=1e-6)
+        scores = [overlap(mask, one + tried > 0) - STAGE.bias_caution * abs(tried) for tried in STAGE.tried]
+        assert bias in STAGE.tried and bias != 0
+        found_best = overlap(mask, one + bias > 0) - STAGE.bias_caution * abs(bias)
+        assert found_best == pytest.approx(max(scores), abs=1e-6)
 
 
 def test_little_to_gain_changes_nothing_nor_does_a_mask_that_rounds_to_nothing():
@@ -39,7 +43,7 @@ def test_little_to_gain_changes_nothing_nor_does_a_mask_that_rounds_to_nothing()
     logits = torch.where(mask > 0, 2.0, -2.0)
     first = tuple(int(i) for i in (mask > 0).nonzero()[0])
     logits[first] = -0.1  # one voxel of many
-    assert 1 - overlap(mask > 0, logits > 0) < WORTH
+    assert 1 - overlap(mask > 0, logits > 0) < STAGE.least_gain
     assert class_biases(logits, mask).tolist() == [0.0]
     lost = torch.where(mask > 0, -1.5, -4.0)
     assert class_biases(lost, mask).tolist() != [0.0] and class_biases(lost, 0.4 * mask).tolist() == [0.0]
@@ -49,7 +53,8 @@ def test_little_to_gain_changes_nothing_nor_does_a_mask_that_rounds_to_nothing()
 def test_a_bias_never_lets_in_far_more_than_the_class(logits):
     """Where the network knows nothing, calling everything the class would gain a little Dice."""
     found = class_biases(logits, boxes(1))
-    assert not found.isfinite().all() or int((logits + found > 0).sum()) <= MOST_FOUND * int(boxes(1).sum())
+    most = STAGE.most_let_in * int(boxes(1).sum())
+    assert not found.isfinite().all() or int((logits + found > 0).sum()) <= most
 
 
 def test_a_reference_that_finds_too_much_is_not_made_worse():
@@ -57,7 +62,7 @@ def test_a_reference_that_finds_too_much_is_not_made_worse():
     logits = torch.full_like(mask, -4.0)
     logits[0, 4:21, 4:22, 4:26] = 1.0  # the class and far more
     logits[mask > 0] = torch.where(noise(int(mask.sum())) > 1.2, 3.0, 1.0)
-    assert int((logits > 0).sum()) > MOST_FOUND * int(mask.sum())
+    assert int((logits > 0).sum()) > STAGE.most_let_in * int(mask.sum())
     plain = overlap(mask > 0, logits > 0)
     found = class_biases(logits, mask)
     assert found.isfinite().all() and overlap(mask > 0, logits + found > 0) >= plain

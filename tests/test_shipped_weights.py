@@ -17,6 +17,7 @@ import pytest
 
 from iris_core.checkpoint import load_model, shipped_weights
 from iris_core.evaluation.peers.copy_prompt import copy_prompt
+from iris_core.inference.settings import DEFAULTS
 from iris_core.metrics import dice
 from iris_core.model.build import build
 from iris_core.orientation import to_canonical
@@ -63,12 +64,12 @@ def shipped() -> Segmenter:
 @pytest.fixture(scope="module")
 def seen_once(shipped) -> Segmenter:
     """Without the second pass, for half the time."""
-    return Segmenter(shipped.model, mirror=False)
+    return Segmenter(shipped.model, settings=DEFAULTS.without("mirroring"))
 
 
 @pytest.fixture(scope="module")
 def untrained(shipped) -> Segmenter:
-    return Segmenter(build(shipped.model.config, seed=0).eval(), mirror=False)
+    return Segmenter(build(shipped.model.config, seed=0).eval(), settings=DEFAULTS.without("mirroring"))
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from iris_core.segmenter import Segmenter
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
 from tests.raw_sets import write_raw_set
-from tests.tiny import EXTENDED, PLAIN, SIDE, boxes, network, noise, study
+from tests.tiny import EXTENDED, PLAIN, SIDE, boxes, network, noise, quick, study
 
 OWN = {"deep_vectors": True, "balanced_tokens": True}
 
@@ -30,7 +30,8 @@ def asked(model: Iris, memory: bool):
     reference, query = (model.encode_image(noise(1, 1, SIDE, SIDE, SIDE, seed=s)) for s in (1, 2))
     masks = boxes(2)[None]
     stored = model.encode_memory(reference, masks, torch.zeros(1, 3)) if memory else None
-    return model.decode(query, model.encode_tokens(reference, masks), [stored] if stored is not None else [])
+    evidence = None if stored is None else model.compare(query, stored)
+    return model.decode(query, model.encode_tokens(reference, masks), evidence)
 
 
 def awake(model: Iris) -> Iris:
@@ -100,7 +101,7 @@ def test_a_card_of_tokens_holds_a_few_kilobytes_and_nothing_of_the_image(tmp_pat
 
 
 def test_encode_writes_such_a_card_and_segment_takes_it(tmp_path, capsys):
-    save_model(tmp_path / "tiny.safetensors", network(replace(EXTENDED, **OWN)), {"fit_steps": 1})
+    save_model(tmp_path / "tiny.safetensors", network(replace(EXTENDED, **OWN)), quick())
     dataset = write_raw_set(tmp_path / "Dataset001_Blocks", labels={"one": 1, "two": 2}, cases=2)
     image, label = sorted((dataset / "imagesTr").iterdir())[0], sorted((dataset / "labelsTr").iterdir())[0]
     weights = ["--checkpoint", str(tmp_path / "tiny.safetensors")]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from iris_core.inference.bias import class_biases
 from iris_core.metrics import dice
 from iris_core.model.similarity import prototypes
 from iris_core.preprocess import prepare_image, prepare_unknown
 from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
-from iris_core.self_calibration import class_biases
 from iris_core.strategies.tuning import Example, tune
 from iris_core.task_encoding import encode_task
 from iris_core.unknown import completed, find_gaps, gap_lines, ignored_aside, without_gaps
@@ -21,7 +21,7 @@ from iris_core.unknown.shapes import plane_shapes
 from iris_core.unknown.tissue import Histogram, log_odds
 from iris_core.volume import LabelVolume, Volume
 from tests.solids import solids
-from tests.tiny import boxes, network, noise, scene, study
+from tests.tiny import boxes, network, noise, scene, study, without
 
 OBLIQUE = np.array([[0.0, -0.9, 0.4, 3], [-1.1, 0, 0, 5], [0, 0.5, 1.8, -7], [0, 0, 0, 1]])
 
@@ -230,7 +230,7 @@ def test_unknown_voxels_are_not_learnt_as_background():
 
 
 def test_tuning_learns_nothing_from_guesses():
-    segmenter = Segmenter(network(), mirror=False)
+    segmenter = Segmenter(network(), **without("mirroring"))
     image, masks = scene()
     unknown = torch.zeros_like(masks)
     unknown[:, 8:12] = 1
@@ -244,7 +244,7 @@ def test_tuning_learns_nothing_from_guesses():
 
 
 def test_a_task_says_which_labels_have_gaps_and_whole_labels_give_the_same_task_as_ever():
-    segmenter = Segmenter(network(), mirror=False)
+    segmenter = Segmenter(network(), **without("mirroring"))
     image, label = study()
     whole = Reference(image, label, "whole")
     plain, told = (encode_task(segmenter, [whole], spacing=2.0, sparse=how) for how in ("no", "slices"))

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from iris_core.grid import ClassMap, Grid
+from iris_core.inference.fusion import fused, resampled, share_of, shown_voxel
+from iris_core.inference.settings import DEFAULTS
 from iris_core.quality import expected_dice
-from iris_core.view_fusion import SUREST, carried, fused, share_of, shown_voxel
 
 FILE = (20, 24, 18)
 AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
@@ -42,12 +43,12 @@ def blob(where: Grid, height: float) -> torch.Tensor:
 
 
 def test_a_linear_map_is_the_same_on_every_grid():
-    assert torch.allclose(carried(ramp(WHOLE), WHOLE, BOX), ramp(BOX), atol=1e-4)
-    assert torch.allclose(carried(ramp(BOX), BOX, BOX), ramp(BOX), atol=1e-4)
+    assert torch.allclose(resampled(ramp(WHOLE), WHOLE, BOX), ramp(BOX), atol=1e-4)
+    assert torch.allclose(resampled(ramp(BOX), BOX, BOX), ramp(BOX), atol=1e-4)
 
 
 def test_beyond_its_own_crop_a_map_goes_on_as_at_its_border():
-    spread = carried(ramp(BOX), BOX, WHOLE)
+    spread = resampled(ramp(BOX), BOX, WHOLE)
     assert spread.shape == WHOLE.shape
     assert spread[0, 0, -1] == pytest.approx(float(ramp(BOX)[0, 0, -1]))
 
@@ -68,7 +69,7 @@ def test_two_views_are_weighed_as_the_formula_says():
     share = ahead / (1 + ahead)
     assert 0.1 < share < 0.99  # else the law says little
     both = fused(whole, look)
-    expected = share * look.logits + (1 - share) * carried(whole.logits, WHOLE, BOX)
+    expected = share * look.logits + (1 - share) * resampled(whole.logits, WHOLE, BOX)
     assert (both.value, both.grid) == (3, BOX)
     assert torch.allclose(both.logits, expected, atol=1e-4)
     assert both.expected == pytest.approx(share * near + (1 - share) * far, abs=1e-4)
@@ -91,7 +92,7 @@ def test_voxels_finer_than_the_file_s_own_count_for_nothing():
 
 def test_no_view_is_surer_than_can_be():
     near, far = ClassMap(1, blob(BOX, 400.0), BOX), ClassMap(1, blob(WHOLE, 1.0), WHOLE)
-    assert float(fused(far, near).logits.abs().max()) <= SUREST
+    assert float(fused(far, near).logits.abs().max()) <= DEFAULTS.fusion.surest_logit
 
 
 @pytest.mark.parametrize("spread", [1, 4])  # however much coarser the whole study is seen
@@ -99,7 +100,7 @@ def test_where_a_look_finds_nothing_the_whole_study_alone_is_heard(spread):
     coarse = replace(WHOLE, shape=tuple(n // spread for n in FILE))
     nothing, found = ClassMap(1, torch.full(BOX.shape, -8.0), BOX), ClassMap(1, blob(coarse, 1.0), coarse)
     both = fused(found, nothing)
-    assert torch.allclose(both.logits, carried(found.logits, coarse, BOX))
+    assert torch.allclose(both.logits, resampled(found.logits, coarse, BOX))
     assert both.expected == pytest.approx(expected_dice(found.logits))
 
 

@@ -7,12 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from iris_core.quality import expected_dice
+from iris_core.inference.alignment.align import Shift
+from iris_core.inference.field_of_view import empty_the_unseen, visible_shares
+from iris_core.inference.mirror import averaged
+from iris_core.inference.pass_result import PassResult
+from iris_core.inference.settings import DEFAULTS
 from iris_core.segmenter import Segmenter
-from iris_core.visibility import NOT_THERE, visible_shares, without_the_unseen
 from tests.tiny import PLAIN, network, noise
 
-SIDE = 32
+SIDE, STAGE = 32, DEFAULTS.field_of_view
 
 
 def task_of(*boxes: tuple[slice, slice, slice]):
@@ -26,6 +29,11 @@ def task_of(*boxes: tuple[slice, slice, slice]):
 
 def box(start: int, stop: int) -> tuple[slice, slice, slice]:
     return slice(start, stop), slice(8, 24), slice(8, 24)
+
+
+def shares(task, shape, matched):
+    """Args: matched: for each memory whether its field of view matches."""
+    return visible_shares(task, shape, [Shift(torch.zeros(3), one) for one in matched])
 
 
 def moved(task, voxels: float):
@@ -47,13 +55,13 @@ def moved(task, voxels: float):
 )
 def test_the_share_in_view_follows_from_where_the_query_lies(start, stop, length, shift, expected):
     task = moved(task_of(box(start, stop)), shift)
-    assert visible_shares(task, (length, SIDE, SIDE), (True,)).tolist() == pytest.approx([expected])
+    assert shares(task, (length, SIDE, SIDE), (True,)).tolist() == pytest.approx([expected])
 
 
 def test_references_count_by_their_weight():
     near, far = task_of(box(0, 16)), moved(task_of(box(0, 16)), 32)
     both = replace(near, memories=near.memories + far.memories, weights=torch.tensor([[0.75, 0.25]]))
-    assert visible_shares(both, (SIDE,) * 3, (True, True)).tolist() == pytest.approx([0.75])
+    assert shares(both, (SIDE,) * 3, (True, True)).tolist() == pytest.approx([0.75])
 
 
 def speckled(voxels: int, strength: float) -> torch.Tensor:
@@ -64,16 +72,17 @@ def speckled(voxels: int, strength: float) -> torch.Tensor:
 
 
 def emptied(before: torch.Tensor, task, matched: tuple[bool, ...]) -> torch.Tensor:
-    visible = visible_shares(task, (SIDE,) * 3, matched)
-    return without_the_unseen(before.clone(), visible, task.volumes, [expected_dice(one) for one in before])
+    found = PassResult(before.clone(), shares(task, (SIDE,) * 3, matched))
+    empty_the_unseen(found, task.volumes, STAGE)
+    return found.logits
 
 
 def test_what_is_out_of_view_is_emptied_and_nothing_else_is():
     task = moved(task_of(box(0, 8), box(16, 32)), 12)  # 20 voxels of the first axis are shared
     before = torch.stack([speckled(4000, 0.1), speckled(4000, 0.1)])
     after = emptied(before, task, (True,))
-    assert visible_shares(task, (SIDE,) * 3, (True,)).tolist() == pytest.approx([0.0, 1.0])
-    assert float(after[0].max()) == NOT_THERE and torch.equal(after[1], before[1])
+    assert shares(task, (SIDE,) * 3, (True,)).tolist() == pytest.approx([0.0, 1.0])
+    assert float(after[0].max()) == STAGE.absent_logit and torch.equal(after[1], before[1])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +91,7 @@ def test_what_is_out_of_view_is_emptied_and_nothing_else_is():
 def test_what_is_hardly_in_view_is_kept_where_much_or_surely_found(voxels, strength, kept):
     """A class of 16 x 16 x 16 voxels, a quarter of it in view."""
     task = moved(task_of(box(0, 16)), 12)
-    assert visible_shares(task, (SIDE,) * 3, (True,)).tolist() == pytest.approx([0.25])
+    assert shares(task, (SIDE,) * 3, (True,)).tolist() == pytest.approx([0.25])
     after = emptied(speckled(voxels, strength)[None], task, (True,))
     assert bool((after > 0).any()) == kept
 
@@ -98,14 +107,14 @@ def test_the_paper_s_network_keeps_no_masks_and_is_left_alone():
     masks[(0, *box(0, 16))] = 1
     image = noise(1, SIDE, SIDE, SIDE)
     task = runner.encode(image, masks, ("a",))
-    assert torch.equal(runner.find(image, task).logits, runner._pass(image, task)[0])
+    assert torch.equal(runner.segment(image, task), runner.segment(image, task, whole=False))
 
 
 @pytest.mark.parametrize(("strength", "kept"), [(0.1, False), (9.0, True)])
 def test_what_is_surely_found_is_kept_even_where_it_should_not_be_in_view(strength, kept):
     """Persons differ in size, so the shift of the whole field may put a structure just outside."""
     task = moved(task_of(box(0, 8)), 16)
-    assert visible_shares(task, (SIDE,) * 3, (True,)).tolist() == pytest.approx([0.0])
+    assert shares(task, (SIDE,) * 3, (True,)).tolist() == pytest.approx([0.0])
     after = emptied(speckled(4000, strength)[None], task, (True,))
     assert bool((after > 0).any()) == kept
 
@@ -117,14 +126,17 @@ def test_nothing_is_emptied_where_the_views_do_not_match():
     assert not torch.equal(emptied(before, task, (True,)), before)
 
 
-def test_a_class_that_one_pass_sees_out_of_view_is_out_of_view_unless_it_is_surely_found():
-    runner, task = Segmenter(network(), window=(SIDE,) * 3), task_of(box(0, 16))
-    image, drawn = noise(1, SIDE, SIDE, SIDE), speckled(0, 0.0)[None]
+@pytest.mark.parametrize(("views", "kept"), [((1.0, 1.0), True), ((1.0, 0.0), False), ((0.0, 1.0), False)])
+def test_a_class_that_one_pass_sees_out_of_view_is_out_of_view_unless_it_is_surely_found(views, kept):
+    task, drawn = task_of(box(0, 16)), speckled(0, 0.0)[None]
     drawn[(0, *box(8, 24))] = 0.02  # the same in the mirror
-    for shares, kept in (((1.0, 1.0), True), ((1.0, 0.0), False), ((0.0, 1.0), False)):
-        passes = iter(shares)
-        runner._pass = lambda *_, passes=passes: (drawn.clone(), torch.tensor([next(passes)]))
-        found = runner.find(image, task)
-        assert bool((found.logits > 0).any()) == kept
-    runner._pass = lambda *_: (drawn.clone(), torch.tensor([0.0]))
-    assert bool((runner.find(image, task, whole=False).logits > 0).any())
+    found = averaged([PassResult(drawn.clone(), torch.tensor([share])) for share in views], DEFAULTS.fusion)
+    empty_the_unseen(found, task.volumes, STAGE)
+    assert bool((found.logits > 0).any()) == kept
+
+
+def test_in_a_part_of_a_query_or_without_the_stage_nothing_is_emptied():
+    runner, task = Segmenter(network(), window=(SIDE,) * 3), moved(task_of(box(0, 8)), 0)
+    image = noise(1, SIDE, SIDE, SIDE)
+    off = runner.changed("field_of_view.enabled=false")
+    assert torch.equal(off.segment(image, task), runner.segment(image, task, whole=False))

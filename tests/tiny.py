@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from iris_core.config import ModelConfig
+from iris_core.inference.settings import DEFAULTS, InferenceSettings
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
 from iris_core.volume import LabelVolume, Volume
@@ -21,9 +22,20 @@ SIZES = {
     "matching_channels": 8,
     "evidence_channels": 4,
 }
-QUICK = {"fit_steps": 1, "edge_steps": 1}  # of a segmenter: both fits take part, for laws of any steps
+FIT_ONCE = ("feature_fit.fit_steps=1", "edge_fit.edge_steps=1")  # both fits take part, for laws of any steps
+QUICK = {"settings": DEFAULTS.changed(FIT_ONCE)}  # of a segmenter
 PLAIN = ModelConfig(**SIZES)
 EXTENDED = ModelConfig(**SIZES, similarity=True, correspondence=True, place=True)
+
+
+def without(*stages: str) -> dict[str, InferenceSettings]:
+    """What a segmenter is given to leave stages out; the fits take one step."""
+    return {"settings": DEFAULTS.changed(FIT_ONCE).without(*stages)}
+
+
+def quick(*left_out: str) -> dict[str, object]:
+    """Facts of a checkpoint that is segmented with quick fits, and without some stages."""
+    return {"inference": without(*left_out)["settings"].to_dict()}
 
 
 def network(config: ModelConfig = EXTENDED, seed: int = 0) -> Iris:

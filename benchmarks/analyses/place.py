@@ -10,9 +10,8 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
-from unittest import mock
 
 import numpy as np
 
@@ -21,7 +20,6 @@ from benchmarks.analyses.bench.record import conditions, interval, markdown, spo
 from benchmarks.analyses.bench.studies import Study
 from benchmarks.analyses.bench.views import SIDES, in_view, three_quarters, without_a_third
 from benchmarks.analyses.bench.workbench import Workbench, class_dice
-from iris_core.embedding import TaskEmbedding
 
 LOG = logging.getLogger(__name__)
 VARIANTS = ("as it is", "no alignment", "no place map", "neither")
@@ -39,24 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--axes", nargs="+", type=int, choices=(0, 1, 2), default=[0, 1, 2], help="RAS axes")
 
 
-def _not_aligned(embedding: TaskEmbedding, *_: object) -> tuple[TaskEmbedding, tuple[bool, ...]]:
-    return embedding, (False,) * len(embedding.memories)
-
-
 @contextmanager
 def variant(bench: Workbench, name: str) -> Iterator[None]:
     """The network without its alignment of fields of view, without the place map, or without both."""
-    config = bench.loaded.model.config
-    with ExitStack() as stack:
-        if name in ("no alignment", "neither"):
-            keep = mock.patch("iris_core.segmenter.aligned", _not_aligned)
-            stack.enter_context(keep)
-        if name in ("no place map", "neither"):
-            bench.loaded.model.config = replace(config, place=False)  # the head counts it as zeros
-        try:
-            yield
-        finally:
-            bench.loaded.model.config = config
+    config, segmenter = bench.loaded.model.config, bench.segmenter
+    if name in ("no alignment", "neither"):
+        bench.segmenter = segmenter.changed("alignment.enabled=false")
+    if name in ("no place map", "neither"):
+        bench.loaded.model.config = replace(config, place=False)  # the head counts it as zeros
+    try:
+        yield
+    finally:
+        bench.loaded.model.config, bench.segmenter = config, segmenter
 
 
 def rows_of(

@@ -189,7 +189,7 @@ def run(arguments: argparse.Namespace, keep: Callable[[dict], None]) -> None:
         arguments.sizes, arguments.draws, arguments.tuning_draws, arguments.seed, arguments.tuning_steps
     )
     record = conditions(weights=bench.loaded.fingerprint, classes=list(pool.names), rows=[])
-    with EvidenceMemo(bench.loaded.model, pool.embeddings) as memo:
+    with EvidenceMemo(bench.segmenter, pool.embeddings) as memo:
         for query in queries:
             record["rows"] += list(rows_of(pool, contexts, query, arguments.seed))
             memo.forget()

@@ -154,9 +154,9 @@ def _answer(model: Iris, batch: EpisodeBatch) -> Tensor:
     reference = model.encode_image(batch.reference_image)
     tokens = model.encode_tokens(reference, batch.reference_mask)
     memory = model.encode_memory(reference, batch.reference_mask, batch.reference_offset)
-    memories = [] if memory is None else [memory]
     query = model.encode_image(batch.query_image)
-    return model.decode(query, tokens, memories, None, batch.query_offset).logits
+    evidence = None if memory is None else model.compare(query, memory, batch.query_offset)
+    return model.decode(query, tokens, evidence).logits
 
 
 def measured(variant: Variant, path: Path, arguments: argparse.Namespace, known: Sequence[str]) -> dict:

@@ -65,7 +65,7 @@ def phantom_bank(loaded: LoadedModel, _: Path) -> Prediction:
         canonical=True,
     )  # fmt: skip
     filled = replace(loaded, state=bank.state(), meta={**loaded.meta, **bank.meta(), **facts})
-    return BankTask(filled).apply(phantom(head, 1)[0])
+    return BankTask(filled).apply(Segmenter(filled.model, **filled.settings), phantom(head, 1)[0])
 
 
 def hippocampus(loaded: LoadedModel, studies: Path) -> Prediction:

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     datasets = [
         RawDataset.open(folder) for folder in arguments.data or _sample_studies(arguments.output, console)
     ]
-    engine = Engine(arguments.checkpoint, arguments.device, console, arguments.mirroring)
+    engine = Engine(arguments.checkpoint, arguments.device, console, arguments.settings)
     records, pictures = [], []
     for dataset in datasets:
         record, drawn = _prelabel(dataset, arguments, engine, console)

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.reference, labels=arguments.labels, channel=arguments.channel, warn=console.warn
     )
     classes = check_classes(references, arguments.classes)
-    engine = Engine(arguments.checkpoint, arguments.device, console, arguments.mirroring)
+    engine = Engine(arguments.checkpoint, arguments.device, console, arguments.settings)
     task = engine.encode(
         references,
         classes=classes,

@@ -13,7 +13,7 @@ from iris_core.volume import LabelVolume, Volume
 if TYPE_CHECKING:
     from iris_core.bank_task import BankTask
     from iris_core.prediction import Prediction
-    from iris_core.task import Task
+    from iris_core.task import Applicable, Task
 
 
 class Engine:
@@ -23,7 +23,7 @@ class Engine:
         checkpoint: weights file, or folder of a training; the shipped weights when None.
         device: "auto", "cpu" or "cuda".
         console: where notes and progress go.
-        mirroring: average with a second pass in the mirror, where the weights allow it.
+        changes: of single settings, each "stage.name=value" (iris_core.inference.settings).
 
     Raises:
         CheckpointError: the file holds no weights of this model.
@@ -31,7 +31,7 @@ class Engine:
     """
 
     def __init__(
-        self, checkpoint: Path | None, device: str, console: Console, mirroring: bool = True
+        self, checkpoint: Path | None, device: str, console: Console, changes: Sequence[str] = ()
     ) -> None:
         from iris_core.checkpoint import load_model
         from iris_core.segmenter import Segmenter
@@ -39,16 +39,22 @@ class Engine:
         self.device = choose_device(device)
         self.console = console
         self.loaded = load_model(checkpoint, self.device)
-        settings = self.loaded.settings
-        settings["mirror"] &= mirroring
-        self.segmenter = Segmenter(self.loaded.model, self.device, **settings)
+        self.settings = self.loaded.inference.changed(changes)
+        self.segmenter = Segmenter(
+            self.loaded.model, self.device, recipe=self.loaded.recipe, settings=self.settings
+        )
         self.checkpoint = checkpoint
 
     @property
     def weights(self) -> dict:
-        """Preset, fingerprint and origin of the weights, for reports."""
+        """Preset, fingerprint and origin of the weights, and the settings of inference, for reports."""
         origin = "shipped" if self.checkpoint is None else str(self.checkpoint)
-        return {"preset": self.loaded.preset, "fingerprint": self.loaded.fingerprint, "file": origin}
+        return {
+            "preset": self.loaded.preset,
+            "fingerprint": self.loaded.fingerprint,
+            "file": origin,
+            "inference": self.settings.to_dict(),
+        }
 
     def encode(
         self,
@@ -91,7 +97,7 @@ class Engine:
         known = self.loaded.meta.get(KEY) or {}
         classes = chosen_names(classes, known.get("classes", ()))
         modality = None if modality == "auto" else modality
-        return BankTask(self.loaded, self.device, classes=classes, modality=modality)
+        return BankTask(self.loaded, classes=classes, modality=modality)
 
     def load(self, card: Path) -> Task:
         """Reads a task card that these weights wrote."""
@@ -105,14 +111,9 @@ class Engine:
 
         return save_card(task, card)
 
-    def apply(self, task: Task | BankTask, image: Volume, title: str = "query") -> Prediction:
+    def apply(self, task: Applicable, image: Volume, title: str = "query") -> Prediction:
         """Segments one image."""
-        from iris_core.bank_task import BankTask
-        from iris_core.task_prediction import apply_task
-
-        if isinstance(task, BankTask):
-            return task.apply(image, progress=self.console.steps(title, "window"))
-        return apply_task(self.segmenter, task, image, progress=self.console.steps(title, "window"))
+        return task.apply(self.segmenter, image, self.console.steps(title, "window"))
 
 
 def choose_device(wanted: str) -> str:
@@ -136,18 +137,18 @@ def choose_device(wanted: str) -> str:
     return wanted
 
 
-def task_line(task: Task | BankTask) -> str:
+def task_line(task: Applicable) -> str:
     """How queries will be treated, and why, in one line for a person."""
-    task = _encoded(task)
+    task = task.facts
     reason = task.provenance.get("modality_reason")
     why = f" ({reason})" if reason else ""
     sizes = " x ".join(f"{size:.3g}" for size in task.spacing)
     return f"modality {task.modality}{why}, worked at {sizes} mm, {task.strategy}"
 
 
-def describe_task(task: Task | BankTask) -> dict:
+def describe_task(task: Applicable) -> dict:
     """A task in plain JSON types, for reports."""
-    task = _encoded(task)
+    task = task.facts
     return {
         "classes": [{"name": entry.name, "value": int(entry.value)} for entry in task.classes],
         "modality": task.modality,
@@ -155,9 +156,3 @@ def describe_task(task: Task | BankTask) -> dict:
         "strategy": task.strategy,
         "provenance": task.provenance,
     }
-
-
-def _encoded(task: Task | BankTask) -> Task:
-    from iris_core.bank_task import BankTask
-
-    return task.task if isinstance(task, BankTask) else task

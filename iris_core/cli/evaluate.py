@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
             console.warn(
                 f"{', '.join(case.name for case in entry.references)} lacks {lacking}: not asked there"
             )
-    engine = Engine(arguments.checkpoint, arguments.device, console, arguments.mirroring)
+    engine = Engine(arguments.checkpoint, arguments.device, console, arguments.settings)
 
     def encode(references: Sequence[tuple[Volume, LabelVolume]], classes: Sequence[str] | None) -> Task:
         return engine.encode(

@@ -83,10 +83,19 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--checkpoint", type=Path, metavar="FILE", help="other weights than the shipped ones")
     model.add_argument(
         "--no-mirroring",
-        dest="mirroring",
-        action="store_false",
+        dest="settings",
+        action="append_const",
+        const="mirroring.enabled=false",
         help="do not average with a second pass in the mirror: half the time, results a little worse",
     )
+    model.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        metavar="STAGE.NAME=VALUE",
+        help="change one setting of a stage, for experiments: --set rivals.enabled=false (docs/pipeline.md)",
+    )
+    parser.set_defaults(settings=[])
 
 
 def add_channel(parser: argparse.ArgumentParser) -> None:

@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from iris_core.bank_task import BankTask
     from iris_core.cli.console import Console
     from iris_core.folder_run import Job, Outcome
     from iris_core.report import RunReport
-    from iris_core.task import Task
+    from iris_core.task import Applicable
     from iris_core.volume import LabelVolume, Volume
 
 
@@ -141,8 +140,8 @@ def _prepare(
         arguments.reference or [], labels=arguments.labels, channel=arguments.channel, warn=console.warn
     )
     classes = check_classes(references, arguments.classes) if references else arguments.classes
-    engine = Engine(arguments.checkpoint, arguments.device, console, arguments.mirroring)
-    task: Task | BankTask
+    engine = Engine(arguments.checkpoint, arguments.device, console, arguments.settings)
+    task: Applicable
     if arguments.bank:
         task = engine.bank(classes=classes, modality=arguments.modality)
     elif arguments.task:

@@ -4,8 +4,7 @@ Extension to the paper (docs/decisions/0006). One attention matrix carries the m
 cost hardly grows with them. Position is measured in cells of 4 voxels from the centre of each volume's field
 of view; every head learns how much it trusts it. Three guesses (a head that trusts position, one that hardly
 does, and the affine map fitted to the latter) compete by how well features agree there; small networks then
-refine the winner from local correlations, first in cells of 4 voxels, then of 2. At inference the result is
-fitted to the features of the pair and then to its edges.
+refine the winner from local correlations, first in cells of 4 voxels, then of 2.
 """
 
 from __future__ import annotations
@@ -17,23 +16,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iris_core.model.carried import CLASSES_AT_ONCE, Box, Carried
 from iris_core.model.displacement import Refinement, fit_affine
-from iris_core.model.edge_fit import agreement as edge_agreement
-from iris_core.model.edge_fit import fit_edges, local_mean
-from iris_core.model.field_fit import fit_field
 from iris_core.model.layers import box_mean, upsample
-from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
-from iris_core.triple import triple
+from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
 
 REFINEMENTS = (2, 1)  # passes of the displacement networks at strides 4 and 2 (ours)
 AGREEMENT_SIDE = 3  # cells, side of the box over which agreement of features is averaged (ours)
 RIDGE = 1e-2  # of the affine fit, towards the identity (ours)
 MAX_KEYS = 8192  # reference cells that take part in attention; more are pooled 2x2x2 (ours)
 
-SHOWN = 0.02  # of a cell that must be labelled so that edges are fitted there (ours)
-AROUND = 4  # cells of 2 voxels around the labelled structures in which edges are fitted (ours)
-TRUST_REACH = 4  # voxels to each side over which the agreement of edges is averaged (ours)
+
+class Places(NamedTuple):
+    """Where the cells of a query lie in a reference, all in cells of 4 voxels.
+
+    Args:
+        propagated: (B, K, heads, d, h, w), masks by attention alone, in [0, 1].
+        cells: (B, 3, d, h, w), the query's own positions at stride 4.
+        own: (B, 3, 2d, 2h, 2w), the same at stride 2.
+        position: (B, 3, 2d, 2h, 2w), where these lie in the reference.
+    """
+
+    propagated: Tensor
+    cells: Tensor
+    own: Tensor
+    position: Tensor
 
 
 class Match(NamedTuple):
@@ -44,14 +50,12 @@ class Match(NamedTuple):
         warped: (B, K, 2d, 2h, 2w), masks by the displacement, in [0, 1].
         agreement: (B, 1, 2d, 2h, 2w), of the features there, in [-1, 1].
         displacement: (B, 3, 2d, 2h, 2w), cells of 4 voxels.
-        carried: masks voxel by voxel; None: edges were not fitted.
     """
 
     propagated: Tensor
     warped: Tensor
     agreement: Tensor
     displacement: Tensor
-    carried: Carried | None = None
 
 
 def cell_positions(size: tuple[int, int, int] | torch.Size, offset: Tensor) -> Tensor:
@@ -67,25 +71,6 @@ def cell_positions(size: tuple[int, int, int] | torch.Size, offset: Tensor) -> T
     axes = [torch.arange(n, device=offset.device, dtype=offset.dtype) - (n - 1) / 2 for n in size]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(1, -1, 3)
     return grid + offset[:, None] / FEATURE_STRIDE
-
-
-def voxel_positions(size: tuple[int, int, int] | torch.Size, offset: Tensor, box: Box) -> Tensor:
-    """Centres of the voxels of a box of a window.
-
-    Args:
-        size: (D, H, W) of the window.
-        offset: (B, 3), voxels.
-        box: of the window.
-
-    Returns:
-        (B, 3, d, h, w), cells of 4 voxels.
-    """
-    axes = [
-        torch.arange(side.start, side.stop, device=offset.device, dtype=offset.dtype) - (n - 1) / 2
-        for n, side in zip(size, box, strict=True)
-    ]
-    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"))
-    return (grid[None] + offset[:, :, None, None, None]) / FEATURE_STRIDE
 
 
 def sample(values: Tensor, positions: Tensor, offset: Tensor, size: Sequence[float]) -> Tensor:
@@ -186,26 +171,14 @@ class Correspondence(nn.Module):
         score = F.cosine_similarity(query, there, dim=1)[:, None]
         return box_mean(score, AGREEMENT_SIDE)
 
-    def forward(
-        self,
-        query: Tensor,
-        fine: Tensor,
-        offset: Tensor,
-        memory: ReferenceMemory,
-        fit_steps: int = 0,
-        edges: Tensor | None = None,
-        edge_steps: int = 0,
-    ) -> Match:
-        """Maps every class of the reference onto the query.
+    def find(self, query: Tensor, fine: Tensor, offset: Tensor, memory: ReferenceMemory) -> Places:
+        """Where each cell of the query lies in the reference.
 
         Args:
             query: (B, F, d, h, w), the query's matching features at stride 4.
             fine: (B, F/2, 2d, 2h, 2w), the same at stride 2.
             offset: (B, 3) voxels, of the query window.
             memory: of the reference.
-            fit_steps: by which the field is fitted to the pair's features; no gradient passes then.
-            edges: (B, 3, 4d, 4h, 4w), of the query; None: they are not compared.
-            edge_steps: by which the field is fitted to the pair's edges at last; no gradient passes then.
         """
         size, whole = query.shape[2:], memory.features.shape[2:]
         own = cell_positions(size, offset)
@@ -224,64 +197,12 @@ class Correspondence(nn.Module):
         for _ in range(REFINEMENTS[1]):
             step = self.fine(fine, look(memory.fine, position), position - own)
             position = position + step / 2  # in cells of 4 voxels, while the network thinks in cells of 2
-        if fit_steps:
-            pairs = (query, fine), (memory.features, memory.fine)
-            position = own + fit_field(*pairs, cells, position - own, look, fit_steps).to(own.dtype)
-        voxelwise = None
-        if edges is not None and edge_steps and memory.edges is not None:
-            position, voxelwise = _fitted_to_edges(edges, offset, memory, own, position, edge_steps)
-        agreement = F.cosine_similarity(fine, look(memory.fine, position), dim=1)[:, None]
-        return Match(propagated, look(memory.masks, position), agreement, position - own, voxelwise)
+        return Places(propagated, cells, own, position)
 
-
-def _fitted_to_edges(
-    edges: Tensor, offset: Tensor, memory: ReferenceMemory, own: Tensor, position: Tensor, steps: int
-) -> tuple[Tensor, Carried | None]:
-    """Positions at stride 2 after the fit, and the masks that they carry; far from structures as before.
-
-    `own` and `position` are those of `Correspondence.forward`, at stride 2.
-    """
-    shown = sample(memory.landmarks, position, memory.offset, memory.features.shape[2:]) > SHOWN
-    box = _surroundings(shown)
-    if box is None:
-        return position, None
-    cells = (..., *box)
-    near: Box = triple(slice(MASK_STRIDE * side.start, MASK_STRIDE * side.stop) for side in box)
-    drawn, outlines, aside = memory.outlined
-    query = edges[(..., *near)]
-    start = voxel_positions(edges.shape[2:], offset, near) + upsample(
-        (position - own)[cells], query.shape[2:]
-    )
-
-    def look(values: Tensor, displacement: Tensor) -> Tensor:
-        sides = [n / FEATURE_STRIDE for n in values.shape[2:]]
-        return sample(values, start + displacement / FEATURE_STRIDE, memory.offset + aside, sides)
-
-    displacement = fit_edges(query, lambda moved: look(drawn, moved), steps)
-    trust = local_mean(edge_agreement(query, look(drawn, displacement)), TRUST_REACH)
-    trust = trust * look(torch.ones_like(drawn[:, :1]), displacement)  # where there are masks
-    masks = query.new_empty(query.shape[0], outlines.shape[1], *query.shape[2:])
-    for first in range(0, masks.shape[1], CLASSES_AT_ONCE):
-        some = slice(first, first + CLASSES_AT_ONCE)
-        masks[:, some] = look(outlines[:, some].to(edges.dtype), displacement)
-    position = position.clone()
-    position[cells] += F.avg_pool3d(displacement, MASK_STRIDE) / FEATURE_STRIDE
-    return position, Carried(masks, trust, near)
-
-
-def _surroundings(shown: Tensor) -> Box | None:
-    """The box around what is shown, with a margin.
-
-    Args:
-        shown: (B, 1, d, h, w) bool.
-    """
-    occupied = shown.flatten(0, 1).any(0)
-    if not bool(occupied.any()):
-        return None
-    sides = []
-    for axis, length in enumerate(occupied.shape):
-        others = [a for a in range(3) if a != axis]
-        hits = occupied.any(dim=others[1]).any(dim=others[0]).nonzero()[:, 0]
-        first, last = int(hits[0]) - AROUND, int(hits[-1]) + 1 + AROUND
-        sides.append(slice(max(0, first), min(length, last)))
-    return sides[0], sides[1], sides[2]
+    def read(self, fine: Tensor, memory: ReferenceMemory, places: Places) -> Match:
+        """What the reference shows at these places of the query."""
+        whole = memory.features.shape[2:]
+        there = sample(memory.fine, places.position, memory.offset, whole)
+        agreement = F.cosine_similarity(fine, there, dim=1)[:, None]
+        warped = sample(memory.masks, places.position, memory.offset, whole)
+        return Match(places.propagated, warped, agreement, places.position - places.own)

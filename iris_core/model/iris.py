@@ -7,7 +7,6 @@ a ReferenceMemory beside the tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,9 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iris_core.config import ModelConfig
-from iris_core.model.carried import Carried, CarriedMean, fuse
-from iris_core.model.correspondence import Correspondence
-from iris_core.model.edge_fit import edges_of
+from iris_core.model.correspondence import Correspondence, Places
 from iris_core.model.encoder import Encoder
 from iris_core.model.fusion import EvidenceHead, soft_logit
 from iris_core.model.layers import box_mean, place_matrix, upsample_many
@@ -28,7 +25,6 @@ from iris_core.model.similarity import prototypes, similarity_maps
 from iris_core.model.task_encoder import TaskEncoder
 
 CORRESPONDENCE_HEADS = 2
-LOCAL_SHARPNESS = 12.0  # of the choice between memories by local agreement (ours)
 PLACE_BLUR = 3  # cells of 2 voxels, side of the box that blurs the reference mask twice
 
 
@@ -53,13 +49,11 @@ class Evidence:
 
     Args:
         maps: by name, (B, K or 1, E, d, h, w) at half resolution.
-        displacements: (B, 3, d, h, w) per memory, cells of 4 voxels.
-        carried: masks voxel by voxel; None: edges were not compared.
+        displacements: (B, 3, d, h, w) per reference, cells of 4 voxels.
     """
 
     maps: dict[str, Tensor]
     displacements: list[Tensor] = field(default_factory=list)
-    carried: Carried | None = None
 
 
 @dataclass(frozen=True)
@@ -161,127 +155,79 @@ class Iris(nn.Module):
         vectors, bias = prototypes(features.pyramid, cells, hidden), cells.new_zeros(cells.shape[:2])
         return ReferenceMemory(coarse, fine, cells, vectors, landmarks, offset, bias)
 
-    def decode(
+    def places(self, features: ImageFeatures, memory: ReferenceMemory, offset: Tensor) -> Places | None:
+        """Where each cell of a query lies in a reference; None without the extension."""
+        if not self.config.correspondence:
+            return None
+        fine, coarse = features.pyramid[:2]
+        return self.correspondence.find(coarse, fine, offset, memory)
+
+    def compare(
         self,
         features: ImageFeatures,
-        tokens: Tensor,
-        memories: Sequence[ReferenceMemory] = (),
-        weights: Tensor | None = None,
+        memory: ReferenceMemory,
         offset: Tensor | None = None,
-        fit_steps: int = 0,
-        edge_steps: int = 0,
-        class_bias: Tensor | None = None,
-    ) -> Decoded:
+        places: Places | None = None,
+    ) -> Evidence:
+        """What one reference says of a query.
+
+        Args:
+            features: of the query.
+            memory: of the reference.
+            offset: (B, 3), of the query window, voxels; None: zeros.
+            places: where its cells lie in the reference; None: where the network finds them.
+        """
+        pyramid, size = features.pyramid, features.pyramid[0].shape[2:]
+        if offset is None:
+            offset = pyramid[1].new_zeros(pyramid[1].shape[0], 3)
+        maps: dict[str, Tensor] = {}
+        fields = []
+        if self.config.similarity:
+            maps["similarity"] = similarity_maps(
+                pyramid, memory.prototypes, size, self.similarity_scale, self.similarity_bias
+            )
+        places = self.places(features, memory, offset) if places is None else places
+        if places is not None:
+            found = self.correspondence.read(pyramid[0], memory, places)
+            fine = upsample_many(found.propagated.flatten(1, 2), size)
+            maps["propagated"] = fine.unflatten(1, found.propagated.shape[1:3])
+            maps["warped"] = found.warped[:, :, None]
+            maps["agreement"] = found.agreement[:, None]
+            fields = [found.displacement]
+        if self.config.place:
+            maps["place"] = self._place(pyramid[1], memory, offset)[:, :, None]
+        return Evidence(maps, fields)
+
+    def decode(self, features: ImageFeatures, tokens: Tensor, evidence: Evidence | None = None) -> Decoded:
         """All classes of a query in one pass. Paper: Eq. 5-6.
 
         Args:
             features: of the query.
             tokens: (B, K, m + 1, C).
-            memories: one per reference; may be empty.
-            weights: (B, K, N), how much each class listens to each memory; rows sum to 1. None: equally.
-            offset: (B, 3), of the query window, voxels; None: zeros.
-            fit_steps: steps by which each displacement is fitted to the pair's features; 0 in training.
-            edge_steps: by which it is fitted to the pair's edges then; 0 in training.
-            class_bias: (B, K), added to the logits before the masks that edges carry join them.
+            evidence: what references say; None: tokens alone.
         """
         made = self.mask_decoder(features.maps, tokens)
         full, half = made.maps[-1], made.maps[-2]
         vector, bias = made.full_vector[..., :-1], made.full_vector[..., -1, None, None, None]
         own, deep = made.coarse_logits()
-        if self.config.deep_vectors and not memories:
+        if self.config.deep_vectors and evidence is None:
             logits = class_logits(full, vector, plus=upsample_many(deep[-1] + bias, full.shape[2:]))
-            if class_bias is not None:
-                logits = logits + class_bias[..., None, None, None]
             return Decoded(logits, {}, [], tuple(deep))
         if not self.config.extended:
             return Decoded(class_logits(full, vector) + bias)
-        found = self._evidence(features, memories, weights, offset, fit_steps, edge_steps)
-        maps = found.maps
-        shared = [torch.full_like(half[:, :1], 1.0 if memories else 0.0)]
+        maps = {} if evidence is None else dict(evidence.maps)
+        shared = [torch.full_like(half[:, :1], 0.0 if evidence is None else 1.0)]
         if self.config.correspondence:
-            shared.append(maps.pop("agreement")[:, 0] if memories else torch.zeros_like(half[:, :1]))
-        evidence = [own[:, :, None], *maps.values()]
-        coarse = self.evidence_head(torch.cat(shared, dim=1), evidence, half)
+            shared.append(torch.zeros_like(half[:, :1]) if evidence is None else maps.pop("agreement")[:, 0])
+        parts = [own[:, :, None], *maps.values()]
+        coarse = self.evidence_head(torch.cat(shared, dim=1), parts, half)
         guess = maps.get("warped", maps.get("place"))
         if guess is not None:
             coarse = coarse + self.prior_gain * soft_logit(box_mean(guess[:, :, 0], 3))
         if self.config.deep_vectors:
             coarse = coarse + self.token_gain * deep[-1]
         logits = class_logits(full, vector, plus=upsample_many(coarse + bias, full.shape[2:]))
-        if class_bias is not None:
-            logits = logits + class_bias[..., None, None, None]
-        if found.carried is not None:
-            logits = logits.float()
-            fuse(logits, found.carried)
-        return Decoded(logits, maps, found.displacements, tuple(deep))
-
-    def _evidence(
-        self,
-        features: ImageFeatures,
-        memories: Sequence[ReferenceMemory],
-        weights: Tensor | None,
-        offset: Tensor | None,
-        fit_steps: int,
-        edge_steps: int,
-    ) -> Evidence:
-        """What all memories say together.
-
-        They are averaged by their weights; where several take part, those whose features agree with the
-        query at a place count more there (docs/decisions/0017).
-        """
-        if offset is None:
-            offset = features.pyramid[1].new_zeros(features.pyramid[1].shape[0], 3)
-        wanted = edge_steps and any(memory.edges is not None for memory in memories)
-        edges = edges_of(features.image) if wanted and features.image is not None else None
-        if len(memories) == 1:
-            return self._one_memory(features, memories[0], offset, fit_steps, edges, edge_steps)
-        totals: dict[str, Tensor] = {}
-        norms: dict[str, Tensor] = {}
-        fields, carried = [], CarriedMean()
-        for index, memory in enumerate(memories):
-            found = self._one_memory(features, memory, offset, fit_steps, edges, edge_steps)
-            own = memory.offset.new_ones(1, 1) if weights is None else weights[..., index]  # (B, K)
-            share = own[..., None, None, None, None]
-            if "agreement" in found.maps:
-                near = (LOCAL_SHARPNESS * box_mean(found.maps["agreement"][:, 0], 5)).exp()
-                share = share * near[:, None]
-            for name, value in found.maps.items():
-                part = share.mean(1, keepdim=True) if name == "agreement" else share
-                totals[name] = totals.get(name, 0.0) + part * value
-                norms[name] = norms.get(name, 0.0) + part
-            fields += found.displacements
-            if found.carried is not None:
-                carried.add(found.carried, own)
-        maps = {name: value / norms[name] for name, value in totals.items()}
-        return Evidence(maps, fields, carried.result())
-
-    def _one_memory(
-        self,
-        features: ImageFeatures,
-        memory: ReferenceMemory,
-        offset: Tensor,
-        fit_steps: int,
-        edges: Tensor | None,
-        edge_steps: int,
-    ) -> Evidence:
-        pyramid = features.pyramid
-        size = pyramid[0].shape[2:]
-        maps: dict[str, Tensor] = {}
-        fields, carried = [], None
-        if self.config.similarity:
-            maps["similarity"] = similarity_maps(
-                pyramid, memory.prototypes, size, self.similarity_scale, self.similarity_bias
-            )
-        if self.config.correspondence:
-            found = self.correspondence(pyramid[1], pyramid[0], offset, memory, fit_steps, edges, edge_steps)
-            fine = upsample_many(found.propagated.flatten(1, 2), size)
-            maps["propagated"] = fine.unflatten(1, found.propagated.shape[1:3])
-            maps["warped"] = found.warped[:, :, None]
-            maps["agreement"] = found.agreement[:, None]
-            fields, carried = [found.displacement], found.carried
-        if self.config.place:
-            maps["place"] = self._place(pyramid[1], memory, offset)[:, :, None]
-        return Evidence(maps, fields, carried)
+        return Decoded(logits, maps, [] if evidence is None else evidence.displacements, tuple(deep))
 
     def _place(self, query: Tensor, memory: ReferenceMemory, offset: Tensor) -> Tensor:
         """The blurred reference masks at the same place of the field of view: (B, K, 2d, 2h, 2w)."""

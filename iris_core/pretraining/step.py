@@ -43,7 +43,8 @@ def answer(
     masks = batch.reference_mask if masks is None else masks
     tokens = model.encode_tokens(reference, masks)
     stored = model.encode_memory(reference, masks, batch.reference_offset) if memory else None
-    return model.decode(query, tokens, [stored] if stored is not None else [], None, batch.query_offset)
+    evidence = None if stored is None else model.compare(query, stored, batch.query_offset)
+    return model.decode(query, tokens, evidence)
 
 
 def loss_of(model: Iris, batch: EpisodeBatch, generator: torch.Generator, matching: float = 0.0) -> Tensor:

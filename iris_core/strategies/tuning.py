@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from iris_core.embedding import TaskEmbedding
+from iris_core.inference.mirror import mirrored
 from iris_core.losses import segmentation_loss, soft_dice
-from iris_core.mirroring import mirrored
 from iris_core.progress import Progress, halves
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.pool import holders, mixture
@@ -265,4 +265,4 @@ class _Crop:
         with torch.no_grad():
             batch = image[None].to(self.segmenter.device, memory_format=torch.channels_last_3d)
             features = self.segmenter.model.encode_image(batch)
-        return self.segmenter.decode(features, task, self.offset).logits
+        return self.segmenter.decode(features, task, self.offset)

@@ -45,7 +45,8 @@ def decode_episodes(network: BankNetwork, batch: LabelledBatch, source: Source) 
         memory = iris.encode_memory(reference, batch.reference_mask, batch.reference_offset)
     given = network.banked(batch.classes, tokens) if source == "bank" else tokens
     query = iris.encode_image(batch.query_image.contiguous(memory_format=layout))
-    return iris.decode(query, given, [memory] if memory is not None else [], None, batch.query_offset), tokens
+    evidence = None if memory is None else iris.compare(query, memory, batch.query_offset)
+    return iris.decode(query, given, evidence), tokens
 
 
 def loss_of(decoded: Decoded, batch: LabelledBatch) -> Tensor:

@@ -11,6 +11,8 @@ import torch
 from iris_core.bank_task import describe_bank
 from iris_core.checkpoint import PORTABLE, save_model
 from iris_core.errors import CheckpointError, InputError
+from iris_core.inference.settings import DEFAULTS
+from iris_core.inference.settings import META_KEY as SETTINGS
 from iris_core.label_names import parse_label_names
 from iris_core.memory_bank import META_KEY
 from nnunet_trainers.datasets.partial_labels import PartialLabels
@@ -56,8 +58,9 @@ def save_portable(
     labels = PartialLabels.of_dataset(description)
     modalities = plans.get("iris", {}).get("modalities") or labels.modalities
     meta = {
-        "fit_steps": 0,  # trained on real sets, features need no fit (0022); edges have theirs (0034)
-        "mirror": False,  # what has seen such anatomy the right way round gains nothing in the mirror (0035)
+        # trained on real sets, features need no fit (0022), edges have theirs (0034); what has seen such
+        # anatomy the right way round gains nothing in the mirror (0035)
+        SETTINGS: DEFAULTS.without("feature_fit", "mirroring").to_dict(),
         "preset": settings.preset,
         "data": f"nnU-Net dataset {plans['dataset_name']}",
         "intensity": recipe_of(plans, configuration).to_dict(),

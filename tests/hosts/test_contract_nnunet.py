@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iris_core.bank_segmenter import even_starts, gaussian
+from iris_core.inference.even_windows import even_starts, gaussian
 from iris_core.orientation import to_canonical
 from tests.raw_sets import OBLIQUE, image_and_label
 

@@ -78,8 +78,13 @@ class Annotator:
 
     @property
     def weights(self) -> str:
-        """A word for the weights and whatever was tuned on top of them."""
-        return weights_word(self.fingerprint, self.tuned)
+        """A word for the weights with their settings, and whatever was tuned on top of them."""
+        return weights_word(self.method, self.tuned)
+
+    @property
+    def method(self) -> str:
+        """A word for the weights and the settings of inference."""
+        return self._loaded[0].inference.method(self.fingerprint)
 
     @cached_property
     def segmenter(self) -> Segmenter:
@@ -187,10 +192,10 @@ class Annotator:
         if options.strategy not in ("auto", "tuning"):
             return task
         asked = options.strategy == "tuning"
-        tuned = self.tuned.get(task, entries, once=asked, sparse=options.sparse)
+        tuned = self.tuned.get(task, entries, self.method, once=asked, sparse=options.sparse)
         if tuned is None and asked:
             self.tuned.make(task, entries, catalogue, self.segmenter, shared=False, sparse=options.sparse)
-            tuned = self.tuned.get(task, entries, once=True, sparse=options.sparse)
+            tuned = self.tuned.get(task, entries, self.method, once=True, sparse=options.sparse)
         return task if tuned is None else replace(task, strategy="tuning", tuned=tuned)
 
     def tune(self, catalogue: Catalogue, progress: Progress | None = None) -> list[dict]:
@@ -228,9 +233,9 @@ class Annotator:
         return stats
 
 
-def weights_word(fingerprint: str, tuned: TunedStore) -> str:
+def weights_word(method: str, tuned: TunedStore) -> str:
     """A word for weights and whatever was tuned on top of them."""
-    return f"{fingerprint}-{tuned.word}" if tuned.word else fingerprint
+    return f"{method}-{tuned.word}" if tuned.word else method
 
 
 def _views(wanted: str, first: Facts, names: Sequence[str]) -> Views:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
-from apps.iris_app.lib.state import METHOD, State, digest, file_word, read_json, write_json
+from apps.iris_app.lib.state import State, digest, file_word, read_json, write_json
 from apps.iris_app.lib.study import Study
 from iris_core.card import load_card, save_card
 from iris_core.closer_look import Views, choose_views
@@ -124,7 +124,9 @@ class EmbeddingStore:
             InputError: image or label cannot be read, or no class is left.
         """
         modality = self.facts(catalogue, entry, sparse).modality
-        seen = digest(METHOD, entry.study, views.spacing, views.looks)
+        seen = digest(
+            self.segmenter.settings.method(self.fingerprint), entry.study, views.spacing, views.looks
+        )
         word = f"{self._word(catalogue, entry, sparse)}-{self.fingerprint}-{seen}"
         with self._lock:
             if word not in self._read:

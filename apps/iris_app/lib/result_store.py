@@ -12,7 +12,7 @@ from pathlib import Path
 
 from apps.iris_app.lib.catalogue import Catalogue, ReferenceEntry
 from apps.iris_app.lib.options import Options
-from apps.iris_app.lib.state import METHOD, State, digest, file_word, read_json, stamp, write_json
+from apps.iris_app.lib.state import State, digest, file_word, read_json, stamp, write_json
 from iris_core.errors import InputError
 from iris_core.volume import LabelVolume
 from iris_core.volume_io import read_label, write_label
@@ -125,7 +125,7 @@ def result_key(
         study: the query's id.
         options: of the request.
         references: that may be used.
-        weights: fingerprint of the network, and of a tuned embedding where one is used.
+        weights: a word for the network with its settings, and for a tuned embedding where one is used.
 
     Raises:
         InputError: the study is gone.
@@ -135,4 +135,4 @@ def result_key(
     used = [(r.study, r.checksum, catalogue.studies[r.study].stamp) for r in references]
     numbers = catalogue.register.numbers
     held = sorted((name, numbers[name]) for name in {n for r in references for n in r.classes})
-    return digest(METHOD, weights, options.decisive, used, held, study, catalogue.studies[study].stamp)
+    return digest(weights, options.decisive, used, held, study, catalogue.studies[study].stamp)

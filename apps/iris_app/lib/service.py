@@ -34,7 +34,7 @@ from apps.iris_app.lib.reference_choice import chosen_references
 from apps.iris_app.lib.result_store import Result, ResultStore, result_key
 from apps.iris_app.lib.state import State, read_json, stamp
 from apps.iris_app.lib.tuned_store import TunedStore
-from apps.iris_app.lib.weights import weights_fingerprint
+from apps.iris_app.lib.weights import weights_method
 from apps.iris_app.lib.worker_client import WorkerClient
 from apps.iris_app.reading.label_reader import LabelReader
 from apps.iris_app.submissions.submissions import Submissions
@@ -93,7 +93,7 @@ class Service:
         Raises:
             InputError: there are none.
         """
-        return weights_word(weights_fingerprint(self.checkpoint), self.tuned)
+        return weights_word(weights_method(self.checkpoint), self.tuned)
 
     def start(self) -> None:
         """Begins to follow the datastore; the caller is the server, not one of its subprocesses."""

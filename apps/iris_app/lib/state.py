@@ -18,7 +18,6 @@ from iris_core.volume_io import atomic_path
 
 LEFTOVER = 3600.0  # seconds after which nobody writes to a hidden file any more
 FOLDER = ".iris"  # inside a studies folder
-METHOD = 6  # raised whenever the same weights and references come to give another result
 
 
 class State:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from apps.iris_app.lib.catalogue import Catalogue, ReferenceEntry
 from apps.iris_app.lib.embedding_store import read_reference
-from apps.iris_app.lib.state import METHOD, State, digest, read_json, write_json
+from apps.iris_app.lib.state import State, digest, read_json, write_json
 from iris_core.card import load_card, save_card
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import CardError
@@ -39,17 +39,24 @@ class TunedStore:
         return digest(names) if names else ""
 
     def get(
-        self, task: Task, entries: Sequence[ReferenceEntry], *, once: bool = False, sparse: str = "no"
+        self,
+        task: Task,
+        entries: Sequence[ReferenceEntry],
+        method: str,
+        *,
+        once: bool = False,
+        sparse: str = "no",
     ) -> TaskEmbedding | None:
         """The tuned embedding of a task's classes; None where it was not tuned on just these references.
 
         Args:
             task: what it is for.
             entries: the references of the task.
+            method: word for the weights and the settings.
             once: one that was made for a single request will do.
             sparse: how the references are labelled.
         """
-        name = f"{_key(task, entries, sparse)}.safetensors"
+        name = f"{_key(task, entries, method, sparse)}.safetensors"
         path = self.folder / name
         if once and not path.is_file():
             path = self.once / name
@@ -99,7 +106,7 @@ class TunedStore:
             "references": [entry.study for entry in entries],
             "modality": task.modality,
         }
-        name = _key(task, entries, sparse)
+        name = _key(task, entries, segmenter.settings.method(task.fingerprint), sparse)
         save_card(
             Task(
                 task.classes, task.modality, task.spacing, task.pool, "tuning", task.fingerprint, stats,
@@ -124,10 +131,10 @@ class TunedStore:
         return read_json(self.folder / "stats.json", {})
 
 
-def _key(task: Task, entries: Sequence[ReferenceEntry], sparse: str) -> str:
+def _key(task: Task, entries: Sequence[ReferenceEntry], method: str, sparse: str) -> str:
     used = [(entry.study, entry.checksum) for entry in entries]
     how = () if sparse == "no" else (sparse,)
-    return f"{task.modality}-{digest(METHOD, task.fingerprint, used, task.spacing, *how)}"
+    return f"{task.modality}-{digest(method, used, task.spacing, *how)}"
 
 
 def _example(

@@ -14,34 +14,36 @@ from dataclasses import replace
 from torch import Tensor
 
 from iris_core.embedding import TaskEmbedding
-from iris_core.model.iris import Evidence, ImageFeatures, Iris
+from iris_core.inference.evidence import Compared
+from iris_core.model.iris import ImageFeatures
 from iris_core.model.reference_memory import ReferenceMemory
+from iris_core.segmenter import Segmenter
 
 
 class EvidenceMemo:
     """A context in which a network remembers; for inference only.
 
     Args:
-        model: the network.
+        segmenter: of the network.
         pool: embeddings whose memories are remembered; all hold the same classes in the same order.
     """
 
-    def __init__(self, model: Iris, pool: Sequence[TaskEmbedding]) -> None:
-        self.model = model
+    def __init__(self, segmenter: Segmenter, pool: Sequence[TaskEmbedding]) -> None:
+        self.model, self.comparison = segmenter.model, segmenter.comparison
         both = [one for embedding in pool for one in (embedding, embedding.mirror) if one is not None]
         self.whole = {id(memory.features): memory for one in both for memory in one.memories}
         self.images: dict[bytes, ImageFeatures] = {}
-        self.evidence: dict[tuple, Evidence] = {}
+        self.evidence: dict[tuple, Compared] = {}
         self.computed = 0  # pairs of a query window and a reference
-        self._encode, self._compare = model.encode_image, model._one_memory
+        self._encode, self._compare = self.model.encode_image, self.comparison.with_one
 
     def __enter__(self) -> EvidenceMemo:
         self.model.encode_image = self._encode_image
-        self.model._one_memory = self._one_memory
+        self.comparison.with_one = self._with_one
         return self
 
     def __exit__(self, *_: object) -> None:
-        del self.model.encode_image, self.model._one_memory
+        del self.model.encode_image, self.comparison.with_one
         self.forget()
 
     def forget(self) -> None:
@@ -55,23 +57,16 @@ class EvidenceMemo:
             self.images[key] = self._encode(image)
         return self.images[key]
 
-    def _one_memory(
-        self,
-        features: ImageFeatures,
-        memory: ReferenceMemory,
-        offset: Tensor,
-        fit_steps: int,
-        edges: Tensor | None,
-        edge_steps: int,
-    ) -> Evidence:
+    def _with_one(
+        self, features: ImageFeatures, memory: ReferenceMemory, offset: Tensor, edges: Tensor | None
+    ) -> Compared:
         whole = self.whole.get(id(memory.features))
         if whole is None:
-            return self._compare(features, memory, offset, fit_steps, edges, edge_steps)
+            return self._compare(features, memory, offset, edges)
         places = tuple(offset.flatten().tolist()), tuple(memory.offset.flatten().tolist())
-        key = (id(features.pyramid[1]), id(memory.features), *places, fit_steps, edge_steps)
+        key = (id(features.pyramid[1]), id(memory.features), *places)
         if key not in self.evidence:
             whole = replace(whole, offset=memory.offset)  # all its classes, at the place it was moved to
-            self.evidence[key] = self._compare(features, whole, offset, fit_steps, edges, edge_steps)
+            self.evidence[key] = self._compare(features, whole, offset, edges)
             self.computed += 1
-        found = self.evidence[key]
-        return replace(found, maps=dict(found.maps))
+        return self.evidence[key]

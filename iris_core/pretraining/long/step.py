@@ -51,8 +51,8 @@ def losses_of(
     query = moved_on(reference, len(batch.family) // 2)
     tokens = model.encode_tokens(reference, batch.reference_mask)
     memory = None if alone else model.encode_memory(reference, batch.reference_mask, batch.reference_offset)
-    memories = [] if memory is None else [memory]
-    decoded = model.decode(query, tokens, memories, None, batch.query_offset)
+    evidence = None if memory is None else model.compare(query, memory, batch.query_offset)
+    decoded = model.decode(query, tokens, evidence)
     return _answers(decoded, batch, recipe) | _embeddings(tokens, batch, recipe, probe)
 
 

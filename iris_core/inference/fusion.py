@@ -1,7 +1,9 @@
-"""Two views of one class made one: what the whole study said and what a closer look says.
+"""Two maps of one class made one: from the whole study and from a close-up.
 
-Each counts by the odds of its expected Dice over the volume of its voxels, squared (docs/decisions/0027).
-Where one of them is clearly better it decides; where both are as good, their mean does.
+Stage 10, docs/decisions/0027. Input: both maps. Output: one, on the grid of the close-up. Cost: little.
+
+Each counts by the odds of its expected Dice over the volume of its voxels, squared. Where one of them is
+clearly better it decides; where both are as good, their mean does.
 """
 
 from __future__ import annotations
@@ -14,14 +16,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from iris_core.grid import ClassMap, Grid
+from iris_core.inference.settings import DEFAULTS
+from iris_core.inference.stages import FusionSettings
 from iris_core.quality import expected_dice
 
-SHARPNESS = 2.0  # power of the odds (ours)
-SUREST = 12.0  # logit; beyond it a view is as sure as can be (ours)
 LEAST, MOST = 0.005, 0.995  # expected Dice whose odds are finite
 
 
-def fused(whole: ClassMap, look: ClassMap) -> ClassMap:
+def fused(whole: ClassMap, look: ClassMap, settings: FusionSettings = DEFAULTS.fusion) -> ClassMap:
     """The weighted mean of two maps of one class, on the grid of the look.
 
     What the whole study found outside the look's box is left out.
@@ -29,24 +31,32 @@ def fused(whole: ClassMap, look: ClassMap) -> ClassMap:
     Args:
         whole: from the whole study.
         look: from a box of it.
+        settings: of the stage; off: the close-up alone counts.
     """
+    if not settings.enabled:
+        return look
     near, far = expected_of(look), expected_of(whole)
-    share = share_of(near, far, shown_voxel(whole.grid) / shown_voxel(look.grid)) if near > 0 else 0.0
-    before = carried(whole.logits, whole.grid, look.grid)
-    logits = (1 - share) * _bounded(before) + share * _bounded(look.logits)
+    finer = shown_voxel(whole.grid) / shown_voxel(look.grid)
+    share = share_of(near, far, finer, settings) if near > 0 else 0.0
+    before = resampled(whole.logits, whole.grid, look.grid)
+    surest = settings.surest_logit
+    logits = (1 - share) * before.clamp(-surest, surest) + share * look.logits.clamp(-surest, surest)
     expected = round(share * near + (1 - share) * far, 4) if bool((logits > 0).any()) else 0.0
     return replace(look, logits=logits, expected=expected)
 
 
-def share_of(expected: float, other: float, finer: float = 1.0) -> float:
+def share_of(
+    expected: float, other: float, finer: float = 1.0, settings: FusionSettings = DEFAULTS.fusion
+) -> float:
     """The share that a view has beside another, in [0, 1].
 
     Args:
         expected: its expected Dice.
         other: that of the other view.
         finer: the volume of the other's voxel over that of its own.
+        settings: how sharply they are told apart.
     """
-    ahead = (finer * _odds(expected) / _odds(other)) ** SHARPNESS
+    ahead = (finer * _odds(expected) / _odds(other)) ** settings.odds_sharpness
     return ahead / (ahead + 1)
 
 
@@ -56,7 +66,7 @@ def shown_voxel(grid: Grid) -> float:
     return prod(max(1.0, native / working) for native, working in sizes)
 
 
-def carried(logits: Tensor, source: Grid, target: Grid) -> Tensor:
+def resampled(logits: Tensor, source: Grid, target: Grid) -> Tensor:
     """A map on another working grid of the same file, trilinear; beyond its own crop as at the border.
 
     Args:
@@ -85,7 +95,3 @@ def expected_of(view: ClassMap) -> float:
 def _odds(expected: float) -> float:
     kept = min(max(expected, LEAST), MOST)
     return kept / (1 - kept)
-
-
-def _bounded(logits: Tensor) -> Tensor:
-    return logits.clamp(-SUREST, SUREST)

@@ -1,6 +1,6 @@
-"""A reference's masks carried over to the query voxel by voxel, and how far to trust them (extension).
+"""A reference's masks transferred to the query voxel by voxel, and how far to trust them.
 
-docs/decisions/0034. They join what the decoder says at last: where edges agree, both count.
+docs/decisions/0034. They join the decoder's logits at last: where edges are alike, both count.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from iris_core.inference.stages import EdgeFitSettings
 from iris_core.model.layers import bounded_logit
 from iris_core.triple import triple
 
-SHARE = 0.7  # of the carried masks where edges agree fully (ours)
-SHARPNESS = 4.0  # of the choice between references by how well their edges agree (ours)
 CLASSES_AT_ONCE = 4  # joined together, so that many classes fit into memory
 
 Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
-class Carried:
+class TransferredMasks:
     """Masks of K classes in a box of the query's window; beyond it nothing was compared.
 
     Args:
@@ -36,24 +35,25 @@ class Carried:
     box: Box
 
 
-class CarriedMean:
+class TransferredMean:
     """The mean of several references; the one whose edges agree better at a place counts more there.
 
     One reference at a time, so that many fit into memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: EdgeFitSettings) -> None:
+        self.sharpness = settings.choice_sharpness
         self.box: Box = (slice(0, 0),) * 3
         self.sums: list[Tensor] = []  # of masks, trust and shares, in that box
 
-    def add(self, part: Carried, weight: Tensor) -> None:
+    def add(self, part: TransferredMasks, weight: Tensor) -> None:
         """Adds the masks that one reference gives.
 
         Args:
             part: of the reference.
             weight: (B, K) or (1, 1), how much each class listens to this reference.
         """
-        near = (SHARPNESS * part.trust).expm1()  # nothing where edges were not compared
+        near = (self.sharpness * part.trust).expm1()  # nothing where edges were not compared
         share = weight[..., None, None, None] * near  # so a class trusts the references that hold it alone
         self._reach(part.box, [part.masks, share, share])
         masks, trust, norm = (total[_within(part.box, self.box)] for total in self.sums)
@@ -72,29 +72,30 @@ class CarriedMean:
             room[_within(self.box, wanted)] = held
         self.box, self.sums = wanted, rooms
 
-    def result(self) -> Carried | None:
+    def result(self) -> TransferredMasks | None:
         """The mean of what was added, which is used up; None where that is nothing."""
         if not self.sums:
             return None
         masks, trust, norm = self.sums
         norm.clamp_min_(1e-6)
-        return Carried(masks.div_(norm), trust.div_(norm), self.box)
+        return TransferredMasks(masks.div_(norm), trust.div_(norm), self.box)
 
 
-def fuse(logits: Tensor, carried: Carried) -> None:
+def join(logits: Tensor, masks: TransferredMasks, most: float) -> None:
     """Makes logits those of the mean of both probabilities, weighted by trust, in place.
 
     Args:
         logits: (B, K, D, H, W), of the decoder, float32.
-        carried: of the same window.
+        masks: of the same window.
+        most: share of the masks where edges are alike.
     """
-    near = logits[(..., *carried.box)]
+    near = logits[(..., *masks.box)]
     for first in range(0, near.shape[1], CLASSES_AT_ONCE):
         some = (slice(None), slice(first, first + CLASSES_AT_ONCE))
         own = near[some]
-        trust = carried.trust if carried.trust.shape[1] == 1 else carried.trust[some]
-        share = SHARE * trust.expand_as(own)
-        mean = torch.lerp(own.sigmoid(), carried.masks[some], share)
+        trust = masks.trust if masks.trust.shape[1] == 1 else masks.trust[some]
+        share = most * trust.expand_as(own)
+        mean = torch.lerp(own.sigmoid(), masks.masks[some], share)
         near[some] = torch.where(share > 0, bounded_logit(mean), own)
 
 

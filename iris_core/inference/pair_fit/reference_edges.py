@@ -1,20 +1,20 @@
 """What is kept of a reference's borders: directions of its edges and the outlines of its classes, near them.
 
-docs/decisions/0034. Queries are fitted to them voxel by voxel (iris_core.model.edge_fit).
+docs/decisions/0034. Queries are fitted to them voxel by voxel (iris_core.inference.pair_fit).
 """
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from iris_core.model.edge_fit import edges_of
+from iris_core.inference.pair_fit.edge_fit import edges_of
 from iris_core.triple import triple
 from iris_core.windows import region_of, shift_of
 
 MARGIN = 12  # voxels kept around all that is labelled (ours)
 
 
-def borders_of(image: Tensor, masks: Tensor) -> dict[str, Tensor]:
+def reference_edges(image: Tensor, masks: Tensor) -> dict[str, Tensor]:
     """The fields `edges`, `outlines` and `aside` of a ReferenceMemory.
 
     Args:

@@ -1,0 +1,1 @@
+"""Where a query lies relative to each reference: features of the whole, likely shifts, rival places."""
