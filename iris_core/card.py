@@ -22,7 +22,7 @@ from iris_core.errors import CardError, InputError
 from iris_core.model.reference_memory import ReferenceMemory
 from iris_core.reference import ClassInfo
 from iris_core.task import Look, Task
-from iris_core.volume_io import atomic_path
+from iris_core.tensor_file import read_tensors, write_tensors
 
 FORMAT = "iris-task-card-5"
 PLAIN_LIMIT = 100_000  # bytes per class and reference that the plain embedding may take
@@ -38,14 +38,10 @@ def save_card(task: Task, path: str | Path) -> dict[str, int]:
     Returns:
         Bytes of the "plain" embeddings and of the "extras".
     """
-    from safetensors.torch import save
-
     tensors: dict[str, Tensor] = {}
     header = _header(task, "", tensors)
     metadata = {"format": FORMAT, "fingerprint": task.fingerprint, "task": json.dumps(header)}
-    data = save(tensors, metadata=metadata)
-    with atomic_path(Path(path)) as place:
-        place.write_bytes(data)
+    write_tensors(Path(path), tensors, metadata)
     sizes = {key: value.numel() * value.element_size() for key, value in tensors.items()}
     plain = sum(size for key, size in sizes.items() if key.endswith((".tokens", ".image", ".weights")))
     return {"plain": plain, "extras": sum(sizes.values()) - plain}
@@ -62,19 +58,10 @@ def load_card(path: str | Path, fingerprint: str) -> Task:
         InputError: no such file.
         CardError: no card, a damaged one, or one of another network.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
     if not path.is_file():
         raise InputError("no such task card", where=path, remedy="make one with iris encode")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
-    except (SafetensorError, OSError) as error:
-        raise CardError(
-            "cannot be read as a task card", where=path, expected="a file that iris encode wrote", found=error
-        ) from error
+    header, tensors = read_tensors(path, CardError, "a task card", "a file that iris encode wrote")
     if header.get("format") != FORMAT:
         raise CardError(
             "is no task card", where=path, expected=FORMAT, found=header.get("format", "no format entry"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -21,6 +20,7 @@ from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
 from iris_core.model.layers import in_channels_last
+from iris_core.tensor_file import read_tensors, write_tensors
 
 FORMAT = "iris-checkpoint-1"
 SHIPPED = "iris.safetensors"
@@ -114,8 +114,6 @@ def save_model(
     Returns:
         The fingerprint.
     """
-    from safetensors.torch import save
-
     path = Path(path)
     weights = {f"model.{k}": v.detach().cpu().half().contiguous() for k, v in model.state_dict().items()}
     name = fingerprint(model.config, {k.removeprefix("model."): v for k, v in weights.items()})
@@ -126,14 +124,7 @@ def save_model(
         "fingerprint": name,
     }
     others = {f"extra.{k}": v.detach().cpu().contiguous() for k, v in (extra or {}).items()}
-    data = save({**weights, **others}, metadata=header)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)  # a no-op after the move
+    write_tensors(path, {**weights, **others}, header)
     return name
 
 
@@ -144,20 +135,11 @@ def load_model(path: str | Path | None = None, device: str | torch.device = "cpu
         InputError: no such file, or a folder without a checkpoint or with several.
         CheckpointError: the file is no checkpoint of this model, or is damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = shipped_weights() if path is None else Path(path)
     path = portable_in(path) if path.is_dir() else path
     if not path.is_file():
         raise InputError("no such checkpoint", where=path, remedy="name a .safetensors file that iris wrote")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            "cannot be read as a checkpoint", where=path, expected="a safetensors file", found=error
-        ) from error
+    header, tensors = read_tensors(path, CheckpointError, "a checkpoint", "a safetensors file")
     if header.get("format") != FORMAT:
         raise CheckpointError(
             "is no Iris checkpoint",

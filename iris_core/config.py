@@ -21,6 +21,7 @@ PAPER_WINDOW = (128, 128, 128)  # voxels, 4.1
 WINDOW_OVERLAP = 0.5  # supplement 7
 MEMORY_MOMENTUM = 0.999  # Eq. 7
 CONTEXT_TOKENS = 10  # 4.3, Fig. 6 right
+STRATEGIES = ("one-shot", "ensemble", "retrieval", "image-retrieval", "tuning")  # 3.3, 4.3
 EMBEDDING_PARTS = ("high-resolution", "foreground", "context")  # 4.3, Table 4: what the ablation leaves out
 
 

@@ -21,7 +21,8 @@ from apps.iris_app.lib.catalogue import Catalogue
 from apps.iris_app.lib.job_control import cancel, resume, want
 from apps.iris_app.lib.prelabelling import Prelabelling, prelabels
 from apps.iris_app.lib.result_store import ResultStore
-from apps.iris_app.lib.state import checksum, read_json
+from apps.iris_app.lib.state import read_json
+from iris_core.checksum import checksum
 from iris_core.errors import InputError
 from tests.app_folder import AppFolder
 

@@ -37,7 +37,8 @@ def test_a_saved_network_comes_back_in_half_precision(saved):
     assert loaded.model.config == model.config
     for name, value in model.state_dict().items():
         assert torch.equal(loaded.model.state_dict()[name], value.half().float()), name
-    assert loaded.meta == {"preset": "custom", "steps": 7} and loaded.preset == "custom"
+    stated = {"preset": "custom", "steps": 7, "inference": DEFAULTS.to_dict()}
+    assert loaded.meta == stated and loaded.preset == "custom"
     assert torch.equal(loaded.state["count"], torch.tensor([1.5, 2.5]))
 
 

@@ -25,7 +25,7 @@ LAYERS = (
     {"errors", "colors", "config", "even_values", "label_names", "label_values", "memory_reuse", "name_list"}
     | {"progress", "grey_levels", "remarks", "triple"},
     {"orientation", "placement", "lattice", "names_by_value", "volume", "volume_io", "raw_dataset"}
-    | {"unknown"},
+    | {"unknown", "checksum", "tensor_file"},
     # the network
     {"embedding", "model", "windows"},
     # what feeds it and what judges it

@@ -10,6 +10,7 @@ from pathlib import Path
 from iris_core.config import ModelConfig
 from iris_core.errors import CheckpointError
 from iris_core.pretraining.long.trainer import Counters, Progress
+from iris_core.tensor_file import read_tensors
 
 FORMAT = "iris-long-run-1"
 NAME, PREVIOUS = "state.safetensors", "state.previous.safetensors"
@@ -84,14 +85,7 @@ def read_state(folder: Path) -> State | None:
 
 
 def _read(path: Path) -> State:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError("cannot be read", where=path, found=error) from error
+    header, tensors = read_tensors(path, CheckpointError)
     if header.get("format") != FORMAT:
         raise CheckpointError("is no state of the long run", where=path, expected=FORMAT,
                               found=header.get("format", "no format entry"))  # fmt: skip

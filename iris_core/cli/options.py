@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from iris_core.cli.class_choice import split_names
+from iris_core.config import STRATEGIES
 from iris_core.errors import InputError
-
-#: The names in `iris_core.strategies`, repeated so that the help needs no torch.
-STRATEGIES = ("one-shot", "ensemble", "retrieval", "image-retrieval", "tuning")
-
 
 CLASSES_HELP = "only these classes (default: all); a name with a comma may be put into double quotes"
 

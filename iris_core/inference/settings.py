@@ -83,7 +83,7 @@ class InferenceSettings:
                 )  # fmt: skip
             told = _value_of(value.strip(), known[name.strip()], name.strip())
             change = {stage: replace(getattr(settings, stage), **{entry: told})} if dot else {entry: told}
-            settings = replace(settings, **change)  # type: ignore[arg-type]
+            settings = replace(settings, **change)
         return settings
 
     def values(self) -> dict[str, bool | int | float]:

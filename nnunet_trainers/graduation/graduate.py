@@ -6,12 +6,12 @@ that name other structures are other groups (`partial_labels`): what nobody drew
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from iris_core.checksum import checksum
 from iris_core.errors import InputError
 from iris_core.label_names import IGNORED
 from iris_core.modality import detect_modality
@@ -120,15 +120,7 @@ def _description(values: dict[str, int], labels: PartialLabels) -> dict:
 def _row(source: Path, written: Path, folder: Path) -> dict[str, str]:
     return {
         "source": source.name,
-        "source_sha256": _sha256(source),
+        "source_sha256": checksum(source),
         "file": written.relative_to(folder).as_posix(),
-        "file_sha256": _sha256(written),
+        "file_sha256": checksum(written),
     }
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

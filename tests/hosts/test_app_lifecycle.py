@@ -17,7 +17,7 @@ from pathlib import Path
 import nibabel as nib
 import pytest
 
-from apps.iris_app.lib.state import checksum
+from iris_core.checksum import checksum
 from iris_core.errors import InputError
 from iris_core.volume_io import read_label
 from tests.hosts.app_server import ROOT, AppServer, drawn, write_studies

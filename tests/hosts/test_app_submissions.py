@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import requests
 
-from apps.iris_app.lib.state import checksum
+from iris_core.checksum import checksum
 from iris_core.volume import LabelVolume
 from iris_core.volume_io import read_label, write_label
 from tests.hosts.app_server import AppServer, drawn, label_file, write_studies

@@ -14,7 +14,8 @@ import pytest
 
 from apps.iris_app.history.history import MOST, History
 from apps.iris_app.history.seen import Sender
-from apps.iris_app.lib.state import State, checksum
+from apps.iris_app.lib.state import State
+from iris_core.checksum import checksum
 from iris_core.errors import PassingError
 
 pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from apps.iris_app.lib.class_register import ClassRegister, class_key
 from apps.iris_app.lib.final_label import read_final
-from apps.iris_app.lib.state import checksum, digest
+from apps.iris_app.lib.state import digest
 from apps.iris_app.lib.study import FinalLabel
+from iris_core.checksum import checksum
 from iris_core.label_names import is_placeholder
 from iris_core.volume import Color
 

@@ -15,7 +15,8 @@ from monailabel.interfaces.datastore import Datastore
 
 from apps.iris_app.lib.datastore_view import FINAL, ORIGINAL
 from apps.iris_app.lib.result_store import Result, ResultStore
-from apps.iris_app.lib.state import State, checksum, read_json, write_json
+from apps.iris_app.lib.state import State, read_json, write_json
+from iris_core.checksum import checksum
 from iris_core.errors import InputError
 from iris_core.volume_io.suffix import suffix_of
 

@@ -67,15 +67,6 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def checksum(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
-
-
 def stamp(path: Path) -> str:
     """A word that changes whenever the file does: its size and its time of change; "" where it is gone."""
     try:

@@ -10,6 +10,7 @@ from apps.iris_app.lib.state import stamp
 from iris_core.checkpoint import shipped_weights
 from iris_core.errors import CheckpointError, InputError
 from iris_core.inference.settings import settings_of
+from iris_core.tensor_file import read_header
 
 
 def weights_fingerprint(checkpoint: Path | None) -> str:
@@ -38,12 +39,8 @@ def weights_method(checkpoint: Path | None) -> str:
 
 
 @lru_cache(maxsize=4)
-def _stated(path: Path, _when: str) -> str:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata()
-            return header["fingerprint"], header["meta"]
-    except (SafetensorError, OSError, KeyError, TypeError) as error:
-        raise CheckpointError("The weights cannot be read", where=path, found=error) from error
+def _stated(path: Path, _when: str) -> tuple[str, str]:
+    header = read_header(path, CheckpointError, "weights")
+    if not {"fingerprint", "meta"} <= header.keys():
+        raise CheckpointError("The weights cannot be read", where=path, found="no fingerprint in its header")
+    return header["fingerprint"], header["meta"]
