@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iris_core.grid import Box, Spacing, nonzero_box
+from iris_core.boxes import Box, box_around
+from iris_core.errors import InputError
+from iris_core.grid import Spacing, nonzero_box
 from iris_core.inference.settings import DEFAULTS
 from iris_core.inference.stages import CloseUpSettings
 from iris_core.orientation import canonical_affine, to_canonical
@@ -163,11 +165,10 @@ def _drawn_box(reference: Reference, names: Sequence[str]) -> Box:
     drawn = to_canonical(
         np.any([layer != 0 for layer in label.layers or (label.array,)], axis=0), label.affine
     )
-    box = []
-    for others in ((1, 2), (0, 2), (0, 1)):
-        hits = np.flatnonzero(drawn.any(axis=others))
-        box.append((int(hits[0]), int(hits[-1]) + 1))
-    return box[0], box[1], box[2]
+    box = box_around(drawn)
+    if box is None:
+        raise InputError("the label shows none of the classes", where=reference.name, found=", ".join(names))
+    return box
 
 
 def _named(reference: Reference, names: Sequence[str]) -> list[ClassInfo]:

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from iris_core.boxes import Box, box_around
 from iris_core.label_values import label_dtype
 from iris_core.orientation import canonical_affine, canonical_shape, from_canonical, to_canonical
+from iris_core.triple import triple
 from iris_core.volume import Volume, voxel_sizes
 
 Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
-Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +88,7 @@ def working_shape(shape: Sequence[int], old: Spacing, new: Spacing) -> Shape:
 def nonzero_box(volume: Volume) -> Box:
     """The smallest box along the RAS+ axes with every voxel that is not 0; the whole volume if all are 0."""
     occupied = to_canonical(volume.array, volume.affine) != 0
-    box = []
-    for axis, others in enumerate(((1, 2), (0, 2), (0, 1))):
-        hits = np.flatnonzero(occupied.any(axis=others))
-        box.append((int(hits[0]), int(hits[-1]) + 1) if hits.size else (0, occupied.shape[axis]))
-    return box[0], box[1], box[2]
+    return box_around(occupied) or triple((0, length) for length in occupied.shape)
 
 
 def resample(array: torch.Tensor, shape: Shape) -> torch.Tensor:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from iris_core.boxes import box_around, slices_of
 from iris_core.orientation import canonical_affine, to_canonical
-from iris_core.triple import triple
 from iris_core.volume import LabelVolume, Volume, voxel_sizes
 from iris_core.volume_io import atomic_path
 
@@ -141,11 +141,8 @@ def _on_screen(plane: np.ndarray) -> np.ndarray:
 def _content(grey: np.ndarray, classes: np.ndarray) -> tuple[slice, slice, slice]:
     """The box around all that is not black, so that padding does not make the slices small."""
     inside = (grey > BLACK) | (classes != 0)
-    box = []
-    for axis in range(3):
-        hit = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
-        box.append(slice(int(hit[0]), int(hit[-1]) + 1) if hit.size else slice(None))
-    return triple(box)
+    box = box_around(inside)
+    return (slice(None),) * 3 if box is None else slices_of(box)
 
 
 def _outline(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import prod
 
 import torch
 from torch import Tensor
@@ -29,7 +28,7 @@ from iris_core.model.iris import ImageFeatures, Iris
 from iris_core.model.reference_memory import ReferenceMemory
 from iris_core.progress import Progress
 from iris_core.triple import triple
-from iris_core.windows import Padding, Shape, fitting, offset_of, pad, region_of, shift_of, starts
+from iris_core.windows import Padding, Shape, blended, fitting, offset_of, pad, region_of, shift_of, starts
 
 
 class Segmenter:
@@ -236,8 +235,14 @@ class Segmenter:
         """
         if self.even_windows:
             return blended_evenly(self, query.image, embedding, progress)
+
+        def decoded(part: Tensor, start: Shape) -> Tensor:
+            offset = offset_of(start, query.window, query.padding).to(self.device)
+            return self.decode(self.features(part), embedding, offset[None])
+
         if query.alone is None:
-            logits = self._slide(query.padded, query.padding, query.window, embedding, progress)
+            volume = query.padded.to(self.device)
+            logits = blended(volume, query.window, self.overlap, decoded, progress)
         else:
             logits = self.decode(query.alone, embedding, query.offset[None])[0].float().cpu()
             if progress is not None:
@@ -267,38 +272,6 @@ class Segmenter:
             logits = logits.float()
             join(logits, found.transferred, self.settings.edge_fit.most_trusted)
         return logits
-
-    def _slide(
-        self,
-        padded: Tensor,
-        padding: Padding,
-        window: Shape,
-        embedding: TaskEmbedding,
-        progress: Progress | None,
-    ) -> Tensor:
-        """Blends overlapping windows: (K, D', H', W') logits of the padded volume."""
-        from monai.inferers import sliding_window_inference  # seconds to import, so only where it is needed
-
-        steps = [max(1, int(w * (1 - self.overlap))) for w in window]  # as the sliding window takes them
-        total = prod(len(starts(*side)) for side in zip(padded.shape[1:], window, steps, strict=True))
-        done = 0
-
-        def predict(parts: Tensor, slices: Sequence[Sequence[slice]]) -> Tensor:
-            nonlocal done
-            maps = []
-            for part, sides in zip(parts, slices, strict=True):
-                offset = offset_of(triple(side.start for side in sides[-3:]), window, padding).to(self.device)
-                maps.append(self.decode(self.features(part), embedding, offset[None]))
-                done += 1
-                if progress is not None:
-                    progress(min(done, total), total)
-            return torch.cat(maps)
-
-        blended = sliding_window_inference(
-            padded[None].to(self.device), window, 1, predict, self.overlap, mode="gaussian", with_coord=True,
-            device=torch.device("cpu"),
-        )  # fmt: skip
-        return blended[0].float()
 
     @torch.no_grad()
     def image_vector(self, image: Tensor) -> Tensor:

@@ -13,9 +13,10 @@ from numbers import Real
 import numpy as np
 from scipy import ndimage
 
+from iris_core.boxes import Box
 from iris_core.config import PAPER_SPACING
 from iris_core.errors import InputError
-from iris_core.grid import Box, Spacing, nonzero_box
+from iris_core.grid import Spacing, nonzero_box
 from iris_core.orientation import canonical_affine
 from iris_core.triple import triple
 from iris_core.volume import LabelVolume, Volume, voxel_sizes

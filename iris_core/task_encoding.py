@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from iris_core.boxes import Box
 from iris_core.closer_look import Views, choose_views, extent_of, place_of, reference_box
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
-from iris_core.grid import Box, Spacing
+from iris_core.grid import Spacing
 from iris_core.inference.stages import CloseUpSettings
 from iris_core.preprocess import Prepared, choose_spacing, prepare_image, prepare_masks, prepare_unknown
 from iris_core.progress import Progress

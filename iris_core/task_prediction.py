@@ -7,8 +7,9 @@ from functools import partial
 
 from torch import Tensor
 
+from iris_core.boxes import Box
 from iris_core.embedding import TaskEmbedding
-from iris_core.grid import Box, ClassMap, compete
+from iris_core.grid import ClassMap, compete
 from iris_core.inference.close_up import closer
 from iris_core.inference.fusion import expected_of
 from iris_core.inference.pipeline import Asked, PreparedQuery, segment_query

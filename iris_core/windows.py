@@ -5,14 +5,18 @@ Padding is 0, the mean of a z-scored image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from iris_core.boxes import box_around
 from iris_core.config import DOWNSAMPLE_RATIO
+from iris_core.progress import Progress
+from iris_core.triple import triple
 
 SHORTEST = 32  # voxels per side that the network sees at least
 Shape = tuple[int, int, int]
@@ -85,15 +89,55 @@ def region_of(masks: Tensor, margin: int, least: Shape) -> tuple[slice, slice, s
         margin: voxels added on every side where the volume allows.
         least: sides that the box has at least, where the volume allows.
     """
-    occupied = (masks > 0).any(0)
-    box = []
-    for axis, length in enumerate(occupied.shape):
-        others = tuple(a for a in range(3) if a != axis)
-        hits = torch.nonzero(occupied.any(dim=others[1]).any(dim=others[0])).flatten()
-        first, last = int(hits[0]) - margin, int(hits[-1]) + 1 + margin
-        short = least[axis] - (last - first)
+    occupied = (masks > 0).any(0).numpy(force=True)
+    found, sides = box_around(occupied), []
+    for (first, last), length, wanted in zip(found or ((0, 0),) * 3, occupied.shape, least, strict=True):
+        first, last = first - margin, last + margin
+        short = wanted - (last - first)
         if short > 0:
             first, last = first - short // 2, last + short - short // 2
         first = max(0, min(first, length - min(length, last - first)))
-        box.append(slice(first, min(length, max(last, first + min(length, least[axis])))))
-    return box[0], box[1], box[2]
+        sides.append(slice(first, min(length, max(last, first + min(length, wanted)))))
+    return triple(sides)
+
+
+def blended(
+    volume: Tensor,
+    window: Shape,
+    overlap: float,
+    decode: Callable[[Tensor, Shape], Tensor],
+    progress: Progress | None = None,
+) -> Tensor:
+    """What is decoded in overlapping windows, blended by Gaussian weights.
+
+    Args:
+        volume: (1, D, H, W), no smaller than a window.
+        window: sides of a window.
+        overlap: share of a window that the next one covers again.
+        decode: gives (1, K, D, H, W) of a window (1, D, H, W) and its first voxel.
+        progress: called with (windows done, windows in all).
+
+    Returns:
+        (K, D, H, W) on the CPU.
+    """
+    from monai.inferers import sliding_window_inference  # seconds to import, so only where it is needed
+
+    steps = [max(1, int(w * (1 - overlap))) for w in window]  # as the sliding window takes them
+    total = prod(len(starts(*side)) for side in zip(volume.shape[1:], window, steps, strict=True))
+    done = 0
+
+    def predict(parts: Tensor, slices: Sequence[Sequence[slice]]) -> Tensor:
+        nonlocal done
+        maps = []
+        for part, sides in zip(parts, slices, strict=True):
+            maps.append(decode(part, triple(side.start for side in sides[-3:])))
+            done += 1
+            if progress is not None:
+                progress(min(done, total), total)
+        return torch.cat(maps)
+
+    found = sliding_window_inference(
+        volume[None], window, 1, predict, overlap, mode="gaussian", with_coord=True,
+        device=torch.device("cpu"),
+    )  # fmt: skip
+    return found[0].float()

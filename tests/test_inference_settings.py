@@ -55,7 +55,7 @@ def segmented(runner: Segmenter) -> tuple[Task, np.ndarray]:
 @pytest.mark.parametrize("stage", ["none", *STAGES])
 def test_without_any_one_stage_a_query_gets_a_valid_mask(stage):
     left_out = () if stage == "none" else (stage,)
-    runner = Segmenter(network(), window=(32, 32, 32), **without(*left_out, changes=QUICK))
+    runner = Segmenter(network(), window=(32, 32, 32), **without(*left_out))
     task, _ = segmented(runner)
     assert (task.pool[0].mirror is None) == (stage == "mirroring")
     assert bool(task.looks) == (stage != "close_up")
@@ -77,7 +77,7 @@ def test_without_all_stages_the_answer_is_that_of_tokens_alone(config):
 
 
 def test_a_stage_that_is_left_out_of_a_finished_task_takes_no_part():
-    whole, off = Segmenter(network(), window=(32, 32, 32)), without("bias", "mirroring")
+    whole, off = Segmenter(network(), window=(32, 32, 32), **QUICK), without("bias", "mirroring")
     task, query = whole.encode(*scene(), NAMES), scene(seed=3, shift=1)[0]
     bare = Segmenter(network(), window=(32, 32, 32), **off)
     assert task.mirror is not None and bool(task.bias.any())
@@ -101,8 +101,8 @@ def test_settings_survive_json_and_every_group_can_be_switched_off():
         ("rivals=false", "no such setting"),
         ("rivals.enabled", "is no setting with a value"),
         ("", "is no setting with a value"),
-        ("rivals.enabled=maybe", "rivals.enabled: unusable value; expected true or false, found maybe"),
-        ("feature_fit.fit_steps=1.5", "expected a whole number, not below 0, found 1.5"),
+        ("rivals.enabled=maybe", "rivals.enabled: unusable value; expected true or false; found maybe"),
+        ("feature_fit.fit_steps=1.5", "expected a whole number, not below 0; found 1.5"),
         ("feature_fit.fit_steps=-1", "expected a whole number, not below 0"),
         ("feature_fit.fit_rate=nan", "expected a number"),
         ("fusion.surest_logit=inf", "expected a number"),
@@ -148,7 +148,7 @@ def test_no_setting_is_handed_on_from_signature_to_signature():
 
 
 def test_a_query_with_a_close_up_passes_few_modules_of_the_pipeline():
-    runner = Segmenter(network(), window=(32, 32, 32), **without(changes=QUICK))
+    runner = Segmenter(network(), window=(32, 32, 32), **QUICK)
     reference, query = blocks()
     task = encode_task(runner, [reference], modality="ct")
     passed = modules_passed(lambda: apply_task(runner, task, query))

@@ -23,7 +23,7 @@ NEVER = {
 LAYERS = (
     # facts, arrays and files
     {"errors", "colors", "config", "even_values", "label_names", "label_values", "memory_reuse", "name_list"}
-    | {"progress", "grey_levels", "remarks", "triple"},
+    | {"boxes", "progress", "grey_levels", "remarks", "triple"},
     {"orientation", "placement", "lattice", "names_by_value", "volume", "volume_io", "raw_dataset"}
     | {"unknown", "checksum", "tensor_file"},
     # the network

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from iris_core.boxes import Box
 from iris_core.closer_look import Extent, Place
 from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
-from iris_core.grid import Box, ClassMap, Grid, Spacing
+from iris_core.grid import ClassMap, Grid, Spacing
 from iris_core.inference.settings import DEFAULTS
 from iris_core.inference.stages import CloseUpSettings
 from iris_core.orientation import canonical_affine

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from iris_core.boxes import Box
 from iris_core.embedding import TaskEmbedding
-from iris_core.grid import Box, ClassMap, Grid, Spacing
+from iris_core.grid import ClassMap, Grid, Spacing
 from iris_core.inference.alignment.align import align, placed
 from iris_core.inference.alignment.rivals import settle_rivals
 from iris_core.inference.field_of_view import empty_the_unseen, visible_shares

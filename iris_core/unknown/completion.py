@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from iris_core.boxes import box_around
+from iris_core.triple import triple
 from iris_core.unknown.shapes import NOWHERE, plane_shapes
 from iris_core.unknown.tissue import Histogram, binned, log_odds
 from iris_core.volume import LabelVolume, Volume, label_from_masks
@@ -228,7 +230,7 @@ def _surroundings(mask: np.ndarray, unknown: np.ndarray, sizes: Sequence[float],
         sizes: of a voxel, mm.
         ignored: the unknown voxels are to be ignored, and may hide most of the class.
     """
-    drawn = _extent(mask)
+    drawn = box_around(mask) or triple((0, length) for length in mask.shape)
     lengths = [(stop - start) * size for (start, stop), size in zip(drawn, sizes, strict=True)]
     box = []
     for (start, stop), length, size, end in zip(drawn, lengths, sizes, mask.shape, strict=True):
@@ -236,20 +238,11 @@ def _surroundings(mask: np.ndarray, unknown: np.ndarray, sizes: Sequence[float],
         margin = HIDDEN_MARGIN * max(lengths) if ignored else margin
         voxels = max(LEAST_MARGIN, int(margin / size))
         box.append(slice(max(0, start - voxels), min(end, stop + voxels)))
-    needed = _extent(mask[tuple(box)] | unknown[tuple(box)])
-    return tuple(
+    needed = box_around(mask[tuple(box)] | unknown[tuple(box)]) or drawn
+    return triple(
         slice(side.start + max(0, first - LEAST_MARGIN), min(side.stop, side.start + last + LEAST_MARGIN))
         for side, (first, last) in zip(box, needed, strict=True)
-    )  # type: ignore[return-value]
-
-
-def _extent(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Along each axis the first index that shows anything and the one after the last."""
-    found = []
-    for axis in range(3):
-        hits = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        found.append((int(hits[0]), int(hits[-1]) + 1))
-    return found
+    )
 
 
 def _axis_of_planes(unknown: np.ndarray, other: np.ndarray) -> int | None:

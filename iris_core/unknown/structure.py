@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iris_core.boxes import box_around, slices_of
 from iris_core.volume import LabelVolume
 
 LARGEST = 65535  # value up to which all boxes are found in one pass
@@ -52,8 +53,6 @@ def structures_of(label: LabelVolume, values: Sequence[int]) -> dict[int, Struct
     return {value: found[value] for value in values}
 
 
-def _box(mask: np.ndarray) -> tuple[slice, ...] | None:
-    if not mask.any():
-        return None
-    hits = [np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    return tuple(slice(int(one[0]), int(one[-1]) + 1) for one in hits)
+def _box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
+    box = box_around(mask)
+    return None if box is None else slices_of(box)

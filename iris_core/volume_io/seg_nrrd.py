@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iris_core.boxes import box_around
 from iris_core.errors import InputError
 from iris_core.even_values import refuse_image
 from iris_core.label_values import label_dtype, whole_numbers
@@ -149,8 +150,7 @@ def segment_fields(
 
 def _extent(mask: np.ndarray) -> str:
     """First and last voxel along i, j and k; "0 -1" an axis where the mask is empty."""
-    ends = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-    return " ".join(f"{hits[0]} {hits[-1]}" if hits.size else "0 -1" for hits in ends)
+    return " ".join(f"{first} {last - 1}" for first, last in box_around(mask) or ((0, 0),) * 3)
 
 
 def _segments(image: sitk.Image, layers: int, path: Path) -> list[Segment]:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from apps.iris_app.lib.catalogue import Catalogue
-from iris_core import config
+from iris_core.config import STRATEGIES as OF_TASKS
 from iris_core.errors import InputError
 from iris_core.name_list import read_names, write_names
 from iris_core.unknown import SPARSE
 
-STRATEGIES = ("auto", *config.STRATEGIES)
+STRATEGIES = ("auto", *OF_TASKS)
 SPACINGS = ("auto", "preview", "paper")  # or millimetres
 SAVE_AS = ("no", "original", "final")
 SPARSE_WORDS = {"true": "slices", "yes": "slices", "false": "no"}  # what a viewer's tick box sends

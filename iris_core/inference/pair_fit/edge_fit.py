@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from iris_core.boxes import box_around
 from iris_core.inference.pair_fit.feature_fit import bending, descend
 from iris_core.inference.pair_fit.transfer import CLASSES_AT_ONCE, Box, TransferredMasks
 from iris_core.inference.stages import EdgeFitSettings
@@ -142,16 +143,11 @@ def _similarity(query: Tensor, strength: Tensor, there: Tensor) -> Tensor:
 
 def _surroundings(shown: Tensor, margin: int) -> Box | None:
     """The box around what is shown, with a margin. Args: shown (B, 1, d, h, w) bool."""
-    occupied = shown.flatten(0, 1).any(0)
-    if not bool(occupied.any()):
+    box = box_around(shown.flatten(0, 1).any(0).numpy(force=True))
+    if box is None:
         return None
-    sides = []
-    for axis, length in enumerate(occupied.shape):
-        others = [a for a in range(3) if a != axis]
-        hits = occupied.any(dim=others[1]).any(dim=others[0]).nonzero()[:, 0]
-        first, last = int(hits[0]) - margin, int(hits[-1]) + 1 + margin
-        sides.append(slice(max(0, first), min(length, last)))
-    return sides[0], sides[1], sides[2]
+    sides = zip(box, shown.shape[2:], strict=True)
+    return triple(slice(max(0, a - margin), min(length, b + margin)) for (a, b), length in sides)
 
 
 def voxel_positions(size: tuple[int, int, int] | torch.Size, offset: Tensor, box: Box) -> Tensor:

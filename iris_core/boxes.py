@@ -1,0 +1,27 @@
+"""Boxes of a volume, and the one finder of the box around what is marked in it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from iris_core.triple import triple
+
+#: per axis the first index and the one after the last
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+
+def box_around(marked: np.ndarray) -> Box | None:
+    """The smallest box with every marked voxel; None where none is marked.
+
+    Args:
+        marked: (I, J, K), bool or with 0 where nothing is marked.
+    """
+    hits = [np.flatnonzero(marked.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    if not hits[0].size:
+        return None
+    return triple((int(one[0]), int(one[-1]) + 1) for one in hits)
+
+
+def slices_of(box: Box) -> tuple[slice, slice, slice]:
+    """A box as slices of an array."""
+    return triple(slice(first, last) for first, last in box)
