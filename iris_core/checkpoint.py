@@ -169,13 +169,15 @@ def _told(header: Mapping[str, str], path: Path) -> tuple[ModelConfig, dict[str,
     """The config and the facts that a checkpoint's header tells.
 
     Raises:
-        CheckpointError: a part is missing or broken, or the config has settings that this version lacks.
+        CheckpointError: a part is missing or broken, or there are settings that this version lacks.
     """
     try:
-        return ModelConfig.from_dict(json.loads(header["config"])), json.loads(header["meta"])
+        config, meta = ModelConfig.from_dict(json.loads(header["config"])), json.loads(header["meta"])
+        settings_of(meta)
+        return config, meta
     except InputError as error:
         raise CheckpointError(
-            "its network has a setting that this version of iris lacks", where=path,
+            "has a setting that this version of iris lacks", where=path,
             expected=error.expected, found=error.where, remedy="install the version that wrote it",
         ) from error  # fmt: skip
     except (KeyError, ValueError, TypeError, AttributeError) as error:

@@ -27,7 +27,7 @@ class TaskEmbedding:
         memories: extras of N references, each tensor with a batch axis of 1; empty for the paper's network.
         weights: (K, N), how much a class listens to each memory; rows sum to 1, or to 0 without memories.
         image: (C,), mean feature of the reference image, for image-level retrieval.
-        mirror: of the same references, mirrored (iris_core.mirroring); None: queries are seen once.
+        mirror: of the same references, mirrored (iris_core.inference.mirror); None: queries are seen once.
     """
 
     names: tuple[str, ...]

@@ -111,7 +111,7 @@ def test_a_checkpoint_with_a_part_missing_is_told(saved, tmp_path, drop):
 def test_an_unknown_setting_of_a_checkpoint_names_the_nearest(saved, tmp_path):
     path = tmp_path / "newer.safetensors"
     rewritten(saved, path, config=json.dumps(network().config.to_dict() | {"context_token": 4}))
-    told = "newer.safetensors: its network has a setting .* expected context_tokens; found context_token;"
+    told = "newer.safetensors: has a setting .* expected context_tokens; found context_token;"
     with pytest.raises(CheckpointError, match=told):
         load_model(path)
 
@@ -152,3 +152,17 @@ def test_a_checkpoint_states_every_setting_and_a_segmenter_takes_them(tmp_path):
         assert InferenceSettings.from_dict(loaded.meta["inference"]) == loaded.inference == expected
         runner = Segmenter(loaded.model, **loaded.settings)
         assert (runner.settings, runner.recipe) == (expected, loaded.recipe)
+
+
+@pytest.mark.parametrize(
+    ("inference", "told"),
+    [
+        ({"rivals": {"future": 1}}, "has a setting that this version of iris lacks.*found rivals.future=1"),
+        ({"rivals": {"most_rivals": "many"}}, "a setting that this version of iris lacks"),
+        (7, "is damaged"),
+    ],
+)
+def test_settings_that_this_version_lacks_are_one_error_with_the_file(tmp_path, inference, told):
+    save_model(tmp_path / "w.safetensors", network(), {"inference": inference})
+    with pytest.raises(CheckpointError, match=f"w.safetensors.*{told}"):
+        load_model(tmp_path / "w.safetensors")

@@ -1,7 +1,7 @@
 """InferenceSettings: every number of the pipeline that may matter, by stage; each stage can be left out.
 
-A checkpoint keeps them in its facts, a run in its
-record, and `iris segment --set stage.name=value` changes one for an experiment.
+A checkpoint keeps them in its facts, a run in its record, and `iris segment --set stage.name=value` changes
+one for an experiment.
 """
 
 from __future__ import annotations
@@ -70,11 +70,10 @@ class InferenceSettings:
         Raises:
             InputError: no such setting, or a value of another type.
         """
-        settings = self
+        settings, known = self, InferenceSettings().values()
         for text in assignments:
             name, equals, value = text.partition("=")
             stage, dot, entry = name.strip().rpartition(".")
-            known = settings.values()
             if not equals or name.strip() not in known:
                 near = difflib.get_close_matches(name.strip(), known, n=3, cutoff=0.4)
                 raise InputError(

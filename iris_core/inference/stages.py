@@ -200,6 +200,12 @@ class CloseUpSettings:
     least_found: float = 0.2
     box_tail: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not self.box_tail < 50:
+            raise InputError(
+                "unusable value", where="close_up.box_tail", expected="below 50", found=self.box_tail
+            )
+
 
 @dataclass(frozen=True)
 class FusionSettings:
