@@ -219,7 +219,7 @@ class Segmenter:
         return torch.stack([one.logits for one in maps.values()])
 
     def encode_query(self, image: Tensor, embedding: TaskEmbedding) -> QueryFeatures:
-        """Features of a prepared query (1, D, H, W). Args: embedding: with which it is to be compared."""
+        """Features of a prepared query (1, D, H, W), which is to be compared with a task."""
         compare = bool(embedding.memories) and not self.even_windows
         return encode_query(self.model, self.features, image, self.window, self.settings, compare=compare)
 

@@ -32,7 +32,7 @@ def box(start: int, stop: int) -> tuple[slice, slice, slice]:
 
 
 def shares(task, shape, matched):
-    """Args: matched: for each memory whether its field of view matches."""
+    """Shares in view, where each memory matches the field of view or does not."""
     return visible_shares(task, shape, [Shift(torch.zeros(3), one) for one in matched])
 
 

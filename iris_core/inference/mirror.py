@@ -33,7 +33,7 @@ def mirrored(volume: Tensor) -> Tensor:
 
 
 class View(NamedTuple):
-    """What one pass sees. Args: image (1, D, H, W); embedding, seen alike; progress: of this pass."""
+    """What one pass sees: an image (1, D, H, W), a task seen alike, and the progress of this pass."""
 
     image: Tensor
     embedding: TaskEmbedding

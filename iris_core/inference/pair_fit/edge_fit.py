@@ -142,7 +142,7 @@ def _similarity(query: Tensor, strength: Tensor, there: Tensor) -> Tensor:
 
 
 def _surroundings(shown: Tensor, margin: int) -> Box | None:
-    """The box around what is shown, with a margin. Args: shown (B, 1, d, h, w) bool."""
+    """The box around what is shown, (B, 1, d, h, w) bool, with a margin."""
     box = box_around(shown.flatten(0, 1).any(0).numpy(force=True))
     if box is None:
         return None

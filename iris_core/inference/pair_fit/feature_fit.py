@@ -110,5 +110,5 @@ def descend(start: Tensor, loss: Callable[[Tensor, int], Tensor], steps: int, ra
 
 
 def bending(field: Tensor) -> Tensor:
-    """Mean squared step between neighbouring cells, summed over the axes. Args: field (B, 3, d, h, w)."""
+    """Mean squared step between neighbouring cells of a field (B, 3, d, h, w), summed over the axes."""
     return sum(((field.diff(dim=axis) ** 2).mean() for axis in (2, 3, 4)), field.new_zeros(()))
