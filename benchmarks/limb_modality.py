@@ -36,7 +36,7 @@ NAMES = {1: "ulna", 2: "radius", 3: "flexors", 4: "extensors"}
 
 
 def forearm(number: int) -> Reference:
-    """One person's forearm. Args: number: of the person, which seeds everything."""
+    """The forearm of the person of a number, which seeds everything."""
     rng = np.random.default_rng((41, number))
     subject = Subject(rng)
     shape = tuple(round(side / VOXEL) for side in FIELD)

@@ -23,7 +23,7 @@ DIM, DATATYPE_AT, QFAC_AT, OFFSET_AT, CODES_AT, QUATERNION_AT = 40, 70, 76, 108,
 
 
 def nifti(folder: Path, *changes: tuple[int, str, tuple]) -> Path:
-    """A NIfTI file with other numbers in its header. Args: changes: byte, struct's format, numbers."""
+    """A NIfTI file with other numbers in its header: the byte, struct's format, the numbers."""
     nib.save(nib.Nifti1Image(ARRAY, AFFINE), folder / "a.nii")
     data = bytearray((folder / "a.nii").read_bytes())
     for at, form, numbers in changes:
