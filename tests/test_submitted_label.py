@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 from pathlib import Path
 
 import nibabel as nib
@@ -101,3 +102,29 @@ def test_a_suffix_in_capitals_is_accepted(tmp_path):
     write_label(LabelVolume(np.ones((6, 6, 6), np.uint8), np.eye(4)), tmp_path / "label.mha")
     (tmp_path / "label.mha").rename(tmp_path / "label.MHA")
     assert check_label(tmp_path / "label.MHA", image(tmp_path)).values == (1,)
+
+
+@pytest.mark.parametrize(
+    ("at", "form", "numbers", "fault"),
+    [
+        (76, "<f", (-7.0,), ""),
+        (76, "<f", (0.0,), ""),
+        (256, "<3f", (5.0, 5.0, 5.0), "does not place the voxels"),
+        (256, "<3f", (float("nan"),) * 3, "does not place the voxels"),
+    ],
+)
+def test_a_qform_with_odd_numbers_is_taken_or_refused_as_the_reader_does(tmp_path, at, form, numbers, fault):
+    nib.save(nib.Nifti1Image(np.ones((6, 6, 6), np.uint8), np.eye(4)), tmp_path / "label.nii")
+    data = bytearray((tmp_path / "label.nii").read_bytes())
+    struct.pack_into("<2h", data, 252, 1, 0)
+    struct.pack_into(form, data, at, *numbers)
+    (tmp_path / "label.nii").write_bytes(data)
+    if fault:
+        for read in (read_label, lambda path: check_label(path, image(tmp_path))):
+            with pytest.raises(InputError):
+                read(tmp_path / "label.nii")
+        return
+    assert (
+        check_label(tmp_path / "label.nii", image(tmp_path)).values
+        == read_label(tmp_path / "label.nii").values
+    )

@@ -58,11 +58,13 @@ def nifti_grid(path: Path) -> tuple[tuple[int, int, int], tuple[np.ndarray, ...]
             "is not one 3D volume", where=path, expected="three axes", found=f"shape {tuple(sizes)}"
         )
     scale = UNITS.get(int(header["xyzt_units"]) & 7, 1.0)
-    stated = [header.get_best_affine()]
-    if header["qform_code"]:
+    stated = []
+    for form in (header.get_best_affine, *([header.get_qform] if header["qform_code"] else [])):
         with suppress(HeaderDataError, ValueError):  # its numbers are no rotation: the sform counts
-            stated.append(header.get_qform())
+            stated.append(form())
     affines = [np.diag([scale, scale, scale, 1.0]) @ np.asarray(affine, float) for affine in stated]
+    if not affines or not np.isfinite(affines[0]).all():  # the reader's own place
+        raise InputError("the affine does not place the voxels in space", where=path)
     if scale != 1:
         affines.append(np.asarray(stated[0], float))  # of a program that copies the numbers and not the unit
     with suppress(InputError):  # ITK refuses what nibabel reads
@@ -85,6 +87,8 @@ def _header(path: Path) -> nib.Nifti1Header:
         if kind is None or len(start) < kind.sizeof_hdr:
             continue
         header = kind(start[: kind.sizeof_hdr], endianness=order, check=False)
+        if header["pixdim"][0] not in (-1, 1):  # no sign: as nibabel takes it where it opens a file
+            header["pixdim"][0] = 1
         if bytes(header["magic"])[:3] not in MAGIC:
             raise _damaged(path, "voxels that lie in another file")
         try:
