@@ -13,6 +13,7 @@ from apps.iris_app.lib.worker_client import WorkerLost, WorkerStopped
 from apps.iris_app.waiting.eta import Pace
 from apps.iris_app.waiting.line import MOST, Line
 from apps.iris_app.waiting.order import LeftQueue, Order, Waiter
+from apps.iris_app.waiting.shared_run import SharedRun
 from iris_core.errors import InputError
 
 SOON = 10.0  # seconds in which anything here happens, on any machine
@@ -240,3 +241,106 @@ def test_who_is_dropped_is_the_very_request_and_not_a_later_one_of_the_same_name
     assert not line.drop(first) and line.place("mine")
     computer.go.release()
     assert second.key.result(SOON) == "key of b"
+
+
+def test_a_request_has_its_place_before_it_is_known_what_it_waits_for(line, computer):
+    at_work, coming, other = ask(line, "a"), Waiter(id="coming"), Waiter(id="other")
+    until(lambda: computer.begun == ["a"])
+    line.enter("b", coming)
+    line.enter("c", other)
+    places = {place["id"]: (place["state"], place["position"]) for place in line.places()}
+    assert places == {at_work.id: ("computing", 0), "coming": ("reading", 1), "other": ("reading", 2)}
+    with pytest.raises(InputError, match="waits already"):
+        line.enter("b", Waiter(id="coming"))
+    line.join("b", Options(), "wanted b", coming)
+    assert line.place("coming")["state"] == "waiting" and line.place("other")["position"] == 2
+    assert line.leave("other", "taken out")
+    line.join("c", Options(), "wanted c", other)  # it has left: nothing is computed for it
+    with pytest.raises(LeftQueue, match="taken out"):
+        other.key.result(SOON)
+    for _ in range(2):
+        computer.go.release()
+    assert coming.key.result(SOON) == "key of b" and computer.begun == ["a", "b"] and line.places() == []
+
+
+def test_a_line_that_closes_sends_those_away_whose_labels_are_being_read(line):
+    coming = Waiter()
+    line.enter("a", coming)
+    line.close("the end")
+    with pytest.raises(LeftQueue, match="the end"):
+        coming.key.result(SOON)
+    with pytest.raises(LeftQueue):
+        line.enter("a", Waiter())
+
+
+def test_threads_that_ask_while_work_is_done_share_the_next_run():
+    """None of them gets the run that had begun before they asked, and none waits for a third one."""
+    runs, go = [], threading.Semaphore(0)
+
+    def work() -> None:
+        runs.append(len(runs) + 1)
+        assert go.acquire(timeout=SOON)
+
+    shared = SharedRun(work)
+    with ThreadPoolExecutor(11) as threads:
+        first = threads.submit(shared.run)
+        until(lambda: runs == [1])
+        others = [threads.submit(shared.run) for _ in range(10)]
+        go.release()
+        first.result(SOON)
+        until(lambda: runs == [1, 2])
+        go.release()
+        for other in others:
+            other.result(SOON)
+    assert runs == [1, 2]
+
+
+def test_a_run_that_fails_is_done_again_by_one_who_waits_for_it():
+    runs, go = [], threading.Event()
+
+    def work() -> None:
+        runs.append(len(runs) + 1)
+        assert go.wait(SOON)
+        if len(runs) == 2:
+            raise OSError("the datastore is away")
+
+    shared = SharedRun(work)
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(shared.run)
+        until(lambda: runs == [1])
+        others = [threads.submit(shared.run) for _ in range(2)]
+        go.set()
+        first.result(SOON)
+        faults = [other.exception(SOON) for other in others]
+    assert runs == [1, 2, 3] and sorted(map(type, faults), key=str) == sorted([OSError, type(None)], key=str)
+
+
+def test_a_reference_that_changes_without_pause_is_left_out_at_last(monkeypatch, tmp_path):
+    from types import SimpleNamespace
+
+    from apps.iris_app import worker
+    from apps.iris_app.lib import catalogue
+    from apps.iris_app.lib.state import State
+
+    tried = []
+
+    def annotate(known, study, options, progress):
+        tried.append(options.banned)
+        if "restless" not in options.banned:
+            raise catalogue.Outdated("its final label has just changed", where="restless")
+        if study == "restless image":
+            raise catalogue.Outdated("its image has just changed", where=study)
+        return SimpleNamespace(key="the key")
+
+    known = SimpleNamespace(references={"restless": None, "calm": None})
+    monkeypatch.setattr(catalogue, "Catalogue", lambda state: known)
+    monkeypatch.setattr(worker, "PAUSE", 0.0)
+    annotator = SimpleNamespace(state=State(tmp_path), annotate=annotate)
+    options = {"banned": ["other"], "device": "cpu"}
+
+    def asked(study):
+        return worker._answer(annotator, {"study": study, "options": options}, lambda done, total: None)
+
+    assert asked("case") == {"key": "the key"}
+    assert tried == [("other",)] * worker.TRIES + [("other", "restless")]
+    assert "image has just changed" in asked("restless image")["problem"]

@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,6 @@ from apps.iris_app.cli.serve import add_arguments
 from apps.iris_app.cli.users_file import read_users
 from apps.iris_app.door.secrets_in_logs import hide_in_logs
 from apps.iris_app.door.settings import VARIABLE, DoorSettings
-from apps.iris_app.lib.serving_lock import ServingLock
-from apps.iris_app.lib.state import State
 from iris_core.cli.main import main
 from iris_core.errors import InputError
 
@@ -222,35 +219,6 @@ def test_a_certificate_that_would_not_work_is_told(pair, started, tmp_path, caps
     ):
         assert main(["serve", str(tmp_path), *words]) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1 and started == []
-
-
-def test_a_second_server_of_the_same_studies_is_told_which_process_serves_them(started, tmp_path, capsys):
-    script = (
-        "import sys\n"
-        "from apps.iris_app.lib.serving_lock import ServingLock\n"
-        "from apps.iris_app.lib.state import State\n"
-        "lock = ServingLock(State.of_datastore(sys.argv[1]))\n"
-        "lock.acquire()\n"
-        "print('held', flush=True)\n"
-        "sys.stdin.read()\n"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path)]
-    holder = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert holder.stdout.readline() == "held\n"
-        assert main(["serve", str(tmp_path)]) == 2
-        assert f"process {holder.pid}, since" in capsys.readouterr().err and started == []
-    finally:
-        holder.kill()
-        holder.communicate()
-    main(["serve", str(tmp_path)])
-    assert len(started) == 1
-
-
-def test_looking_at_the_lock_does_not_take_it(tmp_path):
-    lock = ServingLock(State(tmp_path))
-    lock.require_free()
-    ServingLock(State(tmp_path)).acquire()
 
 
 def test_a_token_is_masked_in_whatever_is_logged(caplog):

@@ -178,26 +178,58 @@ def test_a_thread_may_lock_a_study_again_and_another_has_to_wait(history, monkey
         pass
 
 
+def test_of_senders_who_may_be_several_people_nothing_is_ever_dropped(history, tmp_path):
+    """An address alone, and labels that came without a sender: each version may be somebody's last."""
+    slicer, address = Sender.of("", "c1", "1.2.3.4").user, Sender.of("", "", "1.2.3.4").user
+    assert not Sender.may_be_several("anna") and not Sender.may_be_several(slicer)
+    assert Sender.may_be_several(address) and Sender.may_be_several("")
+    for user in (address, ""):
+        for number in range(MOST + 3):
+            kept(history, tmp_path, f"{user} {number}", user)
+    assert len(history.versions("case é/1")) == 2 * (MOST + 3)
+
+
+def version(number: int, mark: str, tag: str = "final") -> Version:
+    return Version(number, "case", tag, "somebody", "", mark, "file", mark, number)
+
+
 def test_a_sender_has_seen_what_they_got_and_not_what_others_got(state):
     seen = Seen(state)
+    word, newer, review = version(1, "word"), version(2, "newer"), version(3, "word", "review")
+    versions = [word, newer, review]
+
+    def has(sender: Sender, version: Version) -> bool:
+        return seen.has(sender, version, versions)
+
     anna, ben = Sender.of("anna", "c1", "1.2.3.4"), Sender.of("ben", "c1", "1.2.3.4")
-    seen.note(anna, "case", "final", "word")
-    assert seen.has(anna, "case", "final", "word") and not seen.has(ben, "case", "final", "word")
-    assert not seen.has(anna, "case", "final", "newer") and not seen.has(anna, "case", "review", "word")
+    seen.note(anna, "case", "final", "word", 1)
+    assert has(anna, word) and not has(ben, word) and not has(anna, newer) and not has(anna, review)
     nameless, slicer = Sender.of("", "", "1.2.3.4"), Sender.of("", "c2", "1.2.3.4")
-    seen.note(nameless, "case", "final", "word")
-    elsewhere = Sender.of("", "", "4.4.4.4")
-    assert seen.has(slicer, "case", "final", "word") and not seen.has(elsewhere, "case", "final", "word")
-    seen.note(slicer, "case", "final", "newer")
-    assert not seen.has(nameless, "case", "final", "newer")
-    assert Seen(state).has(slicer, "case", "final", "newer")
+    seen.note(nameless, "case", "final", "word", 1)
+    assert has(slicer, word) and not has(Sender.of("", "", "4.4.4.4"), word)
+    seen.note(slicer, "case", "final", "newer", 2)
+    assert not has(nameless, newer) and Seen(state).has(slicer, newer, versions)
+
+
+def test_who_has_seen_some_voxels_has_not_seen_a_later_version_of_the_same_voxels(state):
+    seen, anna, ben = Seen(state), Sender.of("anna", "", ""), Sender.of("ben", "", "")
+    first, other, again = version(1, "a"), version(2, "b"), version(3, "a")
+    seen.note(anna, "case", "final", "a", 1)
+    seen.note(ben, "case", "final", "a")  # before the history had it
+    for sender in (anna, ben):
+        assert seen.has(sender, first, [first, other, again])
+        assert not seen.has(sender, again, [first, other, again])
 
 
 def test_a_broken_note_of_who_has_seen_what_is_no_fault(state):
-    seen, anna = Seen(state), Sender.of("anna", "", "")
+    seen, anna, word = Seen(state), Sender.of("anna", "", ""), version(1, "word")
     seen.note(anna, "case", "final", "word")
-    (next(state.history.iterdir()) / "seen.json").write_text(json.dumps([1]))
-    assert not seen.has(anna, "case", "final", "word")
+    (file,) = state.history.glob("*/seen.json")
+    for broken in ([1], {"final: user anna": [1]}, {"final: user anna": {"a": 1}}):
+        file.write_text(json.dumps(broken))
+        assert not seen.has(anna, word, [word])
+    file.write_text(json.dumps({"final: user anna": "word"}))  # as the first releases wrote it
+    assert seen.has(anna, word, [word])
 
 
 AFFINE = np.array([[0, -2.0, 0, 5], [1.5, 0, 0, -7], [0, 0, 3.0, 11], [0, 0, 0, 1]])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from monailabel.app import app as host
 from monailabel.config import settings
+from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
@@ -17,7 +18,6 @@ from apps.iris_app.answers.folders import served_folders
 from apps.iris_app.beside import Beside
 from apps.iris_app.door.entrance import behind_door
 from apps.iris_app.door.settings import DoorSettings
-from apps.iris_app.lib.serving_lock import ServingLock
 from apps.iris_app.lib.state import State
 from apps.iris_app.routes import (
     archive,
@@ -34,6 +34,9 @@ from apps.iris_app.routes import (
     upload,
     viewer,
 )
+from apps.iris_app.routes.answers import with_reason
+from apps.iris_app.serving.serving_lock import ServingLock
+from apps.iris_app.serving.start import end_with
 from iris_core.errors import InputError
 
 own = FastAPI(title="Iris", openapi_url=None, redirect_slashes=False)
@@ -41,6 +44,7 @@ ROUTES = (
     *(archive, datastore, history, home, infer, labels, logs, next_study),
     *(prelabels, queue, tasks, upload, viewer),
 )
+own.add_exception_handler(HTTPException, with_reason)
 for module in ROUTES:
     own.include_router(module.router)
 beside = Beside(host)
@@ -63,12 +67,11 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "lifespan":
         await behind(scope, receive, send)
         return
-    lock = ServingLock(State.of_datastore(settings.MONAI_LABEL_STUDIES))
+    lock = ServingLock(settings.MONAI_LABEL_STUDIES, State.of_datastore(settings.MONAI_LABEL_STUDIES))
     try:
         lock.acquire()
     except InputError as error:
-        await receive()
-        await send({"type": "lifespan.startup.failed", "message": f"iris serve: {error}"})
+        await end_with(error, receive, send)
         return
     try:
         await host(scope, receive, send)

@@ -20,10 +20,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from iris_core.errors import IrisError
+from iris_core.errors import IrisError, PassingError
 
 if TYPE_CHECKING:
     from apps.iris_app.lib.annotator import Annotator
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CALM = 5  # how much it gives way to the server, which answers everybody else meanwhile
+MOST_RESTLESS = 3  # references that are left out because they change all the time
 TRIES = 3  # of a study whose files change while it is computed
 PAUSE = 1.5  # seconds between two tries, in which the server looks at the datastore again
 
@@ -122,18 +124,24 @@ def _answer(annotator: Annotator, request: dict, progress: Callable[[int, int], 
     options = Options(**given)
     try:
         progress(0, 0)
-        for left in reversed(range(TRIES)):
+        for left in reversed(range(TRIES + MOST_RESTLESS)):
             try:
                 with FileLock(annotator.state.interactive_lock):  # the pre-label job waits meanwhile
                     catalogue = Catalogue(annotator.state)
                     return {"key": annotator.annotate(catalogue, request["study"], options, progress).key}
-            except Outdated:
-                if not left:
+            except Outdated as error:
+                restless = left <= MOST_RESTLESS
+                if not left or (restless and error.where not in catalogue.references):
                     raise
+                if restless:
+                    log.warning("%s is no reference of %s: %s", error.where, request["study"], error)
+                    options = replace(options, banned=(*options.banned, str(error.where)))
                 time.sleep(PAUSE)
                 progress(0, 0)
     except Stopped:
         return {"stopped": True}
+    except PassingError as error:
+        return {"problem": str(error), "passing": True}
     except IrisError as error:
         return {"problem": str(error)}
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -90,6 +91,14 @@ def filled(path: str) -> str:
     return re.sub(r"\{[^}]*\}", "x", path)
 
 
+# Options whose value names something that there is not, or is no name at all.
+NAMES: tuple[dict[str, object], ...] = (
+    *({"label_tag": value} for value in ("../x", "..", "x" * 300, "final\0", "a/b", 3, ["final"], {"a": 1})),
+    *({name: "../x"} for name in ("tag", "image", "label", "id", "study")),
+    *({"client_id": value} for value in ("x" * 300, "a\nb", "a\0b", 7, ["x"], {"a": 1}, True)),
+)
+
+
 def forbidden(routes: set[str]) -> Iterator[Request]:
     """Every method on every route, unless it is open."""
     for path in sorted(routes):
@@ -127,6 +136,8 @@ def hostile_uploads(image: bytes) -> Iterator[Request]:
         yield Request("PUT", "/datastore/image?image=fresh", *form(file=(name, image)))
     for content in (b"", b"junk", image[:100], huge_image(), b"PK\x03\x04" + image):
         yield Request("PUT", "/datastore/image?image=fresh", *form(file=("x.nii.gz", content)))
+    for name, content in files_that_lie(image).items():
+        yield Request("PUT", "/datastore/image?image=fresh", *form(file=(name, content)))
     for name in ("..", ".", "/", "a\x00b.nii.gz", "x" * 300 + ".nii.gz", "", "x.sh", "..\\x.nii.gz"):
         yield Request("PUT", "/datastore/label?image=case_1", *form(label=(name, b"junk"), params="{}"))
     yield Request("DELETE", "/datastore/?id=case_1&type=image")
@@ -153,7 +164,29 @@ def huge_image() -> bytes:
     return header.binaryblock + b"\0" * 100
 
 
-def hostile_bodies() -> Iterator[Request]:
+def files_that_lie(image: bytes) -> dict[str, bytes]:
+    """Images that unpack to more or less than their header says, or whose voxels lie elsewhere."""
+    whole, zeros = gzip.decompress(image), bytes(64 << 20)
+    fields = (
+        b"NRRD0004\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: 4 4 4\n"
+        b"space directions: (-2,0,0) (0,-2,0) (0,0,2)\nspace origin: (0,0,0)\n"
+    )
+    voxels = bytes(range(64))
+    return {
+        "long.nii.gz": gzip.compress(whole + zeros, 1), "long.nii": whole + zeros[: 2 << 20],
+        "two.nii.gz": image + gzip.compress(zeros, 1), "short.nii.gz": gzip.compress(whole[:-9]),
+        "cut.nii.gz": image[:-9], "tail.nii.gz": image + zeros[: 4 << 20],
+        "long.nrrd": fields + b"encoding: gzip\n\n" + gzip.compress(voxels + zeros, 1),
+        "short.nrrd": fields + b"encoding: gzip\n\n" + gzip.compress(voxels[:-9]),
+        "away.nrrd": fields + b"encoding: raw\ndata file: /etc/passwd\n\n",
+        "list.nrrd": fields + b"encoding: raw\ndatafile: LIST\n/etc/passwd\n\n",
+        "skip.nrrd": fields + b"encoding: raw\nbyte skip: -1\n\n" + voxels,
+        "text.nrrd": fields + b"encoding: ascii\n\n" + b"1 2 " * 32,
+        "twice.nrrd": fields + b"sizes: 9 9 9\nencoding: raw\n\n" + voxels,
+    }  # fmt: skip
+
+
+def hostile_bodies(image: bytes) -> Iterator[Request]:
     """JSON that breaks readers, on every open route that takes JSON or options."""
     texts = (
         DEEP, '{"a":' * 5000 + "1" + "}" * 5000, "[1]", "3", "{", '"x"', '{"a": "\\ud800"}', '{"a": NaN}',
@@ -167,6 +200,12 @@ def hostile_bodies() -> Iterator[Request]:
     for text in texts[:8]:
         yield Request("POST", "/infer/in_context?image=case_1", *form(params=text))
         yield Request("PUT", "/datastore/label?image=case_1", *form(params=text, label=("x.nii.gz", b"junk")))
+    for named in NAMES:
+        text = json.dumps(named)
+        yield Request("POST", "/activelearning/next", JSON, text.encode())
+        yield Request("POST", "/infer/in_context?image=case_1", *form(params=text))
+        yield Request("PUT", "/datastore/label?image=case_1", *form(params=text, label=("x.nii.gz", b"junk")))
+        yield Request("PUT", "/datastore/image?image=fresh", *form(params=text, file=("x.nii.gz", image)))
     options = (
         {"bundle_path": "/tmp"}, {"gpus": "0;id"}, {"model": "other"}, {"images": ["../x"]}, {"method": "x"},
         {"label_tag": "../../x"}, {"device": ["x"]}, {"device": "cuda;id"}, {"label_tag": "final"},

@@ -179,6 +179,32 @@ def test_next_hands_no_submitted_study_out_and_waits_for_no_label(server):
     assert given == {"case_2", "case_3", "case_4", "case_5"}
 
 
+def test_labels_that_are_replaced_without_pause_keep_nobody_waiting(server):
+    """Every label that may be a reference but one is another file at each look."""
+    final = server.folder / "labels/final"
+    labels = {path: path.read_bytes() for path in (final / "case_1.nii.gz", final / "case_6.nii.gz")}
+    restless, ended = final / "case_6.nii.gz", threading.Event()
+
+    def replace() -> None:
+        while not ended.wait(0.02):
+            part = final / ".part"
+            part.write_bytes(labels[restless])
+            part.replace(restless)
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    try:
+        with ThreadPoolExecutor(3) as people:
+            answers = [people.submit(ask, server, f"case_{n}", f"r{n}", spacing="1.4") for n in (2, 3, 4)]
+            server.until(lambda: waiting(server, {"r2", "r3", "r4"}), SOON)
+            told = [answer.result() for answer in answers]
+    finally:
+        ended.set()
+        thread.join()
+    assert [answer.status_code for answer in told] == [200] * 3, [answer.text for answer in told]
+    assert all("case_1" in answer.json()["references_used"]["bright"] for answer in told)
+
+
 def test_a_server_that_is_asked_to_end_sends_waiting_requests_away_and_ends(tmp_path):
     folder = tmp_path / "studies"
     write_studies(folder, 4)

@@ -16,6 +16,7 @@ import requests
 from iris_core.checksum import checksum
 from iris_core.volume import LabelVolume
 from iris_core.volume_io import read_label, write_label
+from tests.hosts import attacks
 from tests.hosts.app_server import AppServer, drawn, label_file, write_studies
 
 pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
@@ -114,7 +115,7 @@ def test_a_label_of_another_place_kind_or_size_is_refused_and_nothing_changes(de
         "half.nii.gz": (array, half, "grid"), "mirrored.nii.gz": (array, mirrored, "grid"),
         "turned.nii.gz": (array, turned(affine), "grid"), "shift.nii.gz": (array, shift, "grid"),
         "shorter.nii.gz": (array[:-1], affine, "grid"), "flat.nii.gz": (array[..., 0], affine, "3D"),
-        "four.nii.gz": (np.stack([array] * 3, -1), affine, "3D"), "rgb.nii.gz": (rgb, affine, "label map"),
+        "four.nii.gz": (np.stack([array] * 3, -1), affine, "3D"), "rgb.nii.gz": (rgb, affine, "numbers"),
         "odds.nii.gz": ((array * 0.4).astype(np.float32), affine, "label map"),
         "image.nii.gz": (noise, affine, "image"), "below.nii.gz": (-array.astype(np.int8), affine, "range"),
         "empty.nii.gz": (array * 0, affine, "nothing is drawn"),
@@ -123,6 +124,27 @@ def test_a_label_of_another_place_kind_or_size_is_refused_and_nothing_changes(de
         detail = desk.put("case_1", desk.label(name, values, place), status=422)["detail"]
         assert said in detail and "not saved" in detail, detail
     assert checksum(desk.final("case_1")) == before and desk.history("case_1") == kept
+
+
+def test_a_good_label_with_names_that_cannot_be_meant_is_refused(desk, exact):
+    array, affine = exact
+    file = desk.label("named.nii.gz", array, affine)
+    infos = (
+        "x", {"name": "x", "idx": 1}, [1], [{"name": "x"}], [{"idx": 1}], [{"name": "x", "idx": -1}],
+        [{"name": "x", "idx": 1.5}], [{"name": "x", "idx": "\u00b2"}], [{"name": "a\nb", "idx": 1}],
+        [{"name": "x" * 300, "idx": 1}], [{"name": "x", "idx": 1, "color": "red"}],
+        [{"name": ["x"], "idx": 1}],
+        [{"name": "x", "idx": 10**12}], [{"name": "x", "idx": True}], [{"name": "x", "idx": 1}] * 2000,
+    )  # fmt: skip
+    before = desk.history("case_1")
+    for params in (*({"label_info": info} for info in infos), *attacks.NAMES):
+        with open(file, "rb") as label:
+            answer = requests.put(
+                f"{desk.url}/datastore/label?image=case_1", files={"label": (file.name, label)},
+                data={"params": json.dumps(params)}, timeout=120,
+            )  # fmt: skip
+        assert answer.status_code == 422, (params, answer.text)
+    assert desk.history("case_1") == before
 
 
 def header_of(shape, affine) -> bytes:

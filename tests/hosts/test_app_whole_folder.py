@@ -137,6 +137,27 @@ def test_the_same_voxels_with_other_names_are_kept_beside_the_first_and_restored
     assert len(ward.submissions.history.versions("case_1")) == 2
 
 
+def test_a_version_of_somebody_else_with_the_same_voxels_has_not_been_seen(ward):
+    """Anna's A, Ben's B, Ben's A: what Anna replaces then is Ben's."""
+    ward.submit(1)
+    assert ward.submit(2, BEN).warnings and not ward.submit(1, BEN).warnings
+    (warning,) = ward.submit(3).warnings
+    assert "version 3 of ben" in warning
+    assert not ward.submit(1).warnings and not ward.submit(3).warnings and not ward.submit(1).warnings
+    (warning,) = ward.submit(2, BEN).warnings  # Anna's A again, which Ben saw before he had his own
+    assert "version 1 of anna" in warning
+
+
+def test_who_took_a_label_that_was_dropped_in_has_seen_it_and_not_the_same_one_of_another(ward):
+    ward.final.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ward.file(1), ward.final)
+    for sender in (ANNA, BEN):
+        ward.submissions.given("case_1", "final", ward.submissions.current("case_1", "final"), sender)
+    assert not ward.submit(2, BEN).warnings and not ward.submit(1, BEN).warnings
+    (warning,) = ward.submit(3).warnings
+    assert "version 3 of ben" in warning
+
+
 def test_an_index_that_cannot_be_written_loses_no_label_and_is_written_later(ward, monkeypatch):
     from apps.iris_app.datastores import whole_folder
 

@@ -98,7 +98,7 @@ def kinds_of_attack(port: int, image: bytes) -> dict[str, list[Request]]:
         "routes and methods": list(attacks.forbidden(routes_of_the_application())),
         "ids and tags": list(attacks.hostile_ids(image)),
         "uploads": list(attacks.hostile_uploads(image)),
-        "bodies": list(attacks.hostile_bodies()),
+        "bodies": list(attacks.hostile_bodies(image)),
         "hosts": list(attacks.hostile_hosts(port)),
         "origins": list(attacks.hostile_origins(port)),
         "paths": list(attacks.hostile_paths()),

@@ -27,10 +27,20 @@ def keep_made_token(arguments: argparse.Namespace, state: State) -> Path | None:
     return path
 
 
-def announce(arguments: argparse.Namespace, studies: str, token_file: Path | None) -> None:
-    """Prints the addresses. A made token is printed to a terminal alone, so that no log holds it."""
+def announce(
+    arguments: argparse.Namespace, studies: str, token_file: Path | None, labels: Path | None = None
+) -> None:
+    """Prints the addresses. A made token is printed to a terminal alone, so that no log holds it.
+
+    Args:
+        arguments: of the command line.
+        studies: folder or URL.
+        token_file: where a token that was made here lies.
+        labels: where labels go that cannot lie beside the studies.
+    """
     url = address(arguments)
     lines = [f"iris serve: {studies}"]
+    lines += [f"  Labels: in {labels}, for the folder of the studies is read-only"] if labels else []
     slicer, ohif = url, f"{url}/ohif/"
     if arguments.door.tokens:
         shown = _made_token(arguments) if token_file and sys.stderr.isatty() else "TOKEN"

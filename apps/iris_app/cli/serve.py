@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from apps.iris_app.cli.announcement import announce, keep_made_token
 from apps.iris_app.cli.archive_check import require_archive
+from apps.iris_app.cli.connections import allow_connections
 from apps.iris_app.cli.door_options import add_door_arguments, door_settings
 from iris_core.errors import InputError
 
@@ -60,27 +61,31 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.demo_dicom:
         return _serve_demo_archive(arguments)
     command, environment = _prepared(arguments, _studies(arguments))
+    allow_connections()
     os.execve(command[0], command, environment)
 
 
 def _prepared(arguments: argparse.Namespace, studies: str) -> tuple[list[str], dict[str, str]]:
     """The host's command line and environment, with everything in place that it needs."""
+    from apps.iris_app.datastores.read_only_folder import home_of_labels
     from apps.iris_app.lib.index_copy import datastore_folder, repair_datastore
-    from apps.iris_app.lib.serving_lock import ServingLock
     from apps.iris_app.lib.state import State
     from apps.iris_app.lib.weights import weights_fingerprint
+    from apps.iris_app.serving.serving_lock import ServingLock
 
     weights_fingerprint(arguments.checkpoint)
     if _is_url(studies):
         require_archive(studies)
     state = State.of_datastore(studies)
-    ServingLock(state).require_free()
+    ServingLock(studies, state).require_free()
     environment = _environment() | arguments.door.to_environment()
-    repair_datastore(datastore_folder(studies, environment), state)
+    folder = datastore_folder(studies, environment)
+    labels = folder if _is_url(studies) else home_of_labels(folder, state)
+    repair_datastore(labels, state)
     command = _command(arguments, studies, _app_folder(state))
     token_file = keep_made_token(arguments, state)
     if not arguments.quiet:
-        announce(arguments, studies, token_file)
+        announce(arguments, studies, token_file, None if labels == folder else labels)
     return command, environment
 
 
@@ -100,6 +105,7 @@ def _serve_demo_archive(arguments: argparse.Namespace) -> int:
         os.environ["IRIS_STATE"] = str(folder / "state")
         os.environ["MONAI_LABEL_DICOMWEB_CACHE_PATH"] = str(folder / "cache")
         command, environment = _prepared(arguments, archive.dicomweb)
+        allow_connections()
         return subprocess.call(command, env=environment)
     finally:
         archive.stop()

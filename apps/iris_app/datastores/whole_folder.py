@@ -50,7 +50,8 @@ class WholeFolder(LocalDatastore):
     """The host's class, made safe.
 
     Args:
-        args: what the host's class takes.
+        datastore_path: folder of labels and index, and of the images unless they lie elsewhere.
+        images: folder of the images where it is another one; nothing is written into it.
         remembered_info: called with (study, tag, file) for a label that appears in the folder by itself;
             gives what was known of it before, or {}.
         kwargs: what the host's class takes.
@@ -65,14 +66,18 @@ class WholeFolder(LocalDatastore):
 
     def __init__(
         self,
-        *args: Any,
+        datastore_path: str,
+        images: Path | None = None,
         remembered_info: Callable[[str, str, Path], dict] | None = None,
         **kwargs: Any,
     ) -> None:
         self._remembered_info = remembered_info
-        super().__init__(*args, **kwargs)
+        self._images_dir = str(images) if images else "."
+        super().__init__(datastore_path, images_dir=self._images_dir, **kwargs)
         if hasattr(self, "_handler"):  # the host's batch saves in a process of its own, by this class too
             self._handler.on_moved = self._on_moved
+            if images is not None:
+                self._observer.schedule(self._handler, str(images))
 
     def current_label(self, study: str, tag: str) -> CurrentLabel | None:
         """The label of a study under a tag, listed by the host or not yet; None where there is none."""
@@ -125,6 +130,11 @@ class WholeFolder(LocalDatastore):
     def _about_to_change(self, study: str, tag: str) -> None:
         if self.before_change is not None:
             self.before_change(study, tag)
+
+    def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
+        """Takes over the index, which may have been written where the images lay elsewhere."""
+        super()._init_from_datastore_file(throw_exception)
+        self._datastore.images_dir = self._images_dir
 
     def _on_moved(self, event: Any) -> None:
         """Takes up what another process has moved to its place: a label, or the index."""

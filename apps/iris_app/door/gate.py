@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.iris_app.door.allowed import ALLOWED, ANY, Allowed, allowed
 from apps.iris_app.door.ids import id_fault, tag_fault
+from apps.iris_app.door.names_in_body import CLIENT, IDS, TAGS, client_fault, name_fault
 from apps.iris_app.door.plain_json import plain_json
 
-IDS, TAGS = {"image", "label", "id", "study"}, {"tag", "label_tag"}
 LONGEST_VALUE = 2000  # characters of a value in a query
 OUTER = {b"cookie", b"origin", b"referer"}  # of no use within
 
@@ -111,6 +111,7 @@ def _query_fault(query: bytes, line: Allowed) -> str | None:
         if len(value) > LONGEST_VALUE:
             return f"The value of {name} is too long"
         fault = id_fault(value) if name in IDS else tag_fault(value) if name in TAGS and value else None
+        fault = client_fault(value) if name == CLIENT else fault
         if fault:
             return f"{name} is refused: {fault}"
     names = [name for name, _ in pairs]
@@ -128,7 +129,10 @@ def _body_fault(kind: str, body: bytes) -> tuple[int, str] | None:
         data = plain_json(body)
     except ValueError as error:
         return 422, f"The body must be a JSON object: {error}"
-    return None if data is None or isinstance(data, dict) else (422, "The body must be a JSON object")
+    if data is None:
+        return None
+    fault = name_fault(data) if isinstance(data, dict) else "The body must be a JSON object"
+    return (422, fault) if fault else None
 
 
 def _public(scope: Scope) -> list[tuple[bytes, bytes]]:

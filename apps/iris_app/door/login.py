@@ -49,7 +49,7 @@ class Login:
             name = self._name_of(token)
         else:
             shown = [_bearer(value) for value in headers.getlist("authorization")]
-            shown += [cookie_parser(value).get(COOKIE, "") for value in headers.getlist("cookie")]
+            shown += [token for value in headers.getlist("cookie") for token in _cookies(value)]
             name = next((n for n in map(self._name_of, filter(None, shown)) if n is not None), None)
         if name is None:
             await _refusal(headers)(scope, receive, send)
@@ -69,6 +69,11 @@ class Login:
 def _bearer(authorization: str) -> str:
     scheme, _, token = authorization.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _cookies(cookies: str) -> list[str]:
+    """Every value of our cookie; a server at another port of this machine may have set one, too."""
+    return [cookie_parser(part).get(COOKIE, "") for part in cookies.split(";")]
 
 
 def _in_query(scope: Scope) -> str:

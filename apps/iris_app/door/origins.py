@@ -20,7 +20,8 @@ class Origins:
     """Refuses requests that pages of other origins send.
 
     A browser names the page's origin in `Origin`; where it does not (an image, a link), `Sec-Fetch-Site` says
-    whether the page is another one. Opening a page of ours by a link is no request of the other page.
+    whether the page is another one, and so does `Referer` where something is to change. Opening a page of
+    ours by a link is no request of the other page.
 
     Args:
         app: what answers the rest.
@@ -68,10 +69,21 @@ def _parts(origin: str) -> tuple[str, str, int | None] | None:
 
 
 def _is_of_another_page(scope: Scope, headers: Headers) -> bool:
+    if scope.get("method") != "GET" and "referer" in headers and not _is_referred(scope, headers):
+        return True
     if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
         return False
     is_link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
     return not (is_link and scope.get("method") == "GET")
+
+
+def _is_referred(scope: Scope, headers: Headers) -> bool:
+    """Whether the page that a request names as its own is one of this server."""
+    try:
+        page = urlsplit(headers["referer"])
+    except ValueError:
+        return False
+    return _is_same(f"{page.scheme}://{page.netloc}", scope, headers.get("host", ""))
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from apps.iris_app.history.seen import Sender
 from apps.iris_app.history.version import Version, now
 from apps.iris_app.lib.state import State, file_word, write_json
 from iris_core.checksum import checksum
@@ -134,10 +135,14 @@ class History:
         return version
 
     def prune(self, study: str, tag: str) -> None:
-        """Drops the oldest of more than twenty versions of each user; one that cannot be dropped stays."""
+        """Drops the oldest of more than twenty versions of each user; one that cannot be dropped stays.
+
+        Nothing is dropped of what several people may have submitted: each may be somebody's last version.
+        """
         theirs: dict[str, list[Version]] = {}
         for version in sorted(self.versions(study, tag), key=lambda version: version.order):
-            theirs.setdefault(version.user, []).append(version)
+            if not Sender.may_be_several(version.user):
+                theirs.setdefault(version.user, []).append(version)
         for old in (version for versions in theirs.values() for version in versions[:-MOST]):
             try:
                 self.drop(old)

@@ -1,21 +1,25 @@
 """Seen: which version of a label each sender has had in front of them.
 
 Slicer and OHIF send no ETag. So the server notes what it has given to whom: a label that was downloaded, and
-one that the sender submitted. What is noted is a help for warnings and may be lost.
+one that the sender submitted. A version is known by its number, for another person's version may hold the
+very same voxels. What is noted is a help for warnings and may be lost.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps.iris_app.history.version import Version
 from apps.iris_app.lib.state import State, file_word, read_json, write_json
 from iris_core.errors import IrisError
 
 log = logging.getLogger(__name__)
 
 MOST = 200  # senders that are remembered for one study
+ADDRESS, CLIENT = "address ", ", client "  # of a user without a name
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,11 @@ class Sender:
     key: str
     keys: tuple[str, ...]
 
+    @staticmethod
+    def may_be_several(user: str) -> bool:
+        """Whether several people may stand behind what is kept as a version's user."""
+        return not user or (user.startswith(ADDRESS) and CLIENT not in user)
+
     @classmethod
     def of(cls, user: str, client: str, address: str) -> Sender:
         """The sender of a request.
@@ -44,9 +53,9 @@ class Sender:
         if user:
             return cls(user, f"user {user}", (f"user {user}",))
         client = "".join(letter for letter in client if letter.isprintable()).strip()
-        place, own = f"address {address}", f"client {client}"
+        place, own = f"{ADDRESS}{address}", f"client {client}"
         if client:
-            return cls(f"{place}, {own}", own, (own, place))
+            return cls(f"{place}{CLIENT}{client}", own, (own, place))
         return cls(place, place, (place,))
 
 
@@ -60,23 +69,46 @@ class Seen:
     def __init__(self, state: State) -> None:
         self._root = state.history
 
-    def note(self, sender: Sender, study: str, tag: str, mark: str) -> None:
-        """Notes that a sender has the label of this mark in front of them."""
+    def note(self, sender: Sender, study: str, tag: str, mark: str, version: int | None = None) -> None:
+        """Notes what a sender has in front of them.
+
+        Args:
+            sender: who was given the label, or submitted it.
+            study: id of the image.
+            tag: of the label.
+            mark: of the label.
+            version: its number; None for a label that is in no history yet.
+        """
         kept = self._kept(study)
         name = f"{tag}: {sender.key}"
         kept.pop(name, None)
-        kept[name] = mark
+        kept[name] = [mark, version]
         try:
             write_json(dict(list(kept.items())[-MOST:]), self._file(study))
         except IrisError as error:
             log.warning("who has seen the label of %s is not noted: %s", study, error)
 
-    def has(self, sender: Sender, study: str, tag: str, mark: str) -> bool:
-        """Whether the label of this mark is what a sender has had in front of them last."""
-        kept = self._kept(study)
-        return any(kept.get(f"{tag}: {key}") == mark for key in sender.keys)
+    def has(self, sender: Sender, version: Version, versions: Sequence[Version]) -> bool:
+        """Whether a version is what a sender has had in front of them last.
 
-    def _kept(self, study: str) -> dict[str, str]:
+        Args:
+            sender: who asks.
+            version: of a label.
+            versions: all of its study. A label that was seen before the history had it is the first one of
+                its mark there.
+        """
+        kept = self._kept(version.study)
+        for key in sender.keys:
+            noted = kept.get(f"{version.tag}: {key}")
+            mark, number = noted if isinstance(noted, list) and len(noted) == 2 else (noted, None)
+            if number is None:
+                alike = [v.number for v in versions if v.tag == version.tag and mark in (v.mark, v.checksum)]
+                number = min(alike, default=None)
+            if number == version.number:
+                return True
+        return False
+
+    def _kept(self, study: str) -> dict[str, object]:
         kept = read_json(self._file(study), {})
         return kept if isinstance(kept, dict) else {}
 

@@ -61,11 +61,15 @@ class IrisApp(MONAILabelApp):
         return datastore
 
     def _folder(self, state: State) -> Datastore:
+        from apps.iris_app.datastores.read_only_folder import home_of_labels
         from apps.iris_app.datastores.whole_folder import WholeFolder
         from apps.iris_app.history.history import History
 
+        studies = Path(self.studies).resolve()
+        home = home_of_labels(studies, state)
         return WholeFolder(
-            self.studies, extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
+            str(home), images=None if home == studies else studies,
+            extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
             auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
             read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
             remembered_info=History(state).remembered_info,

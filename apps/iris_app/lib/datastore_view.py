@@ -30,10 +30,20 @@ def studies_of(datastore: Datastore) -> Iterator[Study]:
         return
     for name in datastore.list_images():
         image = Path(datastore.get_image_uri(name))
-        if suffix_of(image) and image.is_file() and not image.name.startswith("."):
-            now = stamp(image)
-            if _why_no_image(image, now) is None:
-                yield Study(name, image, now, _final(datastore, name))
+        if _is_study(image):
+            yield Study(name, image, stamp(image), _final(datastore, name))
+
+
+def lists_study(datastore: Datastore, name: str) -> bool:
+    """Whether a datastore has a 3D image of this name here, as far as its header is looked at."""
+    if hasattr(datastore, "holds"):  # our own DICOM datastore
+        return datastore.holds(name)
+    return name in datastore.list_images() and _is_study(Path(datastore.get_image_uri(name)))
+
+
+def _is_study(image: Path) -> bool:
+    shown = bool(suffix_of(image)) and image.is_file() and not image.name.startswith(".")
+    return shown and _why_no_image(image, stamp(image)) is None
 
 
 @lru_cache(maxsize=65536)

@@ -130,6 +130,10 @@ class NamedDicomDatastore(ArchiveLabels):
             found.append(Study(image, path, stamp(path), final))
         return found
 
+    def holds(self, image: str) -> bool:
+        """Whether a series is listed and its image is here."""
+        return image in self.list_images() and self._here(image)
+
     def fetch_next(self) -> bool:
         """Brings one more series here, labelled ones first; False where all are here."""
         segs, now = self.newest_segs(), time.monotonic()

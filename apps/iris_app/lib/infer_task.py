@@ -15,17 +15,20 @@ from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from apps.iris_app.answers.withholding import shown
+from apps.iris_app.door.faults import detail_of
+from apps.iris_app.lib.datastore_view import FINAL, ORIGINAL
 from apps.iris_app.lib.options import WITHHOLD_BELOW, Options, config
-from apps.iris_app.lib.reply import write_reply
+from apps.iris_app.lib.reply import check_format, write_reply
 from apps.iris_app.lib.result_store import Result
 from apps.iris_app.lib.service import Service
 from apps.iris_app.lib.worker_client import WorkerLost
 from apps.iris_app.waiting.order import LeftQueue
-from iris_core.errors import IrisError
+from iris_core.errors import InputError, IrisError, PassingError
 
 log = logging.getLogger(__name__)
 
 MODEL = "in_context"
+LATE = "a label is still being read, and this answer does not count it; ask again later"
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,13 @@ class Asked:
         study: id of the study.
         options: what is asked of it.
         tag: under which the result is saved, "no" for not at all.
+        late: a label is being read for so long that the answer does not count it.
     """
 
     study: str
     options: Options
     tag: str
+    late: bool = False
 
 
 class InContextTask(InferTask):
@@ -91,7 +96,7 @@ class InContextTask(InferTask):
             HTTPException: 404, there is no such study.
         """
         study = request.get("image")
-        if not isinstance(study, str) or not self._service.has(study):
+        if not isinstance(study, str) or not self._service.lists(study):
             raise HTTPException(404, f"The datastore has no study {_name(study)}; name one by its id")
 
     def asked(self, request: Mapping[str, object]) -> Asked:
@@ -100,11 +105,15 @@ class InContextTask(InferTask):
         Raises:
             HTTPException: 404, the study is gone.
             InputError: an option that cannot be used.
+            PassingError: the study has just come.
         """
         study = str(request["image"])
         if study not in self._service.catalogue.studies:
+            if self._service.lists(study):
+                raise PassingError("The study has just come; ask again", where=study)
             raise HTTPException(404, f"The datastore has no study {_name(study)} any more")
         options = Options.read(request, self._service.catalogue)
+        check_format(request)
         return Asked(study, options, _tag(request, options))
 
     def answer(self, request: Mapping[str, object], asked: Asked, result: Result) -> tuple[str, dict]:
@@ -117,7 +126,7 @@ class InContextTask(InferTask):
         saved = self._service.save(result, asked.tag)
         problems = self._service.catalogue.problems.items()
         warnings = [f"{name} is left out: {why}" for name, why in problems]
-        warnings += [*result.record["warnings"], *([saved] if saved else [])]
+        warnings += [*result.record["warnings"], *([saved] if saved else []), *([LATE] if asked.late else [])]
         return write_reply(result, request), {**result.record, "warnings": warnings}
 
 
@@ -127,12 +136,14 @@ def told_in_http() -> Iterator[None]:
 
     Raises:
         HTTPException: 409, the request was taken out of the queue; 422, it cannot be answered; 503, the
-            worker was lost.
+            worker was lost, or another fault that may pass; 507, the disk is full.
     """
     try:
         yield
     except LeftQueue as error:
         raise HTTPException(409, str(error)) from error
+    except PassingError as error:
+        raise HTTPException(*detail_of(error)) from error
     except IrisError as error:
         raise HTTPException(422, str(error)) from error
     except WorkerLost as error:
@@ -142,9 +153,12 @@ def told_in_http() -> Iterator[None]:
 
 def _tag(request: Mapping[str, object], options: Options) -> str:
     """Where the result is saved: what our option says, else the host's own save_label and label_tag."""
-    if options.save_as != "no" or str(request.get("save_label", "")).lower() != "true":
-        return options.save_as
-    return "final" if request.get("label_tag") == "final" else "original"
+    save, tag = str(request.get("save_label") or "false").lower(), request.get("label_tag") or ORIGINAL
+    if save not in ("true", "false"):
+        raise InputError("Unusable save_label", where=save[:40], expected="true or false")
+    if tag not in (ORIGINAL, FINAL):
+        raise InputError("Unusable label_tag", where=str(tag)[:40], expected=f"{ORIGINAL} or {FINAL}")
+    return options.save_as if options.save_as != "no" or save == "false" else str(tag)
 
 
 def _name(study: object) -> str:

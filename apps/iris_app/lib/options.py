@@ -57,13 +57,14 @@ class Options:
         """Reads a request; what is not in it is left at its default.
 
         Raises:
-            InputError: a value that is not offered, a class nobody has labelled, a reference that is none.
+            InputError: a value that is not offered, a class nobody has labelled, a reference that is none, a
+                banned study that the datastore does not have.
         """
         options = cls(
             strategy=_choice(request, "strategy", STRATEGIES),
             classes=tuple(_class(name, catalogue) for name in _classes(request, catalogue)),
             pinned=tuple(_reference(name, catalogue) for name in _studies(request, "pinned", catalogue)),
-            banned=tuple(_studies(request, "banned", catalogue)),
+            banned=tuple(_known(name, catalogue) for name in _studies(request, "banned", catalogue)),
             spacing=_spacing(_text(request, "spacing") or "auto"),
             sparse=_choice(request, "sparse", SPARSE),
             save_as=_choice(request, "save_as", SAVE_AS),
@@ -187,6 +188,12 @@ def _reference(name: str, catalogue: Catalogue) -> str:
             "This study has no final label", where=name,
             expected=f"one of {', '.join(r.study for r in catalogue.usable) or 'none yet'}",
         )  # fmt: skip
+    return name
+
+
+def _known(name: str, catalogue: Catalogue) -> str:
+    if name not in catalogue.studies:
+        raise InputError("A banned reference is no study of the datastore", where=name[:80])
     return name
 
 

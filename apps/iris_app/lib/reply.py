@@ -17,6 +17,22 @@ from iris_core.volume_io.itk import from_array
 from iris_core.volume_io.suffix import WRITABLE
 
 DEFAULT = ".nii.gz"
+DTYPES = ("uint8", "uint16", "int16", "int32")
+
+
+def check_format(request: Mapping[str, object]) -> None:
+    """Refuses a format that is not offered, before anything is computed for it.
+
+    Raises:
+        InputError: an unknown result_extension, result_dtype or result_compress.
+    """
+    offered = {"result_extension": WRITABLE, "result_dtype": DTYPES, "result_compress": ("true", "false")}
+    for name, words in offered.items():
+        value = request.get(name)
+        word = str(value).lower() if isinstance(value, bool) else value
+        if word not in (None, "") and (not isinstance(word, str) or word not in words):
+            offer = f"one of {', '.join(words)}"
+            raise InputError(f"Unknown {name.replace('_', ' ')}", where=str(value)[:40], expected=offer)
 
 
 def write_reply(result: Result, request: Mapping[str, object]) -> str:
@@ -24,17 +40,15 @@ def write_reply(result: Result, request: Mapping[str, object]) -> str:
 
     Args:
         result: the segmentation; its voxel order is the image's.
-        request: may hold result_extension, result_dtype and result_compress.
+        request: may hold result_extension, result_dtype and result_compress, which `check_format` has passed.
 
     Returns:
         The file.
 
     Raises:
-        InputError: a format or a type that cannot hold the label.
+        InputError: a type that cannot hold the label.
     """
     extension = str(request.get("result_extension") or DEFAULT)
-    if extension not in WRITABLE:
-        raise InputError("Unknown result extension", where=extension, expected=", ".join(WRITABLE))
     label = result.label()
     handle, name = tempfile.mkstemp(prefix="iris-", suffix=extension)
     os.close(handle)
@@ -58,7 +72,7 @@ def _write(label: LabelVolume, name: str, request: Mapping[str, object]) -> None
 
 
 def _dtype(wanted: object, array: np.ndarray) -> np.dtype:
-    dtype = np.dtype(str(wanted)) if wanted in ("uint8", "uint16", "int16", "int32") else array.dtype
+    dtype = np.dtype(str(wanted)) if wanted in DTYPES else array.dtype
     if int(array.max(initial=0)) > np.iinfo(dtype).max:
         raise InputError("Too many classes for the type asked for", where="result_dtype", found=dtype.name)
     return dtype

@@ -22,9 +22,10 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 
 from apps.iris_app.answers.withholding import shown
+from apps.iris_app.datastores.read_only_folder import home_of_labels
 from apps.iris_app.lib.annotator import Annotator, weights_word
 from apps.iris_app.lib.catalogue import Catalogue
-from apps.iris_app.lib.datastore_view import studies_of
+from apps.iris_app.lib.datastore_view import lists_study, studies_of
 from apps.iris_app.lib.index_copy import keep_copy
 from apps.iris_app.lib.job_control import seen_by_job
 from apps.iris_app.lib.options import WITHHOLD_BELOW, Options
@@ -41,6 +42,7 @@ from apps.iris_app.submissions.submissions import Submissions
 from apps.iris_app.waiting.line import Line
 from apps.iris_app.waiting.lookout import Lookout
 from apps.iris_app.waiting.order import Waiter
+from apps.iris_app.waiting.shared_run import SharedRun
 from iris_core.errors import InputError
 from iris_core.memory_reuse import give_memory_back
 
@@ -85,6 +87,7 @@ class Service:
         self._job_started = 0.0
         self._published = ("", "")
         self._wake = threading.Event()
+        self._looks = SharedRun(self._refresh)
 
     @property
     def weights(self) -> str:
@@ -126,7 +129,11 @@ class Service:
         return self._folder is None
 
     def refresh(self) -> None:
-        """Takes over what the datastore says now.
+        """Takes over what the datastore says now; threads that ask meanwhile share a look."""
+        self._looks.run()
+
+    def _refresh(self) -> None:
+        """Takes over what the datastore says.
 
         A subprocess of the host takes over what the server wrote: two that number classes would differ.
         """
@@ -160,6 +167,18 @@ class Service:
                 return False
             self.refresh()
         return study in self.catalogue.studies
+
+    def lists(self, study: str) -> bool:
+        """Whether the datastore has a study, which may be so new that the catalogue has it at the next look.
+
+        Nobody waits for a label that is being read; an archive is asked for a series that is not here yet.
+        """
+        if study in self.catalogue.studies:
+            return True
+        fetch = getattr(self.datastore, "fetch", None)
+        if fetch is not None:
+            fetch(study)
+        return lists_study(self.datastore, study)
 
     def find(self, study: str, options: Options) -> tuple[str, Result | None]:
         """The key of a study's segmentation, and the segmentation itself where it is kept.
@@ -261,7 +280,7 @@ class Service:
                 if getattr(self.datastore, "index_lags", False):
                     self.datastore.write_index()
                 if self._folder is not None:
-                    keep_copy(self._folder, self.state)
+                    keep_copy(home_of_labels(self._folder, self.state), self.state)
             except Exception:  # a datastore that is away for a moment must not end the service
                 log.warning("looking at the datastore failed", exc_info=True)
             self._wake.wait(LOOK)

@@ -48,11 +48,7 @@ class State:
     def of_datastore(cls, studies: str) -> State:
         """The state of a studies folder or of a DICOMweb URL; $IRIS_STATE names another place."""
         given = os.environ.get("IRIS_STATE")
-        if given:
-            return cls(given)
-        if studies.startswith(("http://", "https://")):
-            return cls(Path.home() / ".cache" / "iris" / digest(studies.rstrip("/")))
-        return cls(Path(studies) / FOLDER)
+        return cls(given or usual_root(studies))
 
     def sweep(self) -> None:
         """Removes half-written files that killed processes have left behind."""
@@ -60,6 +56,20 @@ class State:
             for path in folder.rglob(".*"):
                 if path.is_file() and time.time() - path.stat().st_mtime > LEFTOVER:
                     path.unlink(missing_ok=True)
+
+
+def usual_root(studies: str) -> Path:
+    """Where the state of a studies folder or of a DICOMweb URL lies unless $IRIS_STATE says otherwise.
+
+    It is a folder among the studies, or one of this user's where nothing can be written there.
+    """
+    folder = Path(studies)
+    remote = studies.startswith(("http://", "https://"))
+    written = next((place for place in (folder / FOLDER, folder) if place.is_dir()), None)
+    if remote or (written is not None and not os.access(written, os.W_OK)):
+        name = studies.rstrip("/") if remote else str(folder.resolve())
+        return Path.home() / ".cache" / "iris" / digest(name)
+    return folder / FOLDER
 
 
 def digest(*parts: object) -> str:

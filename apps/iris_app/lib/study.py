@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+LONGEST = 10  # digits of a value
+
 
 @dataclass(frozen=True)
 class FinalLabel:
@@ -69,6 +71,6 @@ def names_from_info(label_info: object) -> dict[int, str]:
             continue
         value = str(entry.get("idx", entry.get("id")))
         name = str(entry.get("name") or "").strip()
-        if name and value.isdigit() and int(value) > 0:
+        if name and value.isascii() and value.isdecimal() and len(value) <= LONGEST and int(value) > 0:
             names[int(value)] = name
     return names

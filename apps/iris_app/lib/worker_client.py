@@ -14,7 +14,7 @@ from pathlib import Path
 from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.state import State
 from apps.iris_app.piped_process import end, pipes_of
-from iris_core.errors import InputError
+from iris_core.errors import InputError, PassingError
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class WorkerClient:
 
         Raises:
             InputError: the request cannot be answered; the message says why.
+            PassingError: it cannot be answered now; the disk is full, say.
             WorkerStopped: `stop` was called meanwhile, or nobody waits.
             WorkerLost: the worker ended on the way, twice.
         """
@@ -76,7 +77,7 @@ class WorkerClient:
         if "stopped" in answer:
             raise WorkerStopped
         if "problem" in answer:
-            raise InputError(answer["problem"])
+            raise (PassingError if answer.get("passing") else InputError)(answer["problem"])
         if "key" not in answer:
             raise WorkerLost(answer.get("fault", "the worker ended before it had answered"))
         return answer["key"]

@@ -1,18 +1,18 @@
-"""Errors of labels as HTTP answers: a sentence without any path of the server."""
+"""Errors of labels and images as HTTP answers: a sentence without any path of the server."""
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fastapi import HTTPException
+from fastapi import HTTPException, Request
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.responses import Response
 from monailabel.interfaces.exception import ImageNotFoundException
 
+from apps.iris_app.door.faults import detail_of, is_full
 from apps.iris_app.submissions.submissions import Superseded
 from iris_core.errors import InputError, PassingError
-
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
@@ -34,13 +34,24 @@ def label_errors(what: str, name: str = "") -> Iterator[None]:
     except Superseded as error:
         raise HTTPException(412, f"{what}: {error}") from error
     except PassingError as error:
-        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL
-        raise HTTPException(507 if full else 503, f"{what}: {_told(error, '')}") from error
+        status, _ = detail_of(error)
+        raise HTTPException(status, f"{what}: {_told(error, '')}") from error
     except InputError as error:
         raise HTTPException(422, f"{what}: {_told(error, name)}") from error
     except OSError as error:
         said = f"{what}: {error.strerror or 'a fault of the disk'}"
-        raise HTTPException(507 if error.errno in FULL else 503, said) from error
+        raise HTTPException(507 if is_full(error) else 503, said) from error
+
+
+async def with_reason(request: Request, error: HTTPException) -> Response:
+    """The answer to an error, also where the framework calls a full disk a mistake of the client.
+
+    It puts a large file that is sent into the temporary folder before any route of ours is asked.
+    """
+    if is_full(error.__cause__):
+        status, detail = detail_of(error.__cause__)
+        error = HTTPException(status, detail)
+    return await http_exception_handler(request, error)
 
 
 def _told(error: InputError, name: str) -> InputError:

@@ -6,7 +6,9 @@ client's headers only what the answer depends on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import AsyncIterator
+from typing import IO
 from urllib.parse import parse_qsl, urlencode
 
 import requests
@@ -17,9 +19,10 @@ from monailabel.endpoints.proxy import proxy_dicom
 from monailabel.endpoints.user.auth import User
 
 from apps.iris_app.routes.request import PREFIX, USER
-from apps.iris_app.waiting.turns import ARCHIVE
+from apps.iris_app.waiting.turns import ARCHIVE, PIECES
 
 PIECE = 1 << 16  # bytes
+IN_MEMORY = 1 << 20  # bytes of what is sent to an archive; more of it waits on the disk
 ASKED = ("accept", "accept-encoding", "content-type")
 ANSWERED = ("content-type", "content-length", "content-encoding")
 KINDS = ("wado", "qido", "stow")
@@ -34,6 +37,7 @@ async def archive(path: str, request: Request, user: User = USER) -> Response:
 
     Raises:
         HTTPException: 404, the studies lie in a folder; 502, it does not answer; 503, too many ask it.
+        OSError: the disk is full.
     """
     if not settings.MONAI_LABEL_STUDIES.startswith(("http://", "https://")):
         raise HTTPException(404, "There is no archive: the studies lie in a folder")
@@ -41,8 +45,14 @@ async def archive(path: str, request: Request, user: User = USER) -> Response:
     kind, rest = (kind, rest) if kind in KINDS else ("", path)
     if "googleapis.com" in settings.MONAI_LABEL_STUDIES:  # the host fetches the token that it needs
         return await proxy_dicom(request, kind, rest)
-    body = await request.body() if request.method == "POST" else None
-    return await ARCHIVE.run(_ask, request, _url(kind, rest, request), body)
+    url = _url(kind, rest, request)
+    if request.method != "POST":
+        return await ARCHIVE.run(_ask, request, url, None)
+    with tempfile.SpooledTemporaryFile(IN_MEMORY) as body:
+        async for piece in request.stream():
+            await PIECES.run(body.write, piece)
+        await PIECES.run(body.seek, 0)
+        return await ARCHIVE.run(_ask, request, url, body)
 
 
 def _url(kind: str, path: str, request: Request) -> str:
@@ -57,7 +67,7 @@ def _url(kind: str, path: str, request: Request) -> str:
     return "/".join(part for part in parts if part) + (f"?{query}" if query else "")
 
 
-def _ask(request: Request, url: str, body: bytes | None) -> Response:
+def _ask(request: Request, url: str, body: IO[bytes] | None) -> Response:
     name, password = settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
     given = {name: request.headers[name] for name in ASKED if name in request.headers}
     asked = {"accept-encoding": "identity"} | given
@@ -74,6 +84,11 @@ def _ask(request: Request, url: str, body: bytes | None) -> Response:
     return StreamingResponse(_pieces(answer), answer.status_code, kept)
 
 
-def _pieces(answer: requests.Response) -> Iterator[bytes]:
-    with answer:
-        yield from answer.raw.stream(PIECE, decode_content=False)
+async def _pieces(answer: requests.Response) -> AsyncIterator[bytes]:
+    """The body of an answer; each piece takes a thread of its own kind while the archive sends it."""
+    pieces = answer.raw.stream(PIECE, decode_content=False)
+    try:
+        while piece := await PIECES.run(next, pieces, b""):
+            yield piece
+    finally:
+        PIECES.later(answer.close)  # which waits for a piece that is still on its way

@@ -11,6 +11,7 @@ from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
 from apps.iris_app.routes.request import PREFIX, USER
+from apps.iris_app.waiting.turns import FILES
 
 router = APIRouter(prefix=f"{PREFIX}/datastore")
 
@@ -29,24 +30,40 @@ def datastore(output: Output | None = None, user: User = USER) -> dict:
 
 
 @router.get("/image")
-def image(image: str, user: User = USER) -> FileResponse:
-    """The file of an image."""
-    require_study(image)
-    return host.download_image(image)
+async def image(image: str, user: User = USER) -> FileResponse:
+    """The file of an image.
+
+    Raises:
+        HTTPException: 404, no such study; 503, too many files are being read.
+    """
+    return await FILES.run(_image, image)
+
+
+def _image(study: str) -> FileResponse:
+    require_study(study)
+    return host.download_image(study)
 
 
 @router.get("/image/info")
-def image_info(image: str, user: User = USER) -> dict:
+async def image_info(image: str, user: User = USER) -> dict:
     """What is noted of an image; where its file lies is not told."""
-    require_study(image)
-    return {name: value for name, value in host.get_image_info(image).items() if name != "path"}
+    return await FILES.run(_image_info, image)
+
+
+def _image_info(study: str) -> dict:
+    require_study(study)
+    return {name: value for name, value in host.get_image_info(study).items() if name != "path"}
 
 
 @router.get("/label/info")
-def label_info(label: str, tag: str, user: User = USER) -> dict:
+async def label_info(label: str, tag: str, user: User = USER) -> dict:
     """What is noted of a label."""
-    require_label(label, tag)
-    return host.get_label_info(label, tag)
+    return await FILES.run(_label_info, label, tag)
+
+
+def _label_info(study: str, tag: str) -> dict:
+    require_label(study, tag)
+    return host.get_label_info(study, tag)
 
 
 def require_study(study: str) -> None:
@@ -55,7 +72,7 @@ def require_study(study: str) -> None:
     Raises:
         HTTPException: 404.
     """
-    if not app_instance().service.has(study):
+    if not app_instance().service.lists(study):
         raise HTTPException(404, f"The datastore has no study {study or '(none named)'}; name one by its id")
 
 

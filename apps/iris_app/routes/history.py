@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse
 from monailabel.endpoints.user.auth import User
@@ -14,20 +12,25 @@ from apps.iris_app.history.version import Version
 from apps.iris_app.routes.answers import label_errors
 from apps.iris_app.routes.request import ANNOTATOR, PREFIX, USER
 from apps.iris_app.routes.sender import sender_of
-from apps.iris_app.waiting.turns import LABELS
+from apps.iris_app.submissions.submissions import version_of
+from apps.iris_app.waiting.turns import FILES, LABELS
 
 PATH = f"{PREFIX}/history/{{study}}"
 
 router = APIRouter()
 
 
-@router.get(PATH)
-def history(study: str, version: int | None = None, user: User = USER) -> Any:
+@router.get(PATH, response_model=None)
+async def history(study: str, version: int | None = None, user: User = USER) -> dict | FileResponse:
     """The versions of a study's labels, oldest first; with `version` the file of that one.
 
     Raises:
         HTTPException: 404, no such study or version; 503, the history cannot be read now.
     """
+    return await FILES.run(_history, study, version)
+
+
+def _history(study: str, version: int | None) -> dict | FileResponse:
     service = app_instance().service
     with label_errors("The history cannot be read"):
         versions = service.submissions.history.versions(study)
@@ -38,9 +41,9 @@ def history(study: str, version: int | None = None, user: User = USER) -> Any:
             return FileResponse(service.submissions.history.file(chosen), filename=chosen.file)
         tags = {kept.tag for kept in versions}
         current = {tag: service.submissions.current(study, tag) for tag in tags if service.has(study)}
-    marks = {tag: label.mark for tag, label in current.items() if label is not None}
-    counting = {tag: _counting(versions, tag, mark) for tag, mark in marks.items()}
-    told = [{**kept.told, "current": counting.get(kept.tag) == kept.number} for kept in versions]
+    labels = {tag: label for tag, label in current.items() if label is not None}
+    counting = [version_of(label, [v for v in versions if v.tag == tag]) for tag, label in labels.items()]
+    told = [{**kept.told, "current": kept in counting} for kept in versions]
     return {"study": study, "versions": told}
 
 
@@ -75,9 +78,3 @@ def _chosen(versions: list[Version], number: int) -> Version:
         known = ", ".join(str(version.number) for version in versions) or "none"
         raise HTTPException(404, f"There is no version {number}; there are: {known}")
     return chosen
-
-
-def _counting(versions: list[Version], tag: str, mark: str) -> int | None:
-    """The number of the version that counts now: the last used one of those that look like the label."""
-    alike = [v for v in versions if v.tag == tag and mark in (v.mark, v.checksum)]
-    return max(alike, key=lambda v: v.order).number if alike else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Form, HTTPException, Request, UploadFile
@@ -18,16 +19,17 @@ from apps.iris_app.lib.infer_task import MODEL, Asked, InContextTask, told_in_ht
 from apps.iris_app.lib.options import read_time_limit
 from apps.iris_app.lib.result_store import Result
 from apps.iris_app.lib.service import Service
-from apps.iris_app.routes.request import NO_FILE, PREFIX, USER, json_object
+from apps.iris_app.routes.request import NO_FILE, PREFIX, USER, FewParts, json_object
 from apps.iris_app.waiting.order import Waiter
 from apps.iris_app.waiting.person import ClientGone, TimeIsUp, while_wanted
 from apps.iris_app.waiting.steps import in_thread
 
 REQUEST_ID = "Iris-Request"  # the header by which a client names its request, to find it in the queue
 NAME = re.compile("[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+PATIENCE = 30.0  # seconds for labels to be read; then what is known counts
 GONE = 499  # what is written to the log for a client that has gone; nobody receives it
 
-router = APIRouter()
+router = APIRouter(route_class=FewParts)
 
 
 @router.post(f"{PREFIX}/infer/{MODEL}")
@@ -51,6 +53,8 @@ async def infer(
         raise HTTPException(422, "Files are not taken here: add the image to the datastore and name its id")
     if output == ResultType.dicom_seg:
         raise HTTPException(422, "The result is not offered as DICOM SEG; save_as = final stores it as one")
+    if wanted.get("session") or wanted.get("session_id"):
+        raise HTTPException(422, "Sessions are not served: add the image to the datastore and name its id")
     if not wanted["image"]:
         raise HTTPException(422, "No image is named: image must be the id of a study of the datastore")
     if wanted["model"] != MODEL:
@@ -74,20 +78,33 @@ async def _answer(
 ) -> Response:
     """The whole way of a request; cancelled at any point, it leaves nothing behind."""
     await in_thread(task.require, wanted)
-    await service.lookout.look()
-    asked = await in_thread(task.asked, wanted)
-    key, result = await in_thread(service.find, asked.study, asked.options)
-    if result is None:
-        result = await _waited(service, asked, key, waiter)
+    service.served.enter(str(wanted["image"]), waiter)
+    answer = asyncio.wrap_future(waiter.key)
+    try:
+        late = await _looked(service, answer)
+        asked = replace(await in_thread(task.asked, wanted), late=late)
+        key, result = await in_thread(service.find, asked.study, asked.options)
+        if result is None:
+            service.served.join(asked.study, asked.options, key, waiter)
+            result = service.computed(asked.study, await answer)
+    finally:
+        service.served.drop(waiter)  # where it was answered at once, or the wait was cut short
+        answer.cancel()
     return await in_thread(_written, task, wanted, output, asked, result, undo=_dropped)
 
 
-async def _waited(service: Service, asked: Asked, key: str, waiter: Waiter) -> Result:
-    service.served.join(asked.study, asked.options, key, waiter)
-    try:
-        return service.computed(asked.study, await asyncio.wrap_future(waiter.key))
-    finally:
-        service.served.drop(waiter)  # where the wait was cut short
+async def _looked(service: Service, answer: asyncio.Future[str]) -> bool:
+    """Waits until the labels that are there now have been read; says whether that takes too long.
+
+    Raises:
+        LeftQueue: the request was taken out of the queue meanwhile.
+    """
+    look = asyncio.ensure_future(service.lookout.look())
+    either: set[asyncio.Future[Any]] = {look, answer}
+    await asyncio.wait(either, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    if answer.done():
+        answer.result()
+    return not look.done()
 
 
 def _written(

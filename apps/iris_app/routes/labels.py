@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import tempfile
 from pathlib import Path, PureWindowsPath
 
-from fastapi import APIRouter, BackgroundTasks, File, Form, HTTPException, Request, UploadFile
+from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
+from apps.iris_app.answers.response import PassingFile
+from apps.iris_app.datastores.whole_folder import CurrentLabel
 from apps.iris_app.door.ids import id_fault
+from apps.iris_app.history.seen import Sender
 from apps.iris_app.lib.class_register import with_colors
 from apps.iris_app.lib.datastore_view import FINAL
 from apps.iris_app.lib.study import Study
 from apps.iris_app.routes.answers import label_errors
-from apps.iris_app.routes.request import ANNOTATOR, PREFIX, USER, json_object
+from apps.iris_app.routes.request import ANNOTATOR, PREFIX, USER, FewParts, json_object
 from apps.iris_app.routes.sender import sender_of
 from apps.iris_app.submissions.check import check_label
+from apps.iris_app.submissions.label_info import check_label_info
+from apps.iris_app.submissions.submissions import Submissions
 from apps.iris_app.submissions.viewable import viewable
-from apps.iris_app.waiting.turns import LABELS
+from apps.iris_app.waiting.turns import FILES, LABELS
+from iris_core.errors import PassingError
 from iris_core.remarks import listening, texts
 from iris_core.volume_io.suffix import suffix_of
 
@@ -30,7 +37,9 @@ TAG = re.compile(r"\w[\w.-]*")  # it is the name of a folder
 TYPES = ("label", "label_tag")
 PATH = f"{PREFIX}/datastore/label"
 
-router = APIRouter()
+log = logging.getLogger(__name__)
+
+router = APIRouter(route_class=FewParts)
 
 
 @router.put(PATH)
@@ -72,10 +81,11 @@ def _put(
     known = _study(image, tag)
     name = _file_name(label.filename or "label.nii.gz")
     service = app_instance().service
-    with tempfile.TemporaryDirectory() as scratch, label_errors("The label is not saved", name):
+    with label_errors("The label is not saved", name), tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / name
         with open(copy, "wb") as file:
             shutil.copyfileobj(label.file, file)
+        check_label_info(given)
         with listening() as heard:
             checked = check_label(copy, known.image, allow_empty=empty, flat=service.datastore_is_archive)
         given = with_colors(given, service.catalogue.register)
@@ -92,28 +102,37 @@ def _put(
 
 @router.get(PATH)
 @router.head(PATH)
-def get_label(
-    request: Request, background_tasks: BackgroundTasks, tag: str, label: str = "", image: str = "",
-    user: User = USER,
-) -> FileResponse:  # fmt: skip
+async def get_label(
+    request: Request, tag: str, label: str = "", image: str = "", user: User = USER
+) -> FileResponse:
     """The file of a label; the server notes that its sender has it now.
 
     Raises:
         HTTPException: 404, no such study or label; 422, the tag is no word; 503, it cannot be read now.
     """
-    study, submissions = label or image, app_instance().service.submissions
+    return await FILES.run(_given, request, label or image, tag, user)
+
+
+def _given(request: Request, study: str, tag: str, user: User) -> FileResponse:
+    submissions = app_instance().service.submissions
     known = _study(study, tag)
     with label_errors("The label cannot be given"):
         current = submissions.current(study, tag)
         if current is None:
             raise HTTPException(404, f"The study {study} has no label with the tag {tag}")
         file, temporary = viewable(current.file, known.image)
-    if temporary:
-        background_tasks.add_task(file.unlink, missing_ok=True)
     if request.method == "GET":
-        submissions.seen.note(sender_of(request, user), study, tag, current.mark)
+        _note_given(submissions, study, tag, current, sender_of(request, user))
     headers = {"ETag": f'"{current.mark}"'}
-    return FileResponse(file, filename=f"{study}{suffix_of(file)}", headers=headers)
+    kind = PassingFile if temporary else FileResponse
+    return kind(file, filename=f"{study}{suffix_of(file)}", headers=headers)
+
+
+def _note_given(submissions: Submissions, study: str, tag: str, label: CurrentLabel, sender: Sender) -> None:
+    try:
+        submissions.given(study, tag, label, sender)
+    except PassingError as error:  # a history that cannot be read now keeps nobody from a label
+        log.warning("who has seen the label of %s is not noted: %s", study, error)
 
 
 @router.delete(PATH)

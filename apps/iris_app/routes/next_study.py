@@ -51,11 +51,11 @@ def _chosen(request: dict[str, Any]) -> dict:
 def _note(study: str, strategy: str, client: str) -> None:
     """Writes down that a study was handed out; nobody waits for it."""
     app = app_instance()
-    app.want(study)
     given = app.datastore().get_image_info(study).get("strategy")
     given = dict(given) if isinstance(given, dict) else {}
     given[strategy] = {"ts": int(time.time()), "client_id": client}
     try:
+        app.want(study)
         app.datastore().update_image_info(study, {"strategy": given})
-    except Exception:  # a study that has just gone, a datastore that is read only
+    except Exception:  # a full disk, a study that has just gone, a datastore that is read only
         log.warning("that %s was handed out could not be written down", study, exc_info=True)

@@ -17,7 +17,10 @@ router = APIRouter()
 
 @router.get(PATH)
 async def queue(user: User = USER) -> dict:
-    """Every waiting request: id, study, user, state, position (0: at work), seconds waited and to go."""
+    """Every waiting request: id, study, user, state, position (0: at work), seconds waited and to go.
+
+    A request whose labels are still being read is in the state `reading`; it has its position already.
+    """
     places = _line().places()
     return {"length": len(places), "requests": places}
 

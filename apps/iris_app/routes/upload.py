@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import unicodedata
 from fnmatch import fnmatch
 from pathlib import Path, PureWindowsPath
 
@@ -15,18 +16,16 @@ from monailabel.interfaces.utils.app import app_instance
 
 from apps.iris_app.door.identity import user_of
 from apps.iris_app.door.ids import upload_fault
-from apps.iris_app.door.image_header import size_of
-from apps.iris_app.routes.request import ANNOTATOR, PREFIX, json_object
+from apps.iris_app.routes.answers import label_errors
+from apps.iris_app.routes.request import ANNOTATOR, PREFIX, FewParts, json_object
+from apps.iris_app.submissions.image_check import check_image
 from apps.iris_app.waiting.turns import IMAGES
-from iris_core.errors import InputError
-from iris_core.volume_io import atomic_path, read_image
+from iris_core.volume_io import atomic_path
 from iris_core.volume_io.suffix import suffix_of
 
-MOST_VOXELS = 1 << 29  # 512 x 512 x 2048
-MOST_BYTES = 1 << 31  # unpacked; a small file may claim any number
 IMAGE = File(...)
 
-router = APIRouter()
+router = APIRouter(route_class=FewParts)
 
 
 @router.put(f"{PREFIX}/datastore/")
@@ -42,7 +41,7 @@ async def put_image(
 
     Raises:
         HTTPException: 405, the studies lie in an archive; 409, the id is taken; 422, the id cannot be the
-            name of a file, or the file is no 3D image that can be read; 503, too many images wait.
+            name of a file, or the file is no 3D image that can be read; 503 and 507, it cannot be stored now.
     """
     return await IMAGES.run(_put, user_of(request.scope), image, json_object(params), file)
 
@@ -59,35 +58,27 @@ def _put(sender: str, image: str | None, noted: dict, file: UploadFile) -> dict:
     fault = upload_fault(study)
     if fault:
         raise HTTPException(422, f"The id is refused: {fault}")
-    with tempfile.TemporaryDirectory() as scratch:
+    with label_errors("The image is not stored", name), tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / f"image{suffix}"
         with open(copy, "wb") as part:
             shutil.copyfileobj(file.file, part)
-        _require_image(copy)
+        check_image(copy)
         _store(datastore, study, suffix, copy)
     info = {"user": sender, "client_id": noted.get("client_id")}
     datastore.update_image_info(study, {key: str(value)[:200] for key, value in info.items() if value})
     return {"image": study}
 
 
-def _require_image(path: Path) -> None:
-    try:
-        voxels, size = size_of(path)
-        if voxels > MOST_VOXELS:
-            raise InputError("is too large", expected=f"at most {MOST_VOXELS} voxels", found=voxels)
-        if size > MOST_BYTES:
-            raise InputError("is too large", expected=f"at most {MOST_BYTES} bytes unpacked", found=size)
-        read_image(path)
-    except InputError as error:
-        told = InputError(error.what, expected=error.expected, found=error.found)
-        raise HTTPException(422, f"The image is not stored: it {told}") from error
-
-
 def _store(datastore: LocalDatastore, study: str, suffix: str, file: Path) -> None:
     folder = Path(datastore._datastore.image_path()).resolve()
-    taken = {name.casefold() for name in datastore.list_images()}
-    if study.casefold() in taken or any(folder.glob(f"{study}.*")):
+    taken = {_alike(name) for name in datastore.list_images()}
+    if _alike(study) in taken or any(folder.glob(f"{study}.*")):
         raise HTTPException(409, f"The datastore has a study {study} already; it is not replaced")
     with atomic_path(folder / f"{study}{suffix}") as hidden:
         shutil.copyfile(file, hidden)
     datastore.refresh()
+
+
+def _alike(study: str) -> str:
+    """What ids have in common that some file system takes for one: case, and how letters are composed."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", study).casefold())

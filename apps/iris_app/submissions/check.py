@@ -19,7 +19,6 @@ from iris_core.volume_io.suffix import META, SEGMENTATION, suffix_of
 MOST_TIMES = 2  # voxels of a label for one of its image: a crop may reach over the image's edge
 MOST_BYTES = 16  # unpacked bytes of a label, all layers, for one voxel of its image
 SMALL = 64 << 20  # unpacked bytes that are not too many for any image
-PACKED_MORE = 1 << 20  # bytes that a file may have beyond its unpacked voxels
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,6 @@ def check_label(path: Path, image: Path, *, allow_empty: bool = False, flat: boo
         )  # fmt: skip
     if not _belongs(place.how, header) and not (allow_empty and suffix_of(path) in SEGMENTATION):
         raise _refused(header, shape, affines[0], "the label's grid is not the image's")
-    if path.stat().st_size > header.unpacked + header.offset + PACKED_MORE:
-        raise InputError("has more bytes than its header says", where=path)
     values = values_of(header)
     if not values and not allow_empty:
         raise InputError(

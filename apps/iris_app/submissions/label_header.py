@@ -1,4 +1,4 @@
-"""LabelHeader: what the header of an uploaded label says, read without its voxels.
+"""LabelHeader: what the header of an uploaded label or image says, read without its voxels.
 
 An upload is a stranger's file. So only a bounded beginning of it is read here, and a header that names
 another file, asks for an unusual encoding or states two things at once is refused before a library opens it.
@@ -20,7 +20,7 @@ MOST_LAYERS = 256  # of overlapping segments; more is no segmentation
 
 @dataclass(frozen=True)
 class LabelHeader:
-    """The facts of one label file.
+    """The facts of one label file, or of an image file that is judged in the same way.
 
     Attributes:
         path: the file.
@@ -56,7 +56,7 @@ class LabelHeader:
 
 
 def read_header(path: Path) -> LabelHeader:
-    """Reads the header of a label file.
+    """Reads the header of a label or image file.
 
     Raises:
         InputError: another kind of file, a damaged header, a file whose voxels lie in another file, colours,

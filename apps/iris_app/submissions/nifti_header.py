@@ -34,7 +34,9 @@ def nifti_header(path: Path) -> LabelHeader:
         raise _damaged(path, f"voxels from byte {offset} on")
     dtype = header.get_data_dtype()
     if dtype.fields or dtype.kind not in "buif":
-        raise InputError("is not a label map", where=path, expected="whole numbers", found=f"{dtype} voxels")
+        raise InputError(
+            "holds no plain numbers", where=path, expected="one per voxel", found=f"{dtype} voxels"
+        )
     slope, intercept = header.get_slope_inter()
     scale = (1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept))
     packing = "file" if path.name.lower().endswith(".gz") else ""

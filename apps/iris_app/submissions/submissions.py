@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
@@ -92,7 +92,7 @@ class Submissions:
                 raise
             version = self._placed(version)
             self.history.prune(study, tag)  # last, for an older version goes only when the new one counts
-            self.seen.note(sender, study, tag, version.mark)
+            self.seen.note(sender, study, tag, version.mark, version.number)
             return Receipt(saved, version, tuple(warnings))
 
     def delete(self, study: str, tag: str) -> Version | None:
@@ -138,7 +138,7 @@ class Submissions:
                 info = {**version.info, "submitted": submitted}
                 saved = self._datastore.save_label(study, str(checked.file), version.tag, info)
             version = self._placed(version)
-            self.seen.note(sender, study, version.tag, version.mark)
+            self.seen.note(sender, study, version.tag, version.mark, version.number)
             if before is None or before.number == number:
                 return Receipt(saved, version, ())
             said = f"version {before.number} of {before.user or 'somebody unknown'} is replaced and kept"
@@ -147,6 +147,15 @@ class Submissions:
     def current(self, study: str, tag: str) -> CurrentLabel | None:
         """The label that counts now, None where there is none."""
         return self._datastore.current_label(study, tag)
+
+    def given(self, study: str, tag: str, label: CurrentLabel, sender: Sender) -> None:
+        """Notes that a sender has the label that counts now in front of them.
+
+        Raises:
+            PassingError: the history cannot be read.
+        """
+        version = version_of(label, self.history.versions(study, tag))
+        self.seen.note(sender, study, tag, label.mark, version.number if version else None)
 
     def keep_current(self, study: str, tag: str) -> Version | None:
         """Keeps the label that counts now, unless the server made it; gives its version.
@@ -158,10 +167,9 @@ class Submissions:
             current = self._datastore.current_label(study, tag)
             if current is None or (tag == "original" and self._machine_made(study)):
                 return None
-            known = [v for v in self.history.versions(study, tag) if current.mark in (v.mark, v.checksum)]
-            if known:  # the same voxels may have been submitted with several sets of names
-                known = [v for v in known if v.names_like(current.info)] or known
-                return self.history.placed(max(known, key=lambda version: version.order))
+            known = version_of(current, self.history.versions(study, tag))
+            if known is not None:
+                return self.history.placed(known)
             info = {key: value for key, value in current.info.items() if key not in OURS}
             user = str((current.info.get("submitted") or {}).get("user") or "")
             kept = self.history.keep(study, tag, current.file, user, info, current.mark)
@@ -184,12 +192,21 @@ class Submissions:
                 expected=", ".join(sorted(wanted)), found=before.checksum if before else "no label",
                 remedy=f"look at it, then submit again; GET /history/{study} lists the versions",
             )  # fmt: skip
-        if before is None or (knows and knows in words) or self.seen.has(sender, study, tag, before.mark):
+        if before is None or (knows and knows in words):
+            return []
+        if self.seen.has(sender, before, self.history.versions(study)):
             return []
         return [
             f"this replaces version {before.number} of {before.user or 'somebody unknown'} ({before.time}), "
             f"which you have not seen; it is kept: POST /history/{study}?version={before.number} restores it"
         ]
+
+
+def version_of(label: CurrentLabel, versions: Sequence[Version]) -> Version | None:
+    """The version that a label is: of those with its voxels and names the one that was used last."""
+    known = [v for v in versions if label.mark in (v.mark, v.checksum)]
+    known = [v for v in known if v.names_like(label.info)] or known
+    return max(known, key=lambda version: version.order, default=None)
 
 
 class Superseded(InputError):

@@ -171,7 +171,6 @@ def _three(shape: list[int]) -> tuple[int, int, int]:
 
 def _dtype(known: dict[str, str], name: str, order: str, path: Path) -> np.dtype:
     if name not in known:
-        raise InputError(
-            "is not a label map", where=path, expected="whole numbers", found=f"voxels of {name[:40] or '?'}"
-        )
+        found = f"voxels of {name[:40] or '?'}"
+        raise InputError("holds no plain numbers", where=path, expected="one per voxel", found=found)
     return np.dtype(order + known[name])

@@ -25,5 +25,9 @@ def viewable(label: Path, image: Path) -> tuple[Path, bool]:
     fitted = fit_label(read_label(label), read_image(image))
     handle, name = tempfile.mkstemp(prefix="iris-", suffix=".nii.gz")
     os.close(handle)
-    write_label(fitted, name)
+    try:
+        write_label(fitted, name)
+    except BaseException:  # nothing half-written stays behind
+        Path(name).unlink()
+        raise
     return Path(name), True

@@ -19,6 +19,7 @@ from iris_core.errors import InputError
 from iris_core.label_values import whole_numbers
 
 BLOCK = 1 << 20  # bytes
+PACKED_MORE = 1 << 20  # bytes that a file may have beyond its unpacked voxels
 SLACK = 4096  # bytes that some writers leave behind the voxels
 MOST_VALUES = 500  # different values; an image has more
 
@@ -53,22 +54,40 @@ def values_of(header: LabelHeader) -> list[int]:
         InputError: more or fewer voxels than the header says, a damaged stream, numbers that are not whole
             or below 0, or so many different ones that this is an image.
     """
-    values = Values()
-    left, beyond, rest = header.unpacked, 0, b""
+    values, rest = Values(), b""
+    for block in _promised(header):
+        rest = _look(header, rest + block, values)
+    return values.found
+
+
+def require_length(header: LabelHeader) -> None:
+    """Reads a file to the end of its voxels and keeps nothing of them.
+
+    Raises:
+        InputError: more or fewer voxels than the header says, or a damaged stream.
+    """
+    for _ in _promised(header):
+        pass
+
+
+def _promised(header: LabelHeader) -> Iterator[bytes]:
+    """The voxels that the header promises, in blocks; the reading ends where there are more."""
+    if header.path.stat().st_size > header.unpacked + header.offset + PACKED_MORE:
+        raise InputError("has more bytes than its header says", where=header.path)
+    left, beyond = header.unpacked, 0
     try:
         for block in _blocks(header):
             taken = block[:left]
             left, beyond = left - len(taken), beyond + len(block) - len(taken)
             if beyond > SLACK:
                 raise _wrong_length(header, "more")
-            rest = _look(header, rest + taken, values)
+            yield taken
     except (OSError, EOFError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's fault, not the file's
         raise InputError("is damaged or cut short", where=header.path, found=str(error)) from error
     if left:
         raise _wrong_length(header, "fewer")
-    return values.found
 
 
 def _look(header: LabelHeader, data: bytes, values: Values) -> bytes:

@@ -15,7 +15,7 @@ from typing import Protocol
 from apps.iris_app.lib.options import Options
 from apps.iris_app.waiting.eta import Pace
 from apps.iris_app.waiting.order import LeftQueue, Order, Waiter
-from iris_core.errors import InputError
+from iris_core.errors import InputError, PassingError
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +60,29 @@ class Line:
         self._computer, self._known, self._rest = computer, known, rest
         self._pace = Pace(usual)
         self._orders: list[Order] = []  # the first one is being computed, or will be at once
+        self._coming: list[Order] = []  # whose references are still being read
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = ""
 
+    def enter(self, study: str, waiter: Waiter) -> None:
+        """Gives a request a place before it is known what it waits for.
+
+        Args:
+            study: its id.
+            waiter: the request.
+
+        Raises:
+            PassingError: too many wait already.
+            InputError: another request has this id.
+            LeftQueue: the server is about to end.
+        """
+        with self._changed:
+            self._admit(waiter)
+            self._coming.append(Order(study, Options(), "", [waiter]))
+
     def join(self, study: str, options: Options, wanted: str, waiter: Waiter) -> Waiter:
-        """Lets a request wait for a result.
+        """Lets a request wait for a result. One that has left meanwhile stays away.
 
         Args:
             study: its id.
@@ -74,17 +91,18 @@ class Line:
             waiter: the request.
 
         Raises:
-            InputError: too many wait already, or another request has this id.
+            PassingError: too many wait already.
+            InputError: another request has this id.
             LeftQueue: the server is about to end.
         """
         with self._changed:
-            if self._closed:
-                raise LeftQueue(self._closed)
-            waiting = [other for order in self._orders for other in order.waiters]
-            if len(waiting) >= MOST:
-                raise InputError("Too many requests wait already", found=str(MOST), remedy="ask again later")
-            if any(other.id == waiter.id for other in waiting):
-                raise InputError("Another request with this id waits already", where=waiter.id)
+            if waiter.key.done():
+                return waiter
+            entered = next((order for order in self._coming if waiter in order.waiters), None)
+            if entered is not None:
+                self._coming.remove(entered)
+            else:
+                self._admit(waiter)
             for order in self._orders:
                 if order.wanted == wanted and order.options.device == options.device and order.waiters:
                     order.waiters.append(waiter)
@@ -107,7 +125,7 @@ class Line:
             Whether there was such a request.
         """
         with self._changed:
-            waiting = [waiter for order in self._orders for waiter in order.waiters]
+            waiting = [waiter for order in self._all for waiter in order.waiters]
             found = next((waiter for waiter in waiting if waiter.id == name), None)
             return found is not None and self.drop(found, reason)
 
@@ -122,13 +140,15 @@ class Line:
             Whether it waited.
         """
         with self._changed:
-            order = next((order for order in self._orders if waiter in order.waiters), None)
+            order = next((order for order in self._all if waiter in order.waiters), None)
             if order is None:
                 return False
             order.waiters.remove(waiter)
             if waiter.key.set_running_or_notify_cancel():
                 waiter.key.set_exception(LeftQueue(reason))
-            if not order.waiters and order.began is None:
+            if order in self._coming:
+                self._coming.remove(order)
+            elif not order.waiters and order.began is None:
                 self._orders.remove(order)
             elif not order.waiters:
                 self._computer.stop()
@@ -139,7 +159,7 @@ class Line:
         with self._changed:
             return [
                 self._place(number, waiter)
-                for number, order in enumerate(self._orders)
+                for number, order in enumerate(self._all)
                 for waiter in order.waiters
             ]
 
@@ -155,23 +175,39 @@ class Line:
         """
         with self._changed:
             self._closed = reason
-            for order in self._orders:
+            for order in self._all:
                 order.fail(LeftQueue(reason))
                 order.waiters.clear()
             self._orders.clear()
+            self._coming.clear()
             self._changed.notify_all()
         self._computer.close()
 
+    @property
+    def _all(self) -> list[Order]:
+        return self._orders + self._coming
+
+    def _admit(self, waiter: Waiter) -> None:
+        """Refuses a request that cannot wait here."""
+        if self._closed:
+            raise LeftQueue(self._closed)
+        waiting = [other for order in self._all for other in order.waiters]
+        if len(waiting) >= MOST:
+            raise PassingError("Too many requests wait already", found=str(MOST), remedy="ask again later")
+        if any(other.id == waiter.id for other in waiting):
+            raise InputError("Another request with this id waits already", where=waiter.id)
+
     def _place(self, number: int, waiter: Waiter) -> dict[str, object]:
-        order = self._orders[number]
+        orders = self._all
+        order, waits = orders[number], "reading" if number >= len(self._orders) else "waiting"
         return {
             "id": waiter.id,
             "study": order.study,
             "user": waiter.user,
-            "state": "waiting" if order.began is None else "computing",
-            "position": number + (self._orders[0].began is None),
+            "state": waits if order.began is None else "computing",
+            "position": number + (orders[0].began is None),
             "waited_seconds": round(time.monotonic() - waiter.asked, 1),
-            "eta_seconds": self._pace.eta(self._orders[: number + 1]),
+            "eta_seconds": self._pace.eta(orders[: number + 1]),
             "windows": list(order.windows) if order.windows else None,
         }
 

@@ -43,6 +43,10 @@ class Turns:
         future.add_done_callback(self._left)
         return await asyncio.wrap_future(future)
 
+    def later(self, work: Callable[[], object]) -> None:
+        """Does the work in its turn; nobody waits for it, and it is never sent away."""
+        self._pool.submit(work)
+
     def _left(self, _: Future) -> None:
         with self._changing:
             self._taken -= 1
@@ -50,5 +54,7 @@ class Turns:
 
 IMAGES = Turns(1, 32)  # two large images would need twice the memory
 LABELS = Turns(8, 200)
+FILES = Turns(8, 2000)  # labels and images that are given; their reading may take long
 ARCHIVE = Turns(16, 400)
+PIECES = Turns(16, 100_000)  # of answers of an archive; one that is slow holds up no other kind of work
 NEXT = Turns(4, 2000)
