@@ -18,6 +18,7 @@ from tests.hosts.app_server import AppServer, label_file, write_studies
 pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 
 COUNT = 6
+INFO = [{"name": "bright", "idx": 1}, {"name": "dark", "idx": 4}]
 SLOW = "1.1"  # mm; a study of 2 mm voxels takes a second or more so
 SOON = 30.0  # seconds in which a small thing happens on a busy machine
 
@@ -28,9 +29,8 @@ def server(tmp_path_factory):
     write_studies(folder, COUNT)
     server = AppServer(folder, tmp_path_factory.mktemp("server"), TMPDIR=str(scratch))
     server.folder, server.temporary = folder, scratch
-    info = [{"name": "bright", "idx": 1}, {"name": "dark", "idx": 4}]
     file = label_file(tmp_path_factory.mktemp("drawn"), "case_1", {1: 1, 4: 4})
-    server.client().save_label("case_1", file, params={"label_info": info})
+    server.client().save_label("case_1", file, params={"label_info": INFO})
     assert delete(server, "/prelabels/").status_code == 200  # the job would compute beside us
     yield server
     server.stop()
@@ -162,9 +162,8 @@ def test_a_label_that_comes_while_requests_wait_counts_for_those_behind(server, 
         server.until(lambda: waiting(server, {"before"}))
         second = people.submit(ask, server, "case_4", "behind", spacing="1.3")
         server.until(lambda: waiting(server, {"behind"}))
-        info = [{"name": "bright", "idx": 1}, {"name": "dark", "idx": 4}]
-        file = label_file(tmp_path, "case_6", {1: 1, 4: 4})
-        server.client().save_label("case_6", file, params={"label_info": info})
+            file = label_file(tmp_path, "case_6", {1: 1, 4: 4})
+        server.client().save_label("case_6", file, params={"label_info": INFO})
         assert first.result().status_code == second.result().status_code == 200
     again = ask(server, "case_4", spacing="1.3").json()
     assert set(again["references_used"]["bright"]) == {"case_1", "case_6"}
@@ -179,16 +178,18 @@ def test_next_hands_no_submitted_study_out_and_waits_for_no_label(server):
     assert given == {"case_2", "case_3", "case_4", "case_5"}
 
 
-def test_labels_that_are_replaced_without_pause_keep_nobody_waiting(server):
+def test_labels_that_are_replaced_without_pause_keep_nobody_waiting(server, tmp_path):
     """Every label that may be a reference but one is another file at each look."""
+    file = label_file(tmp_path, "case_6", {1: 1, 4: 4})
+    server.client().save_label("case_6", file, params={"label_info": INFO})
     final = server.folder / "labels/final"
-    labels = {path: path.read_bytes() for path in (final / "case_1.nii.gz", final / "case_6.nii.gz")}
     restless, ended = final / "case_6.nii.gz", threading.Event()
+    label = restless.read_bytes()
 
     def replace() -> None:
         while not ended.wait(0.02):
             part = final / ".part"
-            part.write_bytes(labels[restless])
+            part.write_bytes(label)
             part.replace(restless)
 
     thread = threading.Thread(target=replace)
@@ -211,8 +212,7 @@ def test_a_server_that_is_asked_to_end_sends_waiting_requests_away_and_ends(tmp_
     server = AppServer(folder, tmp_path / "server", TMPDIR=str(tmp_path))
     try:
         file = label_file(tmp_path, "case_1", {1: 1, 4: 4})
-        info = [{"name": "bright", "idx": 1}, {"name": "dark", "idx": 4}]
-        server.client().save_label("case_1", file, params={"label_info": info})
+            server.client().save_label("case_1", file, params={"label_info": INFO})
         delete(server, "/prelabels/")
         answers: list[int] = []
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import httpx
+import requests
 import pytest
 
 from tests.hosts.raw_request import Request, form, send
@@ -94,7 +94,7 @@ def status(answer: bytes) -> int:
 
 
 def lives(port: int) -> None:
-    answer = httpx.get(f"http://127.0.0.1:{port}/info/", headers=dict(LOGIN), timeout=SOON)
+    answer = requests.get(f"http://127.0.0.1:{port}/info/", headers=dict(LOGIN), timeout=SOON)
     assert answer.status_code == 200
 
 

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
-import httpx
+import requests
 import pytest
 
 pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
@@ -78,7 +78,7 @@ def port() -> Iterator[int]:
 def light(port: int) -> None:
     """Five people use a route that takes a thread for a moment."""
     for _ in range(5):
-        answer = httpx.get(f"http://127.0.0.1:{port}/light", timeout=SOON)
+        answer = requests.get(f"http://127.0.0.1:{port}/light", timeout=SOON)
         assert answer.status_code == 200 and "AnyIO" in answer.text
 
 
