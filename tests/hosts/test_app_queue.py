@@ -162,7 +162,7 @@ def test_a_label_that_comes_while_requests_wait_counts_for_those_behind(server, 
         server.until(lambda: waiting(server, {"before"}))
         second = people.submit(ask, server, "case_4", "behind", spacing="1.3")
         server.until(lambda: waiting(server, {"behind"}))
-            file = label_file(tmp_path, "case_6", {1: 1, 4: 4})
+        file = label_file(tmp_path, "case_6", {1: 1, 4: 4})
         server.client().save_label("case_6", file, params={"label_info": INFO})
         assert first.result().status_code == second.result().status_code == 200
     again = ask(server, "case_4", spacing="1.3").json()
@@ -212,7 +212,7 @@ def test_a_server_that_is_asked_to_end_sends_waiting_requests_away_and_ends(tmp_
     server = AppServer(folder, tmp_path / "server", TMPDIR=str(tmp_path))
     try:
         file = label_file(tmp_path, "case_1", {1: 1, 4: 4})
-            server.client().save_label("case_1", file, params={"label_info": INFO})
+        server.client().save_label("case_1", file, params={"label_info": INFO})
         delete(server, "/prelabels/")
         answers: list[int] = []
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import requests
 import pytest
+import requests
 
 from tests.hosts.raw_request import Request, form, send
 

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
-import requests
 import pytest
+import requests
 
 pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 
