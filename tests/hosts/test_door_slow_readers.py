@@ -27,6 +27,7 @@ class SlowArchive(BaseHTTPRequestHandler):
 
     asked = threading.Semaphore(0)
     go = threading.Event()
+    stored: tuple[str, bytes] = ("", b"")
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -37,6 +38,14 @@ class SlowArchive(BaseHTTPRequestHandler):
         type(self).asked.release()
         self.go.wait(120)
         self.wfile.write(b"34")
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length", "-1"))
+        type(self).stored = (self.headers["Content-Type"], self.rfile.read(length))
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
 
     def log_message(self, *args: object) -> None:
         """Says nothing."""
@@ -112,6 +121,18 @@ def test_an_archive_that_sends_slowly_holds_up_no_other_route(port, monkeypatch)
             SlowArchive.go.set()
             answers = [connection.recv(4096) for connection in connections]
             assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+
+
+@pytest.mark.parametrize("size", [0, 1000, 3 << 20], ids=["nothing", "in memory", "on the disk"])
+def test_what_is_stored_in_an_archive_arrives_whole(port, monkeypatch, size):
+    from monailabel.config import settings
+
+    body, kind = bytes(range(256)) * (size // 256) + b"x" * (size % 256), "multipart/related; boundary=b"
+    with slow_archive() as url:
+        monkeypatch.setattr(settings, "MONAI_LABEL_STUDIES", url)
+        address = f"http://127.0.0.1:{port}/proxy/dicom/stow/studies"
+        answer = requests.post(address, data=body, headers={"Content-Type": kind}, timeout=SOON)
+    assert answer.status_code == 200 and SlowArchive.stored == (kind, body)
 
 
 @pytest.fixture

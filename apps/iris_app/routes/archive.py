@@ -51,8 +51,9 @@ async def archive(path: str, request: Request, user: User = USER) -> Response:
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as body:
         async for piece in request.stream():
             await PIECES.run(body.write, piece)
+        is_empty = not body.tell()
         await PIECES.run(body.seek, 0)
-        return await ARCHIVE.run(_ask, request, url, body)
+        return await ARCHIVE.run(_ask, request, url, None if is_empty else body)
 
 
 def _url(kind: str, path: str, request: Request) -> str:
