@@ -152,10 +152,9 @@ def datastore(monkeypatch, tmp_path) -> SimpleNamespace:
 
     submissions = SimpleNamespace(current=current, given=lambda *words: None)
     study = SimpleNamespace(image=file)
-    catalogue = SimpleNamespace(snapshot=lambda: SimpleNamespace(studies={"case": study}))
     service = SimpleNamespace(
-        submissions=submissions, catalogue=catalogue, lists=lambda name: True, has=lambda name: True
-    )
+        submissions=submissions, study=lambda name: study, lists=lambda name: True
+    )  # fmt: skip
     for module in (datastore, labels):
         monkeypatch.setattr(module, "app_instance", lambda: SimpleNamespace(service=service))
     monkeypatch.setattr(datastore.host, "download_image", lambda name: _response(file))

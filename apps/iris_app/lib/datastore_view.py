@@ -34,11 +34,22 @@ def studies_of(datastore: Datastore) -> Iterator[Study]:
             yield Study(name, image, stamp(image), _final(datastore, name))
 
 
-def lists_study(datastore: Datastore, name: str) -> bool:
-    """Whether a datastore has a 3D image of this name here, as far as its header is looked at."""
+def study_here(datastore: Datastore, name: str) -> Study | None:
+    """A study of a datastore without its label; None where it has none of this name.
+
+    An archive is asked for a series that is not here yet.
+
+    Raises:
+        InputError: the series makes no image.
+    """
     if hasattr(datastore, "holds"):  # our own DICOM datastore
-        return datastore.holds(name)
-    return name in datastore.list_images() and _is_study(Path(datastore.get_image_uri(name)))
+        datastore.fetch(name)
+        if not datastore.holds(name):
+            return None
+    elif name not in datastore.list_images():
+        return None
+    image = Path(datastore.get_image_uri(name))
+    return Study(name, image, stamp(image)) if _is_study(image) else None
 
 
 def _is_study(image: Path) -> bool:

@@ -25,7 +25,7 @@ from apps.iris_app.answers.withholding import shown
 from apps.iris_app.datastores.read_only_folder import home_of_labels
 from apps.iris_app.lib.annotator import Annotator, weights_word
 from apps.iris_app.lib.catalogue import Catalogue
-from apps.iris_app.lib.datastore_view import lists_study, studies_of
+from apps.iris_app.lib.datastore_view import studies_of, study_here
 from apps.iris_app.lib.index_copy import keep_copy
 from apps.iris_app.lib.job_control import seen_by_job
 from apps.iris_app.lib.options import WITHHOLD_BELOW, Options
@@ -34,6 +34,7 @@ from apps.iris_app.lib.prelabelling import prelabels
 from apps.iris_app.lib.reference_choice import chosen_references
 from apps.iris_app.lib.result_store import Result, ResultStore, result_key
 from apps.iris_app.lib.state import State, read_json, stamp
+from apps.iris_app.lib.study import Study
 from apps.iris_app.lib.tuned_store import TunedStore
 from apps.iris_app.lib.weights import weights_method
 from apps.iris_app.lib.worker_client import WorkerClient
@@ -157,28 +158,13 @@ class Service:
             labelled.update(self.datastore.get_labeled_images())
         return [study.id for study in self.catalogue.snapshot().unlabelled if study.id not in labelled]
 
-    def has(self, study: str) -> bool:
-        """Whether the datastore knows a study."""
-        if study not in self.catalogue.studies:
-            fetch = getattr(self.datastore, "fetch", None)
-            if fetch is not None:  # an archive whose series are brought here one by one
-                fetch(study)
-            elif study not in self.datastore.list_images():  # nothing to look for, so nobody waits
-                return False
-            self.refresh()
-        return study in self.catalogue.studies
+    def study(self, name: str) -> Study | None:
+        """A study as it is known without waiting for a label; None where the datastore has none."""
+        return self.catalogue.snapshot().studies.get(name) or study_here(self.datastore, name)
 
-    def lists(self, study: str) -> bool:
-        """Whether the datastore has a study, which may be so new that the catalogue has it at the next look.
-
-        Nobody waits for a label that is being read; an archive is asked for a series that is not here yet.
-        """
-        if study in self.catalogue.studies:
-            return True
-        fetch = getattr(self.datastore, "fetch", None)
-        if fetch is not None:
-            fetch(study)
-        return lists_study(self.datastore, study)
+    def lists(self, name: str) -> bool:
+        """A study, known without waiting for a label; None where the datastore has none of this name."""
+        return self.study(name) is not None
 
     def find(self, study: str, options: Options) -> tuple[str, Result | None]:
         """The key of a study's segmentation, and the segmentation itself where it is kept.

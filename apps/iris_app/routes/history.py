@@ -34,13 +34,14 @@ def _history(study: str, version: int | None) -> dict | FileResponse:
     service = app_instance().service
     with label_errors("The history cannot be read"):
         versions = service.submissions.history.versions(study)
-        if not versions and not service.has(study):
+        has_study = service.lists(study)
+        if not versions and not has_study:
             raise HTTPException(404, f"The datastore has no study {study}; name one by its id")
         if version is not None:
             chosen = _chosen(versions, version)
             return FileResponse(service.submissions.history.file(chosen), filename=chosen.file)
         tags = {kept.tag for kept in versions}
-        current = {tag: service.submissions.current(study, tag) for tag in tags if service.has(study)}
+        current = {tag: service.submissions.current(study, tag) for tag in tags if has_study}
     labels = {tag: label for tag, label in current.items() if label is not None}
     counting = [version_of(label, [v for v in versions if v.tag == tag]) for tag, label in labels.items()]
     told = [{**kept.told, "current": kept in counting} for kept in versions]
@@ -62,7 +63,7 @@ def _restored(study: str, version: int, sender: Sender) -> dict:
     service = app_instance().service
     with label_errors("The version is not restored"):
         versions = service.submissions.history.versions(study)
-        known = service.catalogue.snapshot().studies.get(study) if service.has(study) else None
+        known = service.study(study)
         if known is None:
             more = "; its versions are kept, and its image is gone" if versions else ""
             raise HTTPException(404, f"The datastore has no study {study}{more}")

@@ -191,7 +191,7 @@ def _study(study: str, tag: str) -> Study:
     if not TAG.fullmatch(tag):
         raise HTTPException(422, f"A tag must be a word such as {FINAL}, found {tag[:40]}")
     service = app_instance().service
-    known = service.catalogue.snapshot().studies.get(study) if service.has(study) else None
+    known = service.study(study)
     if known is None:
         raise HTTPException(404, f"The datastore has no study {study or '(none named)'}; name one by its id")
     return known
