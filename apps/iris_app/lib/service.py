@@ -159,11 +159,11 @@ class Service:
         return [study.id for study in self.catalogue.snapshot().unlabelled if study.id not in labelled]
 
     def study(self, name: str) -> Study | None:
-        """A study as it is known without waiting for a label; None where the datastore has none."""
+        """A study, known without waiting for a label; None where the datastore has none of this name."""
         return self.catalogue.snapshot().studies.get(name) or study_here(self.datastore, name)
 
     def lists(self, name: str) -> bool:
-        """A study, known without waiting for a label; None where the datastore has none of this name."""
+        """Whether the datastore has a study, which may be so new that the catalogue has it at the next look."""
         return self.study(name) is not None
 
     def find(self, study: str, options: Options) -> tuple[str, Result | None]:
