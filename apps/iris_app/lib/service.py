@@ -163,7 +163,7 @@ class Service:
         return self.catalogue.snapshot().studies.get(name) or study_here(self.datastore, name)
 
     def lists(self, name: str) -> bool:
-        """Whether the datastore has a study, which may be so new that the catalogue has it at the next look."""
+        """Whether the datastore has a study; the catalogue may have it at the next look only."""
         return self.study(name) is not None
 
     def find(self, study: str, options: Options) -> tuple[str, Result | None]:
