@@ -31,9 +31,14 @@ BARS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 BAD, GOOD = 0.3, 0.6  # true Dice: below the first nobody wants a result, from the second on everybody does
 
 
-def compared(segmenter: Segmenter, task: Task, query: Study) -> list[dict[str, object]]:
-    """One row for each class that was found: its name, the expected and the true Dice."""
+def compared(segmenter: Segmenter, task: Task, query: Study, reference: Study) -> list[dict[str, object]]:
+    """One row for each class that was found.
+
+    A row holds the expected and the true Dice, the mask's volume as a part of the reference's, and the share
+    of its voxels on the image's border.
+    """
     prediction = apply_task(segmenter, task, query.image)
+    shown = {name: value for value, name in reference.label.names.items()}
     named = {name: value for value, name in query.label.names.items()}
     rows = []
     for info in task.classes:
@@ -46,11 +51,24 @@ def compared(segmenter: Segmenter, task: Task, query: Study) -> list[dict[str, o
                 "class": info.name,
                 "query": f"{query.group}/{query.name}",
                 "expected": round(prediction.quality[info.name], 4),
+                "volume": _ratio(found, query, reference.label.array == shown[info.name], reference),
+                "border": round(float((found & _border(found.shape)).sum() / found.sum()), 3),
                 "true": round(float(dice(found, truth)), 4) if truth.any() else 0.0,
                 "agrees": detect_modality(query.image).name == task.modality,
             }
         )
     return rows
+
+
+def _ratio(found: np.ndarray, query: Study, drawn: np.ndarray, reference: Study) -> float:
+    voxels = [abs(float(np.linalg.det(study.image.affine[:3, :3]))) for study in (query, reference)]
+    return round(float(found.sum()) * voxels[0] / max(float(drawn.sum()) * voxels[1], 1e-9), 3)
+
+
+def _border(shape: tuple[int, ...]) -> np.ndarray:
+    inner = np.zeros(shape, dtype=bool)
+    inner[1:-1, 1:-1, 1:-1] = True
+    return ~inner
 
 
 def table(rows: list[dict[str, object]]) -> list[str]:
@@ -85,7 +103,8 @@ def main() -> None:
         for reference in open_studies(left, arguments.references):
             task = encode_task(segmenter, [reference.reference])
             others = [q for q in queries if (q.group, q.name) != (reference.group, reference.name)]
-            new = [row for q in others[-arguments.queries :] for row in compared(segmenter, task, q)]
+            chosen = others[-arguments.queries :]
+            new = [row for q in chosen for row in compared(segmenter, task, q, reference)]
             rows += [row | {"pair": pair, "reference": reference.name} for row in new]
         here = [row for row in rows if row["pair"] == pair]
         means = f"expected {_mean(here, 'expected')}, true {_mean(here, 'true')}"
