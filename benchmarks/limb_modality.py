@@ -88,7 +88,7 @@ def main() -> None:
     torch.set_num_threads(1)
     loaded = load_model()
     segmenter = Segmenter(loaded.model, **loaded.settings)
-    segmenter.mirror = False
+    segmenter = segmenter.changed("mirroring.enabled=false")
     task = encode_task(segmenter, [forearm(0)], spacing=VOXEL)
     queries = [forearm(number) for number in range(1, arguments.queries + 1)]
     print(f"the reference is {task.modality}")
