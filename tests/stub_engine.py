@@ -106,7 +106,7 @@ class StubEngine:
     @staticmethod
     def _task(means: dict, modality: str, strategy: str):
         classes = [SimpleNamespace(name=name, value=value) for name, (value, _) in means.items()]
-        return SimpleNamespace(
+        task = SimpleNamespace(
             means=means,
             classes=classes,
             modality=modality,
@@ -114,3 +114,5 @@ class StubEngine:
             strategy=strategy,
             provenance={"modality_reason": "of the stub"},
         )
+        task.facts = task
+        return task

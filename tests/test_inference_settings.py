@@ -107,6 +107,8 @@ def test_settings_survive_json_and_every_group_can_be_switched_off():
         ("feature_fit.fit_rate=nan", "expected a number"),
         ("fusion.surest_logit=inf", "expected a number"),
         ("bias.bias_step=0", "bias.bias_step: unusable value; expected above 0"),
+        ("bias.bias_step=1e-9", "bias.bias_step: unusable value; expected above 0.0017"),
+        ("close_up.box_tail=50", "close_up.box_tail: unusable value; expected below 50"),
     ],
 )
 def test_a_wrong_name_or_value_is_one_error_that_helps(text, told):

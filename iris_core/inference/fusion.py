@@ -56,7 +56,10 @@ def share_of(
         finer: the volume of the other's voxel over that of its own.
         settings: how sharply they are told apart.
     """
-    ahead = (finer * _odds(expected) / _odds(other)) ** settings.odds_sharpness
+    try:
+        ahead = (finer * _odds(expected) / _odds(other)) ** settings.odds_sharpness
+    except OverflowError:  # so far ahead that the other has no share
+        return 1.0
     return ahead / (ahead + 1)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from iris_core.errors import InputError
 
+MOST_TRIED = 10_000  # biases
 
 @dataclass(frozen=True)
 class EvidenceSettings:
@@ -132,10 +133,12 @@ class BiasSettings:
     most_let_in: float = 2.0
 
     def __post_init__(self) -> None:
-        if not self.bias_step > 0:
+        least = (self.highest_bias - self.lowest_bias) / MOST_TRIED
+        if not self.bias_step > max(0.0, least):
             raise InputError(
-                "unusable value", where="bias.bias_step", expected="above 0", found=self.bias_step
-            )
+                "unusable value", where="bias.bias_step", expected=f"above {max(0.0, least):g}",
+                found=self.bias_step,
+            )  # fmt: skip
 
     @property
     def tried(self) -> tuple[float, ...]:
