@@ -7,10 +7,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from apps.iris_app.lib.annotator import Annotator
-from apps.iris_app.lib.catalogue import Catalogue
+from apps.iris_app.catalogue.catalogue import Catalogue
+from apps.iris_app.catalogue.study import FinalLabel, Study
+from apps.iris_app.computing.annotator import Annotator
 from apps.iris_app.lib.state import State, stamp
-from apps.iris_app.lib.study import FinalLabel, Study
 from iris_core.checkpoint import save_model
 from tests import tiny
 

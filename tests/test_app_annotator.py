@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from apps.iris_app.computing.weights import weights_fingerprint
 from apps.iris_app.lib.options import Options, config
 from apps.iris_app.lib.reply import write_reply
-from apps.iris_app.lib.weights import weights_fingerprint
 from iris_core.errors import CheckpointError, InputError
 from iris_core.reference import Reference
 from iris_core.strategies import tune
@@ -158,7 +158,7 @@ def test_the_voxel_size_can_be_chosen(folder, spacing):
 
 
 def test_tuning_is_kept_and_used_by_auto_until_the_references_change(folder, monkeypatch):
-    monkeypatch.setattr("apps.iris_app.lib.tuned_store.tune", functools.partial(tune, steps=2))
+    monkeypatch.setattr("apps.iris_app.computing.tuned_store.tune", functools.partial(tune, steps=2))
     folder.label("case_1")
     folder.label("case_2")
     annotator = folder.annotator()
@@ -171,7 +171,7 @@ def test_tuning_is_kept_and_used_by_auto_until_the_references_change(folder, mon
 
 
 def test_what_one_request_tunes_for_itself_leaves_what_was_tuned_for_everybody(folder, monkeypatch):
-    monkeypatch.setattr("apps.iris_app.lib.tuned_store.tune", functools.partial(tune, steps=2))
+    monkeypatch.setattr("apps.iris_app.computing.tuned_store.tune", functools.partial(tune, steps=2))
     folder.label("case_1")
     folder.label("case_2")
     annotator = folder.annotator()
@@ -187,7 +187,7 @@ def test_what_one_request_tunes_for_itself_leaves_what_was_tuned_for_everybody(f
 
 
 def test_a_class_that_only_old_references_show_is_still_segmented(folder, monkeypatch):
-    monkeypatch.setattr("apps.iris_app.lib.annotator.MOST_REFERENCES", 1)
+    monkeypatch.setattr("apps.iris_app.computing.annotator.MOST_REFERENCES", 1)
     folder.label("case_1")
     folder.label("case_2", values={1: 1})
     used = annotate(folder, "case_3").record["references_used"]

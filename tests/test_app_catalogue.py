@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from apps.iris_app.lib.catalogue import Catalogue, Outdated
-from apps.iris_app.lib.class_register import ClassRegister
-from apps.iris_app.lib.final_label import in_register, read_final
-from apps.iris_app.lib.study import FinalLabel, Study, names_from_info
+from apps.iris_app.catalogue.catalogue import Catalogue, Outdated
+from apps.iris_app.catalogue.class_register import ClassRegister
+from apps.iris_app.catalogue.final_label import in_register, read_final
+from apps.iris_app.catalogue.study import FinalLabel, Study, names_from_info
 from apps.iris_app.retries.pauses import LONGEST, Pauses
 from iris_core.errors import InputError, PassingError
 from iris_core.volume import LabelVolume
@@ -127,7 +127,7 @@ def test_a_label_that_cannot_be_read_just_now_is_read_again_after_a_growing_paus
     clock = [0.0]
     folder.catalogue._pauses = Pauses(lambda: clock[0])
     with monkeypatch.context() as patched:
-        patched.setattr("apps.iris_app.lib.drawn.read_final", locked)
+        patched.setattr("apps.iris_app.catalogue.drawn.read_final", locked)
         folder.label("case_1")
         for _ in range(60):
             clock[0] += 1.0
@@ -143,7 +143,7 @@ def test_a_catalogue_that_cannot_be_written_is_written_when_there_is_room_again(
         raise PassingError("cannot be written", found="No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("apps.iris_app.lib.catalogue.write_json", full)
+        patched.setattr("apps.iris_app.catalogue.catalogue.write_json", full)
         for _ in range(2):
             with pytest.raises(PassingError):
                 folder.label("case_1")
@@ -191,7 +191,7 @@ def test_a_label_is_read_again_only_when_it_or_its_names_change(folder, monkeypa
     path = folder.label("case_1")
     read = []
     monkeypatch.setattr(
-        "apps.iris_app.lib.drawn.read_final", lambda *a: read.append(a[0].path) or read_final(*a)
+        "apps.iris_app.catalogue.drawn.read_final", lambda *a: read.append(a[0].path) or read_final(*a)
     )
     assert not folder.refresh() and read == []
 

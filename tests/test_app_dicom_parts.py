@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apps.iris_app.lib.anatomy_codes import CODES, LESIONS, segment_attribute
+from apps.iris_app.datastores.anatomy_codes import CODES, LESIONS, segment_attribute
 
 
 def code(name: str) -> str:

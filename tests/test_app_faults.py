@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from apps.iris_app.lib.job_control import resume
-from apps.iris_app.lib.prelabelling import Prelabelling, default_key
-from apps.iris_app.lib.result_store import ResultStore
+from apps.iris_app.catalogue.study import Study
+from apps.iris_app.computing.result_store import ResultStore
 from apps.iris_app.lib.state import State, read_json, stamp
-from apps.iris_app.lib.study import Study
+from apps.iris_app.prelabels.job_control import resume
+from apps.iris_app.prelabels.prelabelling import Prelabelling, default_key
 from apps.iris_app.retries.attempts import Attempts
 from apps.iris_app.retries.failures import Failures
 from apps.iris_app.retries.pauses import FIRST, LONGEST, Pauses
@@ -54,9 +54,9 @@ class Bench:
             usable=[entry], unlabelled=list(self.studies.values()), studies={**self.studies, "ref": image},
             problems={}, register=SimpleNamespace(numbers={"a": 1}),
         )  # fmt: skip
-        monkeypatch.setattr("apps.iris_app.lib.prelabelling.Catalogue", lambda state: self.catalogue)
-        monkeypatch.setattr("apps.iris_app.lib.prelabelling.RECHECK", 0.0)
-        monkeypatch.setattr("apps.iris_app.lib.prelabelling.POLL", 0.0)
+        monkeypatch.setattr("apps.iris_app.prelabels.prelabelling.Catalogue", lambda state: self.catalogue)
+        monkeypatch.setattr("apps.iris_app.prelabels.prelabelling.RECHECK", 0.0)
+        monkeypatch.setattr("apps.iris_app.prelabels.prelabelling.POLL", 0.0)
         self.job = self.new_job()
 
     def new_job(self) -> Prelabelling:

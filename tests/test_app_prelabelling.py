@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from apps.iris_app.lib.catalogue import Catalogue
-from apps.iris_app.lib.job_control import cancel, resume, want
-from apps.iris_app.lib.prelabelling import Prelabelling, prelabels
-from apps.iris_app.lib.result_store import ResultStore
+from apps.iris_app.catalogue.catalogue import Catalogue
+from apps.iris_app.computing.result_store import ResultStore
 from apps.iris_app.lib.state import read_json
+from apps.iris_app.prelabels.job_control import cancel, resume, want
+from apps.iris_app.prelabels.prelabelling import Prelabelling, prelabels
 from iris_core.checksum import checksum
 from iris_core.errors import InputError
 from tests.app_folder import AppFolder
@@ -50,7 +50,7 @@ def test_every_unlabelled_study_is_prelabelled_once_and_none_that_is_labelled(fo
     done = []
     annotate = type(folder.annotator()).annotate
     monkeypatch.setattr(
-        "apps.iris_app.lib.annotator.Annotator.annotate",
+        "apps.iris_app.computing.annotator.Annotator.annotate",
         lambda self, catalogue, study, *a: done.append(study) or annotate(self, catalogue, study, *a),
     )
     run(folder)
@@ -106,7 +106,7 @@ def test_a_fault_of_the_program_on_one_study_holds_nothing_up(folder, monkeypatc
             raise RuntimeError("out of luck")
         return annotate(self, catalogue, study, *rest)
 
-    monkeypatch.setattr("apps.iris_app.lib.annotator.Annotator.annotate", faulty)
+    monkeypatch.setattr("apps.iris_app.computing.annotator.Annotator.annotate", faulty)
     run(folder)
     assert sorted(finished(folder)) == ["case_2", "case_4"]
     assert "out of luck" in read_json(folder.state.progress, {})["failed"]["case_3"]
@@ -143,7 +143,7 @@ def test_a_change_of_the_catalogue_stops_work_that_is_out_of_date(folder):
 def test_two_small_studies_are_computed_at_once_and_a_large_one_alone(
     folder, monkeypatch, small, side_by_side
 ):
-    monkeypatch.setattr("apps.iris_app.lib.prelabelling.SMALL", small)
+    monkeypatch.setattr("apps.iris_app.prelabels.prelabelling.SMALL", small)
     folder.label("case_1")
     annotator, at_work, together = folder.annotator(), [], []
     annotate, met = type(annotator).annotate, threading.Barrier(2, timeout=3.0)
@@ -158,7 +158,7 @@ def test_two_small_studies_are_computed_at_once_and_a_large_one_alone(
         finally:
             at_work.remove(study)
 
-    monkeypatch.setattr("apps.iris_app.lib.annotator.Annotator.annotate", watched)
+    monkeypatch.setattr("apps.iris_app.computing.annotator.Annotator.annotate", watched)
     Prelabelling(annotator, threads=2).run(until_done=True)
 
     assert max(together) == (2 if side_by_side else 1)
@@ -191,7 +191,7 @@ def test_a_job_with_nothing_to_do_opens_no_file(folder, monkeypatch):
 def test_a_result_is_read_once_and_again_when_it_changes(folder, monkeypatch):
     store, read = ResultStore(folder.state), []
     monkeypatch.setattr(
-        "apps.iris_app.lib.result_store.read_json",
+        "apps.iris_app.computing.result_store.read_json",
         lambda path, default: read.append(path) or read_json(path, default),
     )
     assert store.find("case_1", "key") is None
@@ -233,7 +233,7 @@ def test_a_job_whose_starter_dies_during_the_imports_ends_too(folder):
 STARTER = """
 import os, sys
 from apps.iris_app import prelabel_job
-import apps.iris_app.lib.annotator, apps.iris_app.lib.prelabelling  # imported once for all jobs
+import apps.iris_app.computing.annotator, apps.iris_app.prelabels.prelabelling  # imported once for all jobs
 for line in sys.stdin:
     job = os.fork()
     if not job:

@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from apps.iris_app.lib.drawn import read_drawn
-from apps.iris_app.lib.study import FinalLabel
+from apps.iris_app.catalogue.drawn import read_drawn
+from apps.iris_app.catalogue.study import FinalLabel
 from apps.iris_app.reading import label_reader
 from apps.iris_app.reading.label_reader import LabelReader
 from iris_core.errors import InputError, PassingError

@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from apps.iris_app.lib.final_label import read_final
+from apps.iris_app.catalogue.final_label import read_final
+from apps.iris_app.catalogue.study import FinalLabel
 from apps.iris_app.lib.options import Options
-from apps.iris_app.lib.study import FinalLabel
 from iris_core.errors import InputError
 from iris_core.remarks import listening
 from iris_core.volume import LabelVolume

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from apps.iris_app.cli.archive import PLUGIN, Archive
-from apps.iris_app.lib.index_copy import NAME, datastore_folder, keep_copy, repair_datastore
+from apps.iris_app.computing.worker_client import WorkerClient, WorkerLost
+from apps.iris_app.datastores.index_copy import NAME, datastore_folder, keep_copy, repair_datastore
 from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.state import State, file_word
-from apps.iris_app.lib.worker_client import WorkerClient, WorkerLost
 from iris_core.cli.main import main
 from iris_core.errors import InputError
 from tests.app_folder import AppFolder

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from apps.iris_app.computing.worker_client import WorkerLost, WorkerStopped
 from apps.iris_app.lib.options import LONGEST, WITHHOLD_BELOW, Options, read_time_limit
-from apps.iris_app.lib.worker_client import WorkerLost, WorkerStopped
 from apps.iris_app.waiting.eta import Pace
 from apps.iris_app.waiting.line import MOST, Line
 from apps.iris_app.waiting.order import LeftQueue, Order, Waiter
@@ -319,7 +319,7 @@ def test_a_reference_that_changes_without_pause_is_left_out_at_last(monkeypatch,
     from types import SimpleNamespace
 
     from apps.iris_app import worker
-    from apps.iris_app.lib import catalogue
+    from apps.iris_app.catalogue import catalogue
     from apps.iris_app.lib.state import State
 
     tried = []

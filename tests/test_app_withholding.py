@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from apps.iris_app.answers.withholding import reasons, shown
+from apps.iris_app.computing.result_store import ResultStore
 from apps.iris_app.lib.options import Options
-from apps.iris_app.lib.result_store import ResultStore
 from apps.iris_app.lib.state import State
 from iris_core.errors import InputError
 from iris_core.volume import LabelVolume

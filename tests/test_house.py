@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.imports import imported_names
 
 ROOT = Path(__file__).parents[1]
 LONGEST_FILE = 350
+WIDEST_FOLDER = 16  # modules, of nnunet_trainers and apps
 # Our folders, and the extras whose packages they may import besides the core's.
 FOLDERS = {
     "iris_core": ("peers",),
@@ -79,6 +81,15 @@ def test_what_a_docstring_says_of_arguments_stands_on_lines_of_their_own():
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
     )
     assert [(path, text) for path, text in docs if one_line.search(text)] == []
+
+
+def test_no_folder_is_wide():
+    folders = Counter(
+        path.parent.relative_to(ROOT)
+        for path in python_files()
+        if path.relative_to(ROOT).parts[0] in ("nnunet_trainers", "apps") and not path.name.startswith("__")
+    )
+    assert {folder: count for folder, count in folders.items() if count > WIDEST_FOLDER} == {}
 
 
 def test_every_imported_package_is_declared_in_setup_cfg():

@@ -26,9 +26,9 @@ def main() -> int:
     arguments = parser.parse_args()
     parent = arguments.parent or os.getppid()  # read before the imports, in whose seconds a starter may end
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    from apps.iris_app.lib.annotator import Annotator
-    from apps.iris_app.lib.prelabelling import REST, Prelabelling
+    from apps.iris_app.computing.annotator import Annotator
     from apps.iris_app.lib.state import State
+    from apps.iris_app.prelabels.prelabelling import REST, Prelabelling
     from iris_core.memory_reuse import reuse_memory
 
     reuse_memory()

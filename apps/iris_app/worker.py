@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from iris_core.errors import IrisError, PassingError
 
 if TYPE_CHECKING:
-    from apps.iris_app.lib.annotator import Annotator
+    from apps.iris_app.computing.annotator import Annotator
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def main() -> int:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
 
-    from apps.iris_app.lib.annotator import Annotator
+    from apps.iris_app.computing.annotator import Annotator
     from apps.iris_app.lib.state import State
     from iris_core.memory_reuse import reuse_memory
 
@@ -116,7 +116,7 @@ def main() -> int:
 def _answer(annotator: Annotator, request: dict, progress: Callable[[int, int], None]) -> dict:
     from filelock import FileLock
 
-    from apps.iris_app.lib.catalogue import Catalogue, Outdated
+    from apps.iris_app.catalogue.catalogue import Catalogue, Outdated
     from apps.iris_app.lib.options import Options
 
     given: dict[str, Any] = request["options"]

@@ -60,7 +60,7 @@ def brought():
 
 @pytest.fixture
 def datastore(tmp_path, monkeypatch, client, brought):
-    from apps.iris_app.lib import dicom_datastore
+    from apps.iris_app.datastores import dicom_datastore
 
     def download(study, uid, folder, *rest):
         brought.append(uid)
@@ -106,7 +106,7 @@ def test_a_series_that_grew_after_it_was_brought_is_brought_again(datastore, cli
 
 
 def test_a_series_that_could_not_be_brought_is_tried_again_after_a_while(datastore, monkeypatch):
-    from apps.iris_app.lib import dicom_datastore
+    from apps.iris_app.datastores import dicom_datastore
 
     fetch = datastore.fetch
     monkeypatch.setattr(datastore, "fetch", lambda image: 1 / 0)
@@ -127,7 +127,7 @@ def test_one_bad_seg_is_left_out_and_the_others_stay(datastore, client):
 
 
 def test_a_seg_that_cannot_be_brought_is_a_label_with_a_problem_until_it_can(datastore, client, monkeypatch):
-    from apps.iris_app.lib import dicom_datastore
+    from apps.iris_app.datastores import dicom_datastore
 
     download = dicom_datastore.dicom_web_download_series
     until_steady(datastore)
@@ -158,7 +158,7 @@ def test_nobody_waits_for_the_download_of_another_series(datastore, client):
 @pytest.fixture
 def archive(tmp_path, monkeypatch, client):
     """A datastore that downloads what `archive.write` puts into a folder; `archive.brought` counts."""
-    from apps.iris_app.lib import dicom_datastore
+    from apps.iris_app.datastores import dicom_datastore
 
     class Archive(dicom_datastore.NamedDicomDatastore):
         brought = 0

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from apps.iris_app.lib.turn import Turn
+from apps.iris_app.prelabels.turn import Turn
 
 pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 
@@ -26,7 +26,8 @@ class Hospital:
     """
 
     def __init__(self, monkeypatch, known: bool, seed: int, walks: bool) -> None:
-        from apps.iris_app.lib import strategies, turn
+        from apps.iris_app.lib import strategies
+        from apps.iris_app.prelabels import turn
 
         self.now, self.version, self.chance, self.walks = 1.0, 0, random.Random(seed), walks
         self.ids = [f"case_{number:03}" for number in range(COUNT)]

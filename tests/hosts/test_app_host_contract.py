@@ -87,7 +87,7 @@ def test_a_folder_datastore_gives_names_only_where_they_were_submitted(tmp_path)
     import numpy as np
     from monailabel.datastore.local import LocalDatastore
 
-    from apps.iris_app.lib.datastore_view import studies_of
+    from apps.iris_app.datastores.datastore_view import studies_of
 
     for name in ("one", "two"):
         nib.save(nib.Nifti1Image(np.ones((4, 4, 4), np.uint8), np.eye(4)), tmp_path / f"{name}.nii.gz")

@@ -33,7 +33,7 @@ def originals(datastore, tmp_path):
 
 
 def result(tmp_path, key: str, found: bool = True):
-    from apps.iris_app.lib.result_store import ResultStore
+    from apps.iris_app.computing.result_store import ResultStore
 
     array = np.random.default_rng(len(key)).integers(0, 2, GRID).astype(np.uint8)
     record = {
@@ -91,8 +91,8 @@ def test_a_result_that_the_datastore_refuses_is_told_as_a_warning(datastore, tmp
 
 
 def test_a_subprocess_reads_the_catalogue_of_the_server_and_numbers_no_class(datastore, tmp_path):
-    from apps.iris_app.lib.catalogue import Catalogue
-    from apps.iris_app.lib.datastore_view import studies_of
+    from apps.iris_app.catalogue.catalogue import Catalogue
+    from apps.iris_app.datastores.datastore_view import studies_of
     from apps.iris_app.lib.service import Service
 
     state = State(tmp_path / ".iris")

@@ -243,7 +243,7 @@ def test_where_users_have_names_only_ones_own_request_can_be_taken_out(monkeypat
 
     from fastapi import HTTPException
 
-    from apps.iris_app.door.identity import USER_KEY
+    from apps.iris_app.door.users.identity import USER_KEY
     from apps.iris_app.lib.options import Options
     from apps.iris_app.routes import queue
     from apps.iris_app.waiting.line import Line

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 def test_hidden_files_and_results_among_the_images_are_no_studies(tmp_path, caplog):
     from monailabel.datastore.local import LocalDatastore
 
-    from apps.iris_app.lib.datastore_view import studies_of
+    from apps.iris_app.datastores.datastore_view import studies_of
 
     image, label = tiny.study(0)
     nib.save(nib.Nifti1Image(image.array, image.affine), tmp_path / "case_1.nii.gz")

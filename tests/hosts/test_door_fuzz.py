@@ -72,8 +72,8 @@ def fuzz(cases: int, label: str) -> None:
     from hypothesis import HealthCheck, given, settings
 
     from apps.iris_app import front
+    from apps.iris_app.computing.worker_client import WorkerClient
     from apps.iris_app.lib.service import Service
-    from apps.iris_app.lib.worker_client import WorkerClient
 
     Service._keep_job = lambda self: None  # nothing is computed: what a request says matters here
     WorkerClient.annotate = _no_worker

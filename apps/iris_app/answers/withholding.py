@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from apps.iris_app.lib.result_store import Result, ResultStore
+from apps.iris_app.computing.result_store import Result, ResultStore
 from apps.iris_app.lib.state import digest
 from iris_core.errors import InputError
 from iris_core.volume import LabelVolume

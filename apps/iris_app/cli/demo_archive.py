@@ -12,7 +12,7 @@ from pathlib import Path
 
 from apps.iris_app.cli.archive import Archive
 from apps.iris_app.cli.dicom_series import series_files
-from apps.iris_app.lib.anatomy_codes import segment_attribute
+from apps.iris_app.datastores.anatomy_codes import segment_attribute
 from iris_core.errors import InputError
 from iris_core.raw_dataset import RawDataset
 from iris_core.volume import LabelVolume

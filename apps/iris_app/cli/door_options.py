@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from apps.iris_app.cli.users_file import read_users
 from apps.iris_app.door.settings import DoorSettings
-from apps.iris_app.door.tokens import require_token
+from apps.iris_app.door.users.tokens import require_token
 from iris_core.errors import InputError
 
 HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9_-]*)(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*))*")

@@ -67,10 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _prepared(arguments: argparse.Namespace, studies: str) -> tuple[list[str], dict[str, str]]:
     """The host's command line and environment, with everything in place that it needs."""
+    from apps.iris_app.computing.weights import weights_fingerprint
+    from apps.iris_app.datastores.index_copy import datastore_folder, repair_datastore
     from apps.iris_app.datastores.read_only_folder import home_of_labels
-    from apps.iris_app.lib.index_copy import datastore_folder, repair_datastore
     from apps.iris_app.lib.state import State
-    from apps.iris_app.lib.weights import weights_fingerprint
     from apps.iris_app.serving.serving_lock import ServingLock
 
     weights_fingerprint(arguments.checkpoint)

@@ -7,7 +7,7 @@ import stat
 import unicodedata
 from pathlib import Path
 
-from apps.iris_app.door.tokens import require_token
+from apps.iris_app.door.users.tokens import require_token
 from iris_core.errors import InputError
 
 log = logging.getLogger(__name__)

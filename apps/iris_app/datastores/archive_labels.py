@@ -13,11 +13,11 @@ from monailabel.datastore.dicom import DICOMWebDatastore
 from pydicom import dcmread
 
 from apps.iris_app.datastores.archive_faults import archive_may_fail
+from apps.iris_app.datastores.datastore_view import FINAL
 from apps.iris_app.datastores.seg_series import SegSeries
+from apps.iris_app.datastores.segment_description import described_segments
 from apps.iris_app.datastores.whole_folder import CurrentLabel, WholeFolder
 from apps.iris_app.datastores.withdrawn_segs import WithdrawnSegs
-from apps.iris_app.lib.datastore_view import FINAL
-from apps.iris_app.lib.segment_description import described_segments
 from apps.iris_app.lib.state import State
 
 

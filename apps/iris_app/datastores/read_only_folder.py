@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from apps.iris_app.lib.index_copy import NAME
+from apps.iris_app.datastores.index_copy import NAME
 from apps.iris_app.lib.state import State
 
 LABELS = "labels"

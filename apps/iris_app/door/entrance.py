@@ -10,11 +10,11 @@ from starlette.types import ASGIApp
 from apps.iris_app.door.answers import Answers
 from apps.iris_app.door.gate import Gate
 from apps.iris_app.door.hosts import Hosts
-from apps.iris_app.door.login import Login
 from apps.iris_app.door.origins import Origins
 from apps.iris_app.door.secrets_in_logs import hide_in_logs
 from apps.iris_app.door.server_paths import ServerPaths
 from apps.iris_app.door.settings import DoorSettings
+from apps.iris_app.door.users.login import Login
 
 
 def behind_door(app: ASGIApp, settings: DoorSettings, folders: Iterable[str | Path]) -> ASGIApp:

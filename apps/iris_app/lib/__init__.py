@@ -1,5 +1,5 @@
-"""What the app does: state on disk, references, embeddings, pre-labels; and its seams to MONAI Label.
+"""What MONAI Label calls, options, the state folder, and the service that ties the rooms of the app together.
 
-The modules that import monailabel are `app`, `infer_task`, `datastore_view`, `dicom_datastore`, `strategies`,
-`training`, `batch` and `front`; all others run without it.
+Of the modules of the app these import monailabel: `app`, `infer_task`, `strategies`, `training`, `batch`,
+`front`, and those of `datastores` and `routes`. The others run without it.
 """

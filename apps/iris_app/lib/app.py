@@ -12,14 +12,14 @@ from monailabel.datastore.dicom import DICOMWebDatastore
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 
+from apps.iris_app.catalogue.study import names_from_info
 from apps.iris_app.lib.batch import CpuBatchInfer
 from apps.iris_app.lib.infer_task import MODEL, InContextTask
-from apps.iris_app.lib.job_control import want
 from apps.iris_app.lib.service import Service
 from apps.iris_app.lib.state import State, read_json
 from apps.iris_app.lib.strategies import FirstStudy, NextStudy, RandomStudy
-from apps.iris_app.lib.study import names_from_info
 from apps.iris_app.lib.training import InContextTuning
+from apps.iris_app.prelabels.job_control import want
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class IrisApp(MONAILabelApp):
     def _archive(self, state: State) -> Datastore:
         datastore = super().init_datastore()
         if isinstance(datastore, DICOMWebDatastore):
-            from apps.iris_app.lib.dicom_datastore import NamedDicomDatastore
+            from apps.iris_app.datastores.dicom_datastore import NamedDicomDatastore
 
             datastore = NamedDicomDatastore.in_place_of(datastore, state)
         return datastore

@@ -15,13 +15,13 @@ from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from apps.iris_app.answers.withholding import shown
+from apps.iris_app.computing.result_store import Result
+from apps.iris_app.computing.worker_client import WorkerLost
+from apps.iris_app.datastores.datastore_view import FINAL, ORIGINAL
 from apps.iris_app.door.faults import detail_of
-from apps.iris_app.lib.datastore_view import FINAL, ORIGINAL
 from apps.iris_app.lib.options import WITHHOLD_BELOW, Options, config
 from apps.iris_app.lib.reply import check_format, write_reply
-from apps.iris_app.lib.result_store import Result
 from apps.iris_app.lib.service import Service
-from apps.iris_app.lib.worker_client import WorkerLost
 from apps.iris_app.waiting.order import LeftQueue
 from iris_core.errors import InputError, IrisError, PassingError
 

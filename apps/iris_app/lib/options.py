@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from apps.iris_app.lib.catalogue import Catalogue
+from apps.iris_app.catalogue.catalogue import Catalogue
 from iris_core.config import STRATEGIES as OF_TASKS
 from iris_core.errors import InputError
 from iris_core.name_list import read_names, write_names

@@ -13,8 +13,8 @@ from pathlib import Path
 from filelock import FileLock
 from monailabel.interfaces.datastore import Datastore
 
-from apps.iris_app.lib.datastore_view import FINAL, ORIGINAL
-from apps.iris_app.lib.result_store import Result, ResultStore
+from apps.iris_app.computing.result_store import Result, ResultStore
+from apps.iris_app.datastores.datastore_view import FINAL, ORIGINAL
 from apps.iris_app.lib.state import State, read_json, write_json
 from iris_core.checksum import checksum
 from iris_core.errors import InputError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.iris_app.lib.result_store import Result
+from apps.iris_app.computing.result_store import Result
 from iris_core.errors import InputError
 from iris_core.volume import LabelVolume
 from iris_core.volume_io import write_label

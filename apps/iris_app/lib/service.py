@@ -22,22 +22,22 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 
 from apps.iris_app.answers.withholding import shown
+from apps.iris_app.catalogue.catalogue import Catalogue
+from apps.iris_app.catalogue.reference_choice import chosen_references
+from apps.iris_app.catalogue.study import Study
+from apps.iris_app.computing.annotator import Annotator, weights_word
+from apps.iris_app.computing.result_store import Result, ResultStore, result_key
+from apps.iris_app.computing.tuned_store import TunedStore
+from apps.iris_app.computing.weights import weights_method
+from apps.iris_app.computing.worker_client import WorkerClient
+from apps.iris_app.datastores.datastore_view import studies_of, study_here
+from apps.iris_app.datastores.index_copy import keep_copy
 from apps.iris_app.datastores.read_only_folder import home_of_labels
-from apps.iris_app.lib.annotator import Annotator, weights_word
-from apps.iris_app.lib.catalogue import Catalogue
-from apps.iris_app.lib.datastore_view import studies_of, study_here
-from apps.iris_app.lib.index_copy import keep_copy
-from apps.iris_app.lib.job_control import seen_by_job
 from apps.iris_app.lib.options import WITHHOLD_BELOW, Options
 from apps.iris_app.lib.originals import Originals
-from apps.iris_app.lib.prelabelling import prelabels
-from apps.iris_app.lib.reference_choice import chosen_references
-from apps.iris_app.lib.result_store import Result, ResultStore, result_key
 from apps.iris_app.lib.state import State, read_json, stamp
-from apps.iris_app.lib.study import Study
-from apps.iris_app.lib.tuned_store import TunedStore
-from apps.iris_app.lib.weights import weights_method
-from apps.iris_app.lib.worker_client import WorkerClient
+from apps.iris_app.prelabels.job_control import seen_by_job
+from apps.iris_app.prelabels.prelabelling import prelabels
 from apps.iris_app.reading.label_reader import LabelReader
 from apps.iris_app.submissions.submissions import Submissions
 from apps.iris_app.waiting.line import Line

@@ -11,7 +11,7 @@ import time
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
-from apps.iris_app.lib.annotator import Annotator
+from apps.iris_app.computing.annotator import Annotator
 from apps.iris_app.lib.service import Service
 
 log = logging.getLogger(__name__)

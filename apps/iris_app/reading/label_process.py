@@ -21,7 +21,7 @@ def main() -> int:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
     if hasattr(os, "nice"):
         os.nice(CALM)
-    from apps.iris_app.lib.drawn import read_drawn
+    from apps.iris_app.catalogue.drawn import read_drawn
     from iris_core.memory_reuse import give_memory_back
 
     while True:

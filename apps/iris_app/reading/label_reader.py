@@ -13,8 +13,8 @@ import threading
 import time
 from pathlib import Path
 
-from apps.iris_app.lib.drawn import Drawn, read_drawn
-from apps.iris_app.lib.study import FinalLabel
+from apps.iris_app.catalogue.drawn import Drawn, read_drawn
+from apps.iris_app.catalogue.study import FinalLabel
 from apps.iris_app.piped_process import end, pipes_of
 from iris_core.errors import PassingError
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 
-from apps.iris_app.lib.result_store import ResultStore
+from apps.iris_app.catalogue.study import Study
+from apps.iris_app.computing.result_store import ResultStore
 from apps.iris_app.lib.state import State, stamp
-from apps.iris_app.lib.study import Study
 from apps.iris_app.retries.attempts import Attempts
 from apps.iris_app.retries.pauses import Pauses
 from iris_core.errors import IrisError, may_pass

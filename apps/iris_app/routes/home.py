@@ -10,7 +10,7 @@ from monailabel.config import settings
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
-from apps.iris_app.door.identity import USER_KEY
+from apps.iris_app.door.users.identity import USER_KEY
 from apps.iris_app.lib.state import read_json
 from apps.iris_app.routes.request import PREFIX, USER
 

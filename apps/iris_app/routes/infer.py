@@ -14,10 +14,10 @@ from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
 from apps.iris_app.answers.response import discard, response
-from apps.iris_app.door.identity import user_of
+from apps.iris_app.computing.result_store import Result
+from apps.iris_app.door.users.identity import user_of
 from apps.iris_app.lib.infer_task import MODEL, Asked, InContextTask, told_in_http
 from apps.iris_app.lib.options import read_time_limit
-from apps.iris_app.lib.result_store import Result
 from apps.iris_app.lib.service import Service
 from apps.iris_app.routes.request import NO_FILE, PREFIX, USER, FewParts, json_object
 from apps.iris_app.waiting.order import Waiter

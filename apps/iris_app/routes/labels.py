@@ -14,12 +14,12 @@ from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
 from apps.iris_app.answers.response import PassingFile
+from apps.iris_app.catalogue.class_register import with_colors
+from apps.iris_app.catalogue.study import Study
+from apps.iris_app.datastores.datastore_view import FINAL
 from apps.iris_app.datastores.whole_folder import CurrentLabel
 from apps.iris_app.door.ids import id_fault
 from apps.iris_app.history.seen import Sender
-from apps.iris_app.lib.class_register import with_colors
-from apps.iris_app.lib.datastore_view import FINAL
-from apps.iris_app.lib.study import Study
 from apps.iris_app.routes.answers import label_errors
 from apps.iris_app.routes.request import ANNOTATOR, PREFIX, USER, FewParts, json_object
 from apps.iris_app.routes.sender import sender_of

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
-from apps.iris_app.lib.job_control import cancel, resume
 from apps.iris_app.lib.state import State, read_json
+from apps.iris_app.prelabels.job_control import cancel, resume
 from apps.iris_app.routes.answers import label_errors
 from apps.iris_app.routes.request import PREFIX, USER
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, HTTPException, Request
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
-from apps.iris_app.door.identity import user_of
+from apps.iris_app.door.users.identity import user_of
 from apps.iris_app.routes.request import PREFIX, USER
 from apps.iris_app.waiting.line import Line
 

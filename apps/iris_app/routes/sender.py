@@ -8,7 +8,7 @@ from fastapi import Request
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import User
 
-from apps.iris_app.door.identity import user_of
+from apps.iris_app.door.users.identity import user_of
 from apps.iris_app.history.seen import Sender
 
 LONGEST = 200  # characters of a client's id

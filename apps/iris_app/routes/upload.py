@@ -14,8 +14,8 @@ from monailabel.datastore.local import LocalDatastore
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 
-from apps.iris_app.door.identity import user_of
 from apps.iris_app.door.ids import upload_fault
+from apps.iris_app.door.users.identity import user_of
 from apps.iris_app.routes.answers import label_errors
 from apps.iris_app.routes.request import ANNOTATOR, PREFIX, FewParts, json_object
 from apps.iris_app.submissions.image_check import check_image

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from apps.iris_app.lib.anatomy_codes import segment_attribute
-from apps.iris_app.lib.study import names_from_info
+from apps.iris_app.catalogue.study import names_from_info
+from apps.iris_app.datastores.anatomy_codes import segment_attribute
 from iris_core.colors import color_for
 from iris_core.volume_io import read_label
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from apps.iris_app.lib.annotator import Annotator
-from apps.iris_app.lib.catalogue import Catalogue, Outdated
+from apps.iris_app.catalogue.catalogue import Catalogue, Outdated
+from apps.iris_app.computing.annotator import Annotator
+from apps.iris_app.computing.result_store import Result
 from apps.iris_app.lib.options import Options
-from apps.iris_app.lib.result_store import Result
 from apps.iris_app.retries.pauses import Pauses
 from iris_core.errors import IrisError, may_pass
 

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from apps.iris_app.lib.class_register import ClassRegister
-from apps.iris_app.lib.drawn import Drawn, named_alike, read_drawn
-from apps.iris_app.lib.final_label import NAME_FILES, in_register, read_final
+from apps.iris_app.catalogue.class_register import ClassRegister
+from apps.iris_app.catalogue.drawn import Drawn, named_alike, read_drawn
+from apps.iris_app.catalogue.final_label import NAME_FILES, in_register, read_final
+from apps.iris_app.catalogue.study import FinalLabel, Study
 from apps.iris_app.lib.state import State, digest, read_json, stamp, write_json
-from apps.iris_app.lib.study import FinalLabel, Study
 from apps.iris_app.retries.pauses import Pauses
 from iris_core.errors import InputError, IrisError, may_pass
 from iris_core.label_names import is_ignored

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
+from apps.iris_app.catalogue.study import FinalLabel, Study, names_from_info
 from apps.iris_app.lib.state import stamp
-from apps.iris_app.lib.study import FinalLabel, Study, names_from_info
 from iris_core.volume_io.label_header import why_no_image
 from iris_core.volume_io.suffix import suffix_of
 

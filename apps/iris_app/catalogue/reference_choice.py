@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
-from apps.iris_app.lib.embedding_store import EmbeddingStore, Facts
+from apps.iris_app.catalogue.catalogue import Catalogue, Outdated, ReferenceEntry
+from apps.iris_app.computing.embedding_store import EmbeddingStore, Facts
 from apps.iris_app.lib.options import Options
 from iris_core.errors import InputError, PassingError
 from iris_core.even_values import label_map_doubt

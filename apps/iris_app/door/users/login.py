@@ -12,7 +12,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from apps.iris_app.door.identity import USER_KEY
+from apps.iris_app.door.users.identity import USER_KEY
 
 COOKIE = "iris_token"
 PREFIX = "/t/"  # of a path: /t/TOKEN/info/

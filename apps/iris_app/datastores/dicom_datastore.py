@@ -18,12 +18,12 @@ from monailabel.datastore.dicom import DICOMWebDatastore
 from monailabel.datastore.utils.dicom import dicom_web_download_series
 from pydicom.dataset import Dataset
 
+from apps.iris_app.catalogue.study import FinalLabel, Study
 from apps.iris_app.datastores.archive_labels import ArchiveLabels
+from apps.iris_app.datastores.datastore_view import FINAL
 from apps.iris_app.datastores.seg_series import SegSeries
 from apps.iris_app.datastores.series_image import SeriesImages
-from apps.iris_app.lib.datastore_view import FINAL
 from apps.iris_app.lib.state import State, read_json, stamp, write_json
-from apps.iris_app.lib.study import FinalLabel, Study
 from iris_core.errors import InputError
 
 log = logging.getLogger(__name__)

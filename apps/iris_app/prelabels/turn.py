@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Iterable, Mapping
 
-from apps.iris_app.lib.result_store import ResultStore
+from apps.iris_app.computing.result_store import ResultStore
 from apps.iris_app.lib.state import State, read_json
 
 WALKERS = 8  # of the studies that were opened last, after which the next one of the list is computed too

@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apps.iris_app.lib.class_register import ClassRegister, class_key
-from apps.iris_app.lib.final_label import read_final
+from apps.iris_app.catalogue.class_register import ClassRegister, class_key
+from apps.iris_app.catalogue.final_label import read_final
+from apps.iris_app.catalogue.study import FinalLabel
 from apps.iris_app.lib.state import digest
-from apps.iris_app.lib.study import FinalLabel
 from iris_core.checksum import checksum
 from iris_core.label_names import is_placeholder
 from iris_core.volume import Color
 
 if TYPE_CHECKING:
-    from apps.iris_app.lib.catalogue import ReferenceEntry
+    from apps.iris_app.catalogue.catalogue import ReferenceEntry
 
 
 @dataclass(frozen=True)

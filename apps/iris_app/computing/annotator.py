@@ -12,13 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
-from apps.iris_app.lib.embedding_store import EmbeddingStore, Facts
+from apps.iris_app.catalogue.catalogue import Catalogue, Outdated, ReferenceEntry
+from apps.iris_app.catalogue.reference_choice import Choice, choose, chosen_references
+from apps.iris_app.computing.embedding_store import EmbeddingStore, Facts
+from apps.iris_app.computing.result_store import Result, ResultStore, result_key
+from apps.iris_app.computing.tuned_store import TunedStore
 from apps.iris_app.lib.options import Options
-from apps.iris_app.lib.reference_choice import Choice, choose, chosen_references
-from apps.iris_app.lib.result_store import Result, ResultStore, result_key
 from apps.iris_app.lib.state import State, stamp
-from apps.iris_app.lib.tuned_store import TunedStore
 from iris_core.checkpoint import LoadedModel, load_model
 from iris_core.closer_look import Place, Views
 from iris_core.config import PAPER_SPACING

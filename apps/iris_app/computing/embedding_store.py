@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.iris_app.lib.catalogue import Catalogue, Outdated, ReferenceEntry
+from apps.iris_app.catalogue.catalogue import Catalogue, Outdated, ReferenceEntry
+from apps.iris_app.catalogue.study import Study
 from apps.iris_app.lib.state import State, digest, file_word, read_json, write_json
-from apps.iris_app.lib.study import Study
 from iris_core.card import load_card, save_card
 from iris_core.closer_look import Views, choose_views
 from iris_core.errors import CardError, InputError, PassingError, may_pass

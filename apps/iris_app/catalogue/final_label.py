@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.iris_app.lib.class_register import ClassRegister
-from apps.iris_app.lib.study import FinalLabel
+from apps.iris_app.catalogue.class_register import ClassRegister
+from apps.iris_app.catalogue.study import FinalLabel
 from iris_core.errors import InputError
 from iris_core.label_names import is_ignored, is_placeholder, read_label_names
 from iris_core.label_values import label_dtype

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from apps.iris_app.lib.catalogue import Catalogue, ReferenceEntry
-from apps.iris_app.lib.embedding_store import read_reference
+from apps.iris_app.catalogue.catalogue import Catalogue, ReferenceEntry
+from apps.iris_app.computing.embedding_store import read_reference
 from apps.iris_app.lib.state import State, digest, read_json, write_json
 from iris_core.card import load_card, save_card
 from iris_core.embedding import TaskEmbedding

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from apps.iris_app.lib.catalogue import Catalogue, ReferenceEntry
+from apps.iris_app.catalogue.catalogue import Catalogue, ReferenceEntry
 from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.state import State, digest, file_word, read_json, stamp, write_json
 from iris_core.errors import InputError

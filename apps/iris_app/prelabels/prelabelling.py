@@ -16,16 +16,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from filelock import FileLock, Timeout
 
-from apps.iris_app.lib.annotator import Annotator
-from apps.iris_app.lib.catalogue import Catalogue, Outdated
-from apps.iris_app.lib.comparison import Comparison
-from apps.iris_app.lib.job_control import seen_by_job
+from apps.iris_app.catalogue.catalogue import Catalogue, Outdated
+from apps.iris_app.catalogue.reference_choice import chosen_references
+from apps.iris_app.catalogue.study import Study
+from apps.iris_app.computing.annotator import Annotator
+from apps.iris_app.computing.result_store import Result, ResultStore, result_key
 from apps.iris_app.lib.options import Options
-from apps.iris_app.lib.reference_choice import chosen_references
-from apps.iris_app.lib.result_store import Result, ResultStore, result_key
 from apps.iris_app.lib.state import stamp, write_json
-from apps.iris_app.lib.study import Study
-from apps.iris_app.lib.turn import Turn
+from apps.iris_app.prelabels.comparison import Comparison
+from apps.iris_app.prelabels.job_control import seen_by_job
+from apps.iris_app.prelabels.turn import Turn
 from apps.iris_app.retries.failures import SURPRISES, Failures
 from iris_core.errors import InputError, IrisError
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from apps.iris_app.computing.tuned_store import TunedStore
 from apps.iris_app.lib.state import State, read_json, stamp, write_json
-from apps.iris_app.lib.tuned_store import TunedStore
 from iris_core.errors import PassingError
 
 

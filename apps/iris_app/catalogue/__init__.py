@@ -1,0 +1,1 @@
+"""The catalogue: studies and their final labels, what classes are called, which references answer."""
