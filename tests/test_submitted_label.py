@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from apps.iris_app.submissions.check import check_label
+from apps.iris_app.submissions.remarks import remarks_on
 from apps.iris_app.submissions.voxel_stream import MOST_VALUES
 from iris_core.errors import InputError
 from iris_core.volume import LabelVolume
 from iris_core.volume_io import read_label, write_label
+from tests.solids import solids
 
 
 def image(tmp_path: Path, edge: int = 6) -> Path:
@@ -128,3 +130,15 @@ def test_a_qform_with_odd_numbers_is_taken_or_refused_as_the_reader_does(tmp_pat
         check_label(tmp_path / "label.nii", image(tmp_path)).values
         == read_label(tmp_path / "label.nii").values
     )
+
+
+def test_the_sender_of_a_label_hears_what_its_reader_remarks_and_of_slices_that_nobody_drew_on(tmp_path):
+    _, label = solids()
+    kept = np.arange(label.shape[2]) % 5 == 0
+    nib.save(nib.Nifti1Image((label.array * kept * 0.997).astype(np.float32), None), tmp_path / "label.nii")
+    said = remarks_on(tmp_path / "label.nii")
+    parts = ("neither sform nor qform", "were rounded", "drawn in single slices")
+    assert len(said) == 3 and all(part in str(said) for part in parts)
+    assert all(line.startswith("the label: ") and "\n" not in line for line in said)
+    write_label(label, tmp_path / "whole.nii.gz")
+    assert remarks_on(tmp_path / "whole.nii.gz") == []

@@ -25,11 +25,11 @@ from apps.iris_app.routes.request import ANNOTATOR, PREFIX, USER, FewParts, json
 from apps.iris_app.routes.sender import sender_of
 from apps.iris_app.submissions.check import check_label
 from apps.iris_app.submissions.label_info import check_label_info
+from apps.iris_app.submissions.remarks import remarks_on
 from apps.iris_app.submissions.submissions import Submissions
 from apps.iris_app.submissions.viewable import viewable
 from apps.iris_app.waiting.turns import FILES, LABELS
 from iris_core.errors import PassingError
-from iris_core.remarks import listening, texts
 from iris_core.volume_io.suffix import suffix_of
 
 LABEL = File(...)
@@ -86,8 +86,8 @@ def _put(
         with open(copy, "wb") as file:
             shutil.copyfileobj(label.file, file)
         check_label_info(given)
-        with listening() as heard:
-            checked = check_label(copy, known.image, allow_empty=empty, flat=service.datastore_is_archive)
+        checked = check_label(copy, known.image, allow_empty=empty, flat=service.datastore_is_archive)
+        remarks = remarks_on(copy)
         given = with_colors(given, service.catalogue.register)
         receipt = service.submissions.submit(
             image, tag, checked.file, given, sender_of(request, user, given), knows=seen,
@@ -96,7 +96,7 @@ def _put(
     told = app_instance().on_save_label(image, receipt.label) or {}
     return {
         **told, "image": image, "label": receipt.label, "version": receipt.version.number,
-        "checksum": receipt.version.checksum, "warnings": [*receipt.warnings, *texts(heard, "the label")],
+        "checksum": receipt.version.checksum, "warnings": [*receipt.warnings, *remarks],
     }  # fmt: skip
 
 
