@@ -55,9 +55,8 @@ def read_tokens(
 
     def tokens_of(study: Study) -> np.ndarray:
         task = encode_task(
-            segmenter, [study.reference], classes=names, modality=modality, spacing=spacing,
-            fingerprint=loaded.fingerprint,
-        ).tokens_alone()  # fmt: skip
+            segmenter, [study.reference], classes=names, modality=modality, spacing=spacing
+        ).tokens_alone()
         return task.pool[0].select(names).tokens.numpy().ravel().astype(float)
 
     def image_of(study: Study) -> np.ndarray:

@@ -1,3 +1,62 @@
-"""In-context segmentation of 3D medical images; knows neither nnU-Net nor MONAI Label."""
+"""In-context segmentation of 3D medical images; knows neither nnU-Net nor MONAI Label.
+
+The names of the front door are imported when they are first asked for:
+
+    import iris_core as iris
+
+    segmenter = iris.load_model().segmenter()
+    reference = iris.Reference(iris.read_image("study.nii.gz"), iris.read_label("study_label.nii.gz"))
+    task = iris.encode_task(segmenter, [reference])
+    result = iris.apply_task(segmenter, task, iris.read_image("query.nii.gz"))
+    iris.write_label(result.label, "query_label.nii.gz")
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"  #: the one place that states it; setup.cfg reads it here
+
+if TYPE_CHECKING:
+    from iris_core.card import load_card, save_card
+    from iris_core.checkpoint import load_model
+    from iris_core.inference.settings import InferenceSettings
+    from iris_core.reference import Reference
+    from iris_core.task_encoding import encode_task
+    from iris_core.task_prediction import apply_task
+    from iris_core.volume_io import read_image, read_label, write_label
+
+_ROOMS = {
+    "InferenceSettings": "iris_core.inference.settings",
+    "Reference": "iris_core.reference",
+    "apply_task": "iris_core.task_prediction",
+    "encode_task": "iris_core.task_encoding",
+    "load_card": "iris_core.card",
+    "load_model": "iris_core.checkpoint",
+    "read_image": "iris_core.volume_io",
+    "read_label": "iris_core.volume_io",
+    "save_card": "iris_core.card",
+    "write_label": "iris_core.volume_io",
+}
+__all__ = [
+    "InferenceSettings",
+    "Reference",
+    "apply_task",
+    "encode_task",
+    "load_card",
+    "load_model",
+    "read_image",
+    "read_label",
+    "save_card",
+    "write_label",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_ROOMS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ from iris_core.model.build import build
 from iris_core.model.iris import Iris
 from iris_core.model.layers import in_channels_last
 from iris_core.tensor_file import read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from iris_core.segmenter import Segmenter
 
 FORMAT = "iris-checkpoint-1"
 SHIPPED = "iris.safetensors"
@@ -65,7 +68,14 @@ class LoadedModel:
     @property
     def settings(self) -> dict[str, Any]:
         """What a Segmenter must know of it, by the names of its arguments."""
-        return {"recipe": self.recipe, "settings": self.inference}
+        return {"recipe": self.recipe, "settings": self.inference, "fingerprint": self.fingerprint}
+
+    def segmenter(self) -> Segmenter:
+        """The network at work, where it was loaded, with the settings of its file."""
+        from iris_core.segmenter import Segmenter
+
+        device = next(self.model.parameters()).device
+        return Segmenter(self.model, device, **self.settings)
 
 
 def shipped_weights() -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +43,7 @@ class Segmenter:
         recipe: by which the network's images are normalised.
         settings: of the stages.
         even_windows: windows lie as nnU-Net lays them (iris_core.inference.even_windows).
+        fingerprint: of the weights; tasks and task cards keep it.
 
     Attributes:
         encode_calls: references encoded so far.
@@ -56,9 +58,11 @@ class Segmenter:
         recipe: IntensityRecipe = PAPER,
         settings: InferenceSettings = DEFAULTS,
         even_windows: bool = False,
+        fingerprint: str = "",
     ) -> None:
         self.model, self.device, self.window, self.overlap = model, torch.device(device), window, overlap
         self.recipe, self.settings, self.even_windows = recipe, settings, even_windows
+        self.fingerprint = fingerprint
         self.comparison = Comparison(model, settings)
         self.encode_calls = 0
 
@@ -69,14 +73,16 @@ class Segmenter:
 
     def changed(self, *assignments: str) -> Segmenter:
         """The same with single settings changed, each by "stage.name=value"."""
-        settings = self.settings.changed(assignments)
-        return Segmenter(
-            self.model, self.device, self.window, self.overlap, self.recipe, settings, self.even_windows
-        )
+        return self._with(settings=self.settings.changed(assignments))
 
     def in_even_windows(self, window: Shape) -> Segmenter:
         """The same in windows of exactly this size, which lie as nnU-Net lays them."""
-        return Segmenter(self.model, self.device, window, self.overlap, self.recipe, self.settings, True)
+        return self._with(window=window, even_windows=True)
+
+    def _with(self, **changes: Any) -> Segmenter:
+        names = ("device", "window", "overlap", "recipe", "settings", "even_windows", "fingerprint")
+        same: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return Segmenter(self.model, **same | changes)
 
     @torch.no_grad()
     def encode(

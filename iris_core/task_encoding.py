@@ -40,7 +40,6 @@ def encode_task(
     sparse: str = "no",
     seed: int = 0,
     progress: Progress | None = None,
-    fingerprint: str = "",
 ) -> Task:
     """Encodes labelled references, each once.
 
@@ -56,7 +55,6 @@ def encode_task(
             background), "slices" or "scribbles" (iris_core.unknown).
         seed: of retrieval and tuning.
         progress: called with (steps done, steps in all); a step is a reference, or one of tuning.
-        fingerprint: of the network, kept in cards.
 
     Raises:
         InputError: no reference, an empty label, a class that no reference holds, two classes with one value
@@ -78,7 +76,8 @@ def encode_task(
     provenance: dict[str, object] = {"modality_reason": reason, "spacing_policy": policy}
     if lines:
         provenance["label_gaps"] = lines
-    empty = Task(tuple(infos), chosen, (0.0, 0.0, 0.0), (), strategy, fingerprint, provenance, seed=seed)
+    weights = segmenter.fingerprint
+    empty = Task(tuple(infos), chosen, (0.0, 0.0, 0.0), (), strategy, weights, provenance, seed=seed)
     views = _views(references[0], infos, spacing, segmenter.settings.close_up)
     total = len(references) + (segmenter.passes * STEPS if strategy == "tuning" else 0)
     parts = []

@@ -27,18 +27,14 @@ from tests.tiny import PLAIN, QUICK, network, study
 
 
 def segmenter(config=None) -> Segmenter:
-    return Segmenter(network(config) if config else network(), window=(32, 32, 32), **QUICK)
-
-
-def name_of(runner: Segmenter) -> str:
-    return fingerprint(runner.model.config, runner.model.state_dict())
+    model = network(config) if config else network()
+    name = fingerprint(model.config, model.state_dict())
+    return Segmenter(model, window=(32, 32, 32), fingerprint=name, **QUICK)
 
 
 def task_of(runner: Segmenter, strategy: str = "one-shot", references: int = 1) -> Task:
     studies = [Reference(*study(seed), name=f"study {seed}") for seed in range(references)]
-    return encode_task(
-        runner, studies, modality="mr", spacing=2.0, strategy=strategy, fingerprint=name_of(runner), seed=3
-    )
+    return encode_task(runner, studies, modality="mr", spacing=2.0, strategy=strategy, seed=3)
 
 
 @pytest.fixture
@@ -47,7 +43,7 @@ def card(tmp_path):
     runner = segmenter()
     task = task_of(runner)
     save_card(task, tmp_path / "card.safetensors")
-    return tmp_path / "card.safetensors", task, name_of(runner)
+    return tmp_path / "card.safetensors", task, runner.fingerprint
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -56,7 +52,7 @@ def test_a_stored_card_gives_the_same_masks_bit_for_bit(tmp_path, monkeypatch, s
     runner, query = segmenter(), study(7, shift=1)[0]
     task = task_of(runner, strategy, references=2)
     save_card(task, tmp_path / "card.safetensors")
-    kept = load_card(tmp_path / "card.safetensors", name_of(runner))
+    kept = load_card(tmp_path / "card.safetensors", runner.fingerprint)
     before, after = apply_task(runner, task, query), apply_task(segmenter(), kept, query)
     np.testing.assert_array_equal(before.masks, after.masks)
     np.testing.assert_array_equal(before.label.array, after.label.array)
@@ -67,7 +63,7 @@ def test_the_paper_s_network_has_cards_without_extras(tmp_path):
     runner, query = segmenter(PLAIN), study(7)[0]
     task = task_of(runner)
     assert save_card(task, tmp_path / "card.safetensors")["extras"] == 0
-    kept = load_card(tmp_path / "card.safetensors", name_of(runner))
+    kept = load_card(tmp_path / "card.safetensors", runner.fingerprint)
     np.testing.assert_array_equal(
         apply_task(runner, task, query).masks, apply_task(runner, kept, query).masks
     )

@@ -235,9 +235,9 @@ def test_each_reference_is_cut_to_its_own_box():
 
 
 def test_a_card_keeps_the_looks_and_gives_the_same_mask(tmp_path):
-    runner = Segmenter(network(), **QUICK)
+    runner = Segmenter(network(), fingerprint="f", **QUICK)
     reference, query = (study({1: block(i, 6, 6, side=6)}, shape=(64, 24, 24)) for i in (40, 12))
-    task = encode_task(runner, [reference], modality="ct", fingerprint="f")
+    task = encode_task(runner, [reference], modality="ct")
     save_card(task, tmp_path / "card.safetensors")
     again = load_card(tmp_path / "card.safetensors", "f")
     assert again.looks[0].extent == task.looks[0].extent

@@ -86,10 +86,8 @@ def test_balanced_contextual_tokens_are_together_as_long_as_one_token_of_unit_va
 
 
 def test_a_card_of_tokens_holds_a_few_kilobytes_and_nothing_of_the_image(tmp_path):
-    segmenter = Segmenter(network(replace(EXTENDED, **OWN)), window=(32, 32, 32))
-    whole = encode_task(
-        segmenter, [Reference(*study(0), name="study")], modality="mr", spacing=2.0, fingerprint="f"
-    )
+    segmenter = Segmenter(network(replace(EXTENDED, **OWN)), window=(32, 32, 32), fingerprint="f")
+    whole = encode_task(segmenter, [Reference(*study(0), name="study")], modality="mr", spacing=2.0)
     alone = whole.tokens_alone()
     sizes = save_card(alone, tmp_path / "alone.safetensors")
     assert sizes["extras"] == 0 and sizes["plain"] <= PLAIN_LIMIT * len(alone.names)

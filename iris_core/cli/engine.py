@@ -41,7 +41,7 @@ class Engine:
         self.loaded = load_model(checkpoint, self.device)
         self.settings = self.loaded.inference.changed(changes)
         self.segmenter = Segmenter(
-            self.loaded.model, self.device, recipe=self.loaded.recipe, settings=self.settings
+            self.loaded.model, self.device, **self.loaded.settings | {"settings": self.settings}
         )
         self.checkpoint = checkpoint
 
@@ -79,7 +79,6 @@ class Engine:
             spacing="auto" if spacing is None else spacing,
             strategy=strategy or "auto",
             sparse=sparse or "no",
-            fingerprint=self.loaded.fingerprint,
             seed=seed,
             progress=self.console.steps("references", "step"),
         )

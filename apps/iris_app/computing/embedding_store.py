@@ -161,7 +161,7 @@ class EmbeddingStore:
         def encode(classes: tuple[str, ...]) -> Task:
             return encode_task(
                 self.segmenter, [reference], classes=classes, modality=modality, spacing=views,
-                strategy="one-shot", sparse=sparse, fingerprint=self.fingerprint,
+                strategy="one-shot", sparse=sparse,
             )  # fmt: skip
 
         try:

@@ -55,9 +55,7 @@ class Workbench:
 
     def fresh_task(self, reference: Study, *, spacing: str | Sequence[float] = "auto") -> Task:
         """The one-shot task of a study, computed."""
-        return encode_task(
-            self.segmenter, [reference.reference], spacing=spacing, fingerprint=self.loaded.fingerprint
-        )
+        return encode_task(self.segmenter, [reference.reference], spacing=spacing)
 
     def label(self, task: Task, query: Study) -> np.ndarray:
         """The label map of a query, in the values of the task."""
