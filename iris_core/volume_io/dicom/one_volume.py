@@ -59,17 +59,20 @@ def one_volume(path: Path) -> Volume:
     alone = {key: files for key, files in series.items() if _is_multi_frame(files)}
     rest = {key: files for key, files in series.items() if key not in alone} or series
     tried = [_tried(key[0], files, path) for key, files in rest.items()]
-    whole = [one for one in tried if one.volume is not None]
+    whole = [(one, one.volume) for one in tried if one.volume is not None]
     others = [one for one in tried if one.volume is None]
-    if len(whole) != 1 or any(one.uid == whole[0].uid or one.size >= whole[0].size for one in others):
+    if len(whole) != 1:
+        raise _several(names, series, path)
+    ((scan, volume),) = whole
+    if any(one.uid == scan.uid or one.size >= scan.size for one in others):
         raise _several(names, series, path)
     if others:
         left = "; ".join(f"{one.what}, which {one.fault.what if one.fault else ''}" for one in others)
-        remark(path, f"{whole[0].what} is read; left out: {left}")
+        remark(path, f"{scan.what} is read; left out: {left}")
     if alone and rest is not series:
         listed = ", ".join(described(files) for files in alone.values())
-        remark(path, f"{whole[0].what} is read; files of several frames are images of their own: {listed}")
-    return whole[0].volume or ([], np.eye(4))
+        remark(path, f"{scan.what} is read; files of several frames are images of their own: {listed}")
+    return volume
 
 
 def _frames(files: Mapping[Path, Dataset]) -> list[Frame]:
