@@ -265,3 +265,24 @@ def test_where_users_have_names_only_ones_own_request_can_be_taken_out(monkeypat
             taken_out(stranger)
         assert refused.value.status_code == 403 and line.place("hers")
     assert taken_out("ann")["state"] == "cancelled" and not line.place("hers")
+
+
+def test_a_label_that_is_read_for_too_long_is_waited_for_no_longer(monkeypatch):
+    import asyncio
+    from types import SimpleNamespace
+
+    from apps.iris_app.routes import infer
+    from apps.iris_app.waiting.order import LeftQueue
+
+    monkeypatch.setattr(infer, "PATIENCE", 0.05)
+
+    async def looked(seconds: float, left: bool) -> bool:
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        if left:
+            answer.set_exception(LeftQueue("taken out"))
+        service = SimpleNamespace(lookout=SimpleNamespace(look=lambda: asyncio.sleep(seconds)))
+        return await infer._looked(service, answer)
+
+    assert asyncio.run(looked(0.0, False)) is False and asyncio.run(looked(SOON, False)) is True
+    with pytest.raises(LeftQueue, match="taken out"):
+        asyncio.run(looked(SOON, True))
