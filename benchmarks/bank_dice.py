@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from iris_core.bank_task import BankTask
+from iris_core.bank.bank_task import BankTask
 from iris_core.checkpoint import load_model
-from iris_core.label_names import parse_label_names
 from iris_core.metrics import dice
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.label_names import parse_label_names
+from iris_core.volume.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
 from nnunet_trainers.datasets.partial_labels import PartialLabels
 

@@ -21,8 +21,8 @@ from benchmarks.analyses.bench.studies import Study, open_studies
 from benchmarks.token_readout import read_tokens, spoken_readout
 from iris_core.checkpoint import load_model
 from iris_core.model.iris import Iris
-from iris_core.preprocess import prepare_image
-from iris_core.windows import pad
+from iris_core.preprocessing.prepare import prepare_image
+from iris_core.windows.windows import pad
 
 RIDGE = 1e-4  # of the mean square of a feature
 

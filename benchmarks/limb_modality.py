@@ -19,13 +19,13 @@ import torch
 from iris_core import task_prediction
 from iris_core.checkpoint import load_model
 from iris_core.metrics import dice_per_class, mean_dice
-from iris_core.modality import query_modality
-from iris_core.reference import Reference
+from iris_core.preprocessing.modality import query_modality
 from iris_core.segmenter import Segmenter
-from iris_core.task import Task
+from iris_core.task.reference import Reference
+from iris_core.task.task import Task
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.volume import LabelVolume, Volume
 from sample_data.canvas import Canvas
 from sample_data.scan import grain, points_of
 from sample_data.subject import Subject

@@ -12,9 +12,9 @@ import json
 
 import numpy as np
 
-from iris_core.preprocess import prepare_image
-from iris_core.raw_dataset import RawDataset
+from iris_core.preprocessing.prepare import prepare_image
 from iris_core.volume_io import read_image
+from iris_core.volume_io.folder.raw_dataset import RawDataset
 from nnunet_trainers.datasets.dataset_folder import nnunet_folder
 from nnunet_trainers.datasets.partial_labels import PartialLabels
 from nnunet_trainers.planning.checks import find_dataset

@@ -23,16 +23,16 @@ from benchmarks.analyses.bench.studies import open_studies
 from iris_core.checkpoint import load_model
 from iris_core.inference.pipeline import Asked, PreparedQuery, segment_query
 from iris_core.metrics import dice
-from iris_core.preprocess import prepare_masks
+from iris_core.preprocessing.prepare import prepare_masks
 from iris_core.quality import LEAST, MOST, ONCE, TWICE, calibrated, soft_overlap
-from iris_core.raw_dataset import RawDataset
-from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import ensemble
-from iris_core.synthesis import synthesise
+from iris_core.task.reference import Reference
 from iris_core.task_encoding import encode_task
-from iris_core.volume import LabelVolume, Volume
+from iris_core.training.synthesis import synthesise
+from iris_core.volume.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
+from iris_core.volume_io.folder.raw_dataset import RawDataset
 
 SETS, QUERIES, EPISODES, SEVERAL = 4, 5, 24, 5
 PHANTOM_QUERIES = 4

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.checkpoint import load_model
-from iris_core.intensity import PAPER, CtStatistics, IntensityRecipe
 from iris_core.metrics import dice
-from iris_core.raw_dataset import RawDataset
-from iris_core.reference import Reference
+from iris_core.preprocessing.intensity import PAPER, CtStatistics, IntensityRecipe
 from iris_core.segmenter import Segmenter
+from iris_core.task.reference import Reference
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
 from iris_core.volume_io import read_image, read_label
+from iris_core.volume_io.folder.raw_dataset import RawDataset
 
 
 def nnunet_recipe(references: list[Reference], modality: str) -> IntensityRecipe:

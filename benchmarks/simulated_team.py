@@ -26,8 +26,8 @@ import psutil
 import requests
 
 from iris_core.metrics import dice
-from iris_core.raw_dataset import RawDataset
 from iris_core.volume_io import read_label
+from iris_core.volume_io.folder.raw_dataset import RawDataset
 
 
 class Team:

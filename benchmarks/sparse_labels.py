@@ -19,12 +19,12 @@ import torch
 from benchmarks.analyses.bench.studies import open_studies
 from iris_core.checkpoint import load_model
 from iris_core.metrics import dice_per_class, mean_dice
-from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
+from iris_core.task.reference import Reference
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
-from iris_core.unknown import completed, without_gaps
-from iris_core.volume import LabelVolume
+from iris_core.volume.unknown import completed, without_gaps
+from iris_core.volume.volume import LabelVolume
 
 STROKE = 1  # voxels around the middle line of a stroke
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from iris_core.synthesis.episode_batch import EpisodeBatch
-from iris_core.synthesis.families import FAMILIES
-from iris_core.synthesis.generator import synthesise
+from iris_core.training.synthesis.episode_batch import EpisodeBatch
+from iris_core.training.synthesis.families import FAMILIES
+from iris_core.training.synthesis.generator import synthesise
 
 
 def draw_gallery(path: Path, *, seed: int = 0, pairs: int = 3, side: int = 64) -> None:

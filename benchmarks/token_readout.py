@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from benchmarks.analyses.bench.studies import Study, shared_names
 from iris_core.checkpoint import LoadedModel
-from iris_core.preprocess import prepare_image
+from iris_core.preprocessing.prepare import prepare_image
 from iris_core.segmenter import Segmenter
 from iris_core.task_encoding import encode_task
 

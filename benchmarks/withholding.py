@@ -21,9 +21,9 @@ import numpy as np
 from benchmarks.analyses.bench.studies import Study, open_studies
 from iris_core.checkpoint import load_model
 from iris_core.metrics import dice
-from iris_core.modality import detect_modality
+from iris_core.preprocessing.modality import detect_modality
 from iris_core.segmenter import Segmenter
-from iris_core.task import Task
+from iris_core.task.task import Task
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
 

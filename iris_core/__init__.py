@@ -16,24 +16,24 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"  #: the one place that states it; setup.cfg reads it here
 
 if TYPE_CHECKING:
-    from iris_core.card import load_card, save_card
     from iris_core.checkpoint import load_model
     from iris_core.inference.settings import InferenceSettings
-    from iris_core.reference import Reference
+    from iris_core.task.card import load_card, save_card
+    from iris_core.task.reference import Reference
     from iris_core.task_encoding import encode_task
     from iris_core.task_prediction import apply_task
     from iris_core.volume_io import read_image, read_label, write_label
 
 _ROOMS = {
     "InferenceSettings": "iris_core.inference.settings",
-    "Reference": "iris_core.reference",
+    "Reference": "iris_core.task.reference",
     "apply_task": "iris_core.task_prediction",
     "encode_task": "iris_core.task_encoding",
-    "load_card": "iris_core.card",
+    "load_card": "iris_core.task.card",
     "load_model": "iris_core.checkpoint",
     "read_image": "iris_core.volume_io",
     "read_label": "iris_core.volume_io",
-    "save_card": "iris_core.card",
+    "save_card": "iris_core.task.card",
     "write_label": "iris_core.volume_io",
 }
 __all__ = [

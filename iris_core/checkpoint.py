@@ -16,11 +16,11 @@ from torch import Tensor
 from iris_core.config import ModelConfig
 from iris_core.errors import CheckpointError, InputError
 from iris_core.inference.settings import DEFAULTS, META_KEY, InferenceSettings, settings_of
-from iris_core.intensity import PAPER, IntensityRecipe
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
 from iris_core.model.layers import in_channels_last
-from iris_core.tensor_file import read_tensors, write_tensors
+from iris_core.preprocessing.intensity import PAPER, IntensityRecipe
+from iris_core.stored.tensor_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from iris_core.segmenter import Segmenter

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from iris_core.grid import ClassMap
-from iris_core.volume import LabelVolume, label_from_masks
+from iris_core.preprocessing.grid import ClassMap
+from iris_core.volume.volume import LabelVolume, label_from_masks
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from iris_core.config import PAPER_WINDOW, WINDOW_OVERLAP
-from iris_core.embedding import TaskEmbedding, stored_precision
 from iris_core.errors import InputError
 from iris_core.inference.alignment.query_features import QueryFeatures, encode_query
 from iris_core.inference.bias import class_biases
@@ -23,13 +22,24 @@ from iris_core.inference.mirror import mirrored
 from iris_core.inference.pair_fit.reference_edges import reference_edges
 from iris_core.inference.pair_fit.transfer import join
 from iris_core.inference.settings import DEFAULTS, InferenceSettings
-from iris_core.intensity import PAPER, IntensityRecipe
-from iris_core.memory_canvas import MemoryCanvas
 from iris_core.model.iris import ImageFeatures, Iris
 from iris_core.model.reference_memory import ReferenceMemory
+from iris_core.preprocessing.intensity import PAPER, IntensityRecipe
 from iris_core.progress import Progress
+from iris_core.task.embedding import TaskEmbedding, stored_precision
 from iris_core.triple import triple
-from iris_core.windows import Padding, Shape, blended, fitting, offset_of, pad, region_of, shift_of, starts
+from iris_core.windows.memory_canvas import MemoryCanvas
+from iris_core.windows.windows import (
+    Padding,
+    Shape,
+    blended,
+    fitting,
+    offset_of,
+    pad,
+    region_of,
+    shift_of,
+    starts,
+)
 
 
 class Segmenter:

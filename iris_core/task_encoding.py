@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from iris_core.boxes import Box
-from iris_core.closer_look import Views, choose_views, extent_of, place_of, reference_box
-from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
-from iris_core.grid import Spacing
 from iris_core.inference.stages import CloseUpSettings
-from iris_core.preprocess import Prepared, choose_spacing, prepare_image, prepare_masks, prepare_unknown
+from iris_core.preprocessing.grid import Spacing
+from iris_core.preprocessing.prepare import (
+    Prepared,
+    choose_spacing,
+    prepare_image,
+    prepare_masks,
+    prepare_unknown,
+)
 from iris_core.progress import Progress
-from iris_core.reference import ClassInfo, Reference, joined_classes, joined_modality
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import STRATEGIES, tune
 from iris_core.strategies.tuning import STEPS, Example
-from iris_core.task import Look, Task
+from iris_core.task.closer_look import Views, choose_views, extent_of, place_of, reference_box
+from iris_core.task.embedding import TaskEmbedding
+from iris_core.task.reference import ClassInfo, Reference, joined_classes, joined_modality
+from iris_core.task.task import Look, Task
+from iris_core.volume.boxes import Box
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +58,7 @@ def encode_task(
             that were chosen for another reference.
         strategy: "auto": one-shot for one reference, ensemble for several.
         sparse: how labels were drawn that do not show a structure throughout: "no" (where nothing is drawn is
-            background), "slices" or "scribbles" (iris_core.unknown).
+            background), "slices" or "scribbles" (iris_core.volume.unknown).
         seed: of retrieval and tuning.
         progress: called with (steps done, steps in all); a step is a reference, or one of tuning.
 

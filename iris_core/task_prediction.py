@@ -7,19 +7,19 @@ from functools import partial
 
 from torch import Tensor
 
-from iris_core.boxes import Box
-from iris_core.embedding import TaskEmbedding
-from iris_core.grid import ClassMap, compete
 from iris_core.inference.close_up import closer
 from iris_core.inference.fusion import expected_of
 from iris_core.inference.pipeline import Asked, PreparedQuery, segment_query
-from iris_core.modality import in_hounsfield, query_modality
 from iris_core.prediction import Prediction
+from iris_core.preprocessing.grid import ClassMap, compete
+from iris_core.preprocessing.modality import in_hounsfield, query_modality
 from iris_core.progress import Progress
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import ensemble, one_shot, retrieve_by_image, retrieve_by_object
-from iris_core.task import Look, Task
-from iris_core.volume import LabelVolume, Volume
+from iris_core.task.embedding import TaskEmbedding
+from iris_core.task.task import Look, Task
+from iris_core.volume.boxes import Box
+from iris_core.volume.volume import LabelVolume, Volume
 
 
 def apply_task(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from iris_core.memory_reuse import reuse_memory
+from iris_core.allocator import reuse_memory
 
 # Threads of OpenMP that wait sleep: for tensors this small they would wait longer than they work. Read once,
 # when torch is loaded.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.volume import LabelVolume, Volume
 
 
 def solids(shape=(40, 44, 36), spacing=(1.0, 1.0, 1.0)) -> tuple[Volume, LabelVolume]:

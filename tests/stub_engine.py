@@ -14,7 +14,7 @@ import nibabel as nib
 import numpy as np
 
 from iris_core.errors import CardError, InputError
-from iris_core.volume import LabelVolume, label_from_masks
+from iris_core.volume.volume import LabelVolume, label_from_masks
 
 AFFINE = np.diag([1.5, 1.5, 2.0, 1.0])
 CLOSE = 25.0  # how far an intensity may lie from the reference's mean

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from iris_core.embedding import TaskEmbedding
 from iris_core.inference.alignment import rivals
 from iris_core.inference.alignment.align import Shift, align, likely_shifts, placed
 from iris_core.inference.settings import DEFAULTS
 from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
+from iris_core.task.embedding import TaskEmbedding
 
 STAGE = DEFAULTS.rivals
 ANATOMY = torch.randn(6, 16, 14, 12, generator=torch.Generator().manual_seed(3))

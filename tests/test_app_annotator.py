@@ -15,8 +15,8 @@ from apps.iris_app.computing.weights import weights_fingerprint
 from apps.iris_app.lib.options import Options, config
 from apps.iris_app.lib.reply import write_reply
 from iris_core.errors import CheckpointError, InputError
-from iris_core.reference import Reference
 from iris_core.strategies import tune
+from iris_core.task.reference import Reference
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
 from iris_core.volume_io import read_image

@@ -15,7 +15,7 @@ from apps.iris_app.catalogue.final_label import in_register, read_final
 from apps.iris_app.catalogue.study import FinalLabel, Study, names_from_info
 from apps.iris_app.retries.pauses import LONGEST, Pauses
 from iris_core.errors import InputError, PassingError
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import write_label
 from tests.app_folder import AppFolder
 

@@ -18,7 +18,7 @@ from apps.iris_app.retries.attempts import Attempts
 from apps.iris_app.retries.failures import Failures
 from apps.iris_app.retries.pauses import FIRST, LONGEST, Pauses
 from iris_core.errors import InputError, PassingError, may_pass
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 

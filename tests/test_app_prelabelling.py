@@ -22,8 +22,8 @@ from apps.iris_app.computing.result_store import ResultStore
 from apps.iris_app.lib.state import read_json
 from apps.iris_app.prelabels.job_control import cancel, resume, want
 from apps.iris_app.prelabels.prelabelling import Prelabelling, prelabels
-from iris_core.checksum import checksum
 from iris_core.errors import InputError
+from iris_core.stored.checksum import checksum
 from tests.app_folder import AppFolder
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from apps.iris_app.catalogue.study import FinalLabel
 from apps.iris_app.lib.options import Options
 from iris_core.errors import InputError
 from iris_core.remarks import listening
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import read_image, read_label, write_label
 from tests.app_folder import AppFolder
 from tests.test_names_in_files import AFFINE, array, as_total

@@ -10,7 +10,7 @@ from apps.iris_app.computing.result_store import ResultStore
 from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.state import State
 from iris_core.errors import InputError
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from tests.app_folder import AppFolder
 
 CLASSES = [

@@ -6,9 +6,9 @@ import itertools
 
 import torch
 
-from iris_core.grid import label_map
+from iris_core.bank.memory_bank import MemoryBank
 from iris_core.inference.even_windows import even_starts, gaussian
-from iris_core.memory_bank import MemoryBank
+from iris_core.preprocessing.grid import label_map
 from iris_core.segmenter import Segmenter
 from nnunet_trainers.training.bank_network import NEVER, BankNetwork
 from tests.tiny import PLAIN, network, noise, scene

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from iris_core.evaluation.peers.copy_prompt import copy_prompt
-from iris_core.orientation import canonical_affine, from_canonical, to_canonical
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.orientation import canonical_affine, from_canonical, to_canonical
+from iris_core.volume.volume import LabelVolume, Volume
 
 
 def label_of(array: np.ndarray, spacing: tuple[float, float, float] = (1, 1, 1)) -> LabelVolume:

@@ -11,16 +11,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, safe_open, save_file
 
-from iris_core.card import PLAIN_LIMIT, load_card, save_card
 from iris_core.checkpoint import fingerprint
 from iris_core.config import PRESETS
-from iris_core.embedding import TaskEmbedding
 from iris_core.errors import CardError, InputError
 from iris_core.inference.pair_fit.reference_edges import MARGIN
-from iris_core.reference import ClassInfo, Reference
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import STRATEGIES, tune
-from iris_core.task import Task
+from iris_core.task.card import PLAIN_LIMIT, load_card, save_card
+from iris_core.task.embedding import TaskEmbedding
+from iris_core.task.reference import ClassInfo, Reference
+from iris_core.task.task import Task
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
 from tests.tiny import PLAIN, QUICK, network, study

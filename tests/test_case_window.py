@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from iris_core.windows import offset_of, pad
+from iris_core.windows.windows import offset_of, pad
 from nnunet_trainers.episodes.axes import inverse, is_canonical, permuted, to_ijk
 from nnunet_trainers.episodes.case_window import OUTSIDE, cut, draw_start, middle
 

@@ -152,7 +152,7 @@ def test_a_folder_run_goes_on_after_a_bad_case_names_it_and_exits_1(dataset, tmp
 
 
 def test_an_interrupted_run_exits_130_and_leaves_only_whole_files(dataset, tmp_path, monkeypatch, capsys):
-    import iris_core.volume_io.nifti as nifti
+    import iris_core.volume_io.nifti.images as nifti
 
     save, saved = nib.save, []
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from iris_core.card import load_card, save_card
-from iris_core.closer_look import Views, choose_views, finding_spacing, look_groups, reference_box
-from iris_core.grid import make_grid
 from iris_core.inference.close_up import differ, enough_found, query_box, shown_volumes
 from iris_core.inference.settings import DEFAULTS
-from iris_core.reference import Reference
+from iris_core.preprocessing.grid import make_grid
 from iris_core.segmenter import Segmenter
+from iris_core.task.card import load_card, save_card
+from iris_core.task.closer_look import Views, choose_views, finding_spacing, look_groups, reference_box
+from iris_core.task.reference import Reference
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.volume import LabelVolume, Volume
 from tests.tiny import QUICK, network, without
 
 SHAPE = (200, 60, 50)

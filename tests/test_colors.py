@@ -8,7 +8,7 @@ import numpy as np
 
 from apps.iris_app.catalogue.catalogue import Catalogue
 from apps.iris_app.catalogue.class_register import ClassRegister, with_colors
-from iris_core.colors import APART, PALETTE, color_for, lab, nearest
+from iris_core.volume.colors import APART, PALETTE, color_for, lab, nearest
 from tests.app_folder import AppFolder
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.control_episodes import FOLDER, IMAGES, MASKS, OTHERS, SETS, read_episodes, write_episodes
-from iris_core.synthesis import synthesise
+from iris_core.training.synthesis import synthesise
 
 WRITTEN = {  # sha256 of the files as they were written
     "first": "80bf1f75d6eac6e267e12bbbccd2ec3433bcffc4f6f394564b04e367104ee0bb",

@@ -14,13 +14,13 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from iris_core.allocator import reuse_memory
 from iris_core.checkpoint import load_model
 from iris_core.config import PAPER_WINDOW, ModelConfig
 from iris_core.inference.evidence import Comparison
 from iris_core.inference.pair_fit.reference_edges import reference_edges
 from iris_core.inference.pair_fit.transfer import join
 from iris_core.inference.settings import DEFAULTS, InferenceSettings
-from iris_core.memory_reuse import reuse_memory
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
 from tests import quick_convolutions

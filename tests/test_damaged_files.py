@@ -12,7 +12,7 @@ import pytest
 
 from iris_core.errors import InputError
 from iris_core.remarks import listening
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import read_image, read_label, write_label
 
 ARRAY = np.random.default_rng(0).integers(0, 900, (12, 14, 10)).astype(np.int16)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from iris_core.errors import InputError
-from iris_core.lattice import fit_label
+from iris_core.volume.label_grid import fit_label
 from iris_core.volume_io import read_image, read_label
 from tests import seg_files
 

@@ -10,7 +10,7 @@ import pytest
 from iris_core.errors import InputError
 from iris_core.remarks import listening
 from iris_core.volume_io import read_image, read_label
-from iris_core.volume_io.cases import survey
+from iris_core.volume_io.folder.cases import survey
 
 pytest.importorskip("pydicom")
 from tests.dicom_files import AXIAL, CAPTURE, CT, numbers, write_enhanced, write_series

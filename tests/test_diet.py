@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from iris_core.synthesis.brightness import draw_palettes
-from iris_core.synthesis.families import FAMILIES
-from iris_core.synthesis.families.specks import ASKED, DECOY
-from iris_core.synthesis.person_pair import draw_pair
+from iris_core.training.synthesis.appearance.brightness import draw_palettes
+from iris_core.training.synthesis.families import FAMILIES
+from iris_core.training.synthesis.families.specks import ASKED, DECOY
+from iris_core.training.synthesis.person_pair import draw_pair
 
 SHAPE = (48, 48, 48)
 

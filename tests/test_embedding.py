@@ -7,11 +7,11 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from iris_core.embedding import TaskEmbedding, combine, stored_precision
 from iris_core.errors import InputError
 from iris_core.inference.evidence import Comparison
 from iris_core.inference.pair_fit.reference_edges import reference_edges
 from iris_core.inference.settings import DEFAULTS
+from iris_core.task.embedding import TaskEmbedding, combine, stored_precision
 from tests.tiny import SIDE, boxes, network, noise
 
 

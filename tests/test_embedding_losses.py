@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from iris_core.pretraining.long.contrast import contrast_loss
-from iris_core.pretraining.long.nuisance import VolumeProbe
-from iris_core.synthesis import synthesise
+from iris_core.training.pretraining.long.contrast import contrast_loss
+from iris_core.training.pretraining.long.nuisance import VolumeProbe
+from iris_core.training.synthesis import synthesise
 from tests.tiny import noise
 
 CLASSES = 4

@@ -12,8 +12,8 @@ from iris_core.config import EMBEDDING_PARTS, ModelConfig
 from iris_core.errors import InputError
 from iris_core.model.build import build
 from iris_core.model.task_encoder import TaskEncoder
-from iris_core.pretraining import Settings
-from iris_core.pretraining.run import _families
+from iris_core.training.pretraining import Settings
+from iris_core.training.pretraining.run import _families
 from tests.tiny import PLAIN, boxes, noise
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import distributed, multiprocessing
 
-from iris_core.memory_bank import MemoryBank
+from iris_core.bank.memory_bank import MemoryBank
 from nnunet_trainers.episodes.episode import Episode, LabelledBatch, collate
 from nnunet_trainers.training.bank_network import BankNetwork
 from nnunet_trainers.training.episode_step import counts, decode_episodes, draw_source, loss_of, remember

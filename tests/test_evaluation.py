@@ -16,7 +16,7 @@ from iris_core.errors import InputError
 from iris_core.evaluation import draw_sets, ordered_pairs, read_groups, summarise, table
 from iris_core.evaluation.measurement import Measurement, Pair
 from iris_core.metrics import ClassScore
-from iris_core.raw_dataset import LabelledCase, RawDataset
+from iris_core.volume_io.folder.raw_dataset import LabelledCase, RawDataset
 
 CASES = [
     LabelledCase(f"c{n:02d}", Path(f"c{n:02d}_0000.nii.gz"), Path(f"c{n:02d}.nii.gz")) for n in range(12)

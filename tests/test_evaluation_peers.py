@@ -20,8 +20,8 @@ from iris_core.errors import InputError
 from iris_core.evaluation import Cost, PeerFolder, ReferenceSet, measured, summarise, table
 from iris_core.evaluation.measurement import Measurement, Pair
 from iris_core.metrics import ClassScore
-from iris_core.raw_dataset import LabelledCase
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
+from iris_core.volume_io.folder.raw_dataset import LabelledCase
 
 DRAW = ("--references", "2", "--queries", "3")
 

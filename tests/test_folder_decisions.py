@@ -15,7 +15,7 @@ from test_dicom import save_series
 
 from iris_core.cli import engine
 from iris_core.cli.main import main
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import write_label
 
 
@@ -254,7 +254,7 @@ def test_what_cannot_be_opened_is_named(bench):
 
 
 def test_hidden_files_stop_no_dataset(bench):
-    from iris_core.raw_dataset import RawDataset
+    from iris_core.volume_io.folder.raw_dataset import RawDataset
 
     for folder in ("labelsTr", "imagesTr"):
         (bench.dataset / folder / "._case_1.nii.gz").write_bytes(b"x")

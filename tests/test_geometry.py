@@ -13,8 +13,15 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from iris_core.preprocess import Prepared, label_map, prepare_image, prepare_masks, restore, restore_labels
-from iris_core.volume import LabelVolume, Volume, canonical, uncanonical
+from iris_core.preprocessing.prepare import (
+    Prepared,
+    label_map,
+    prepare_image,
+    prepare_masks,
+    restore,
+    restore_labels,
+)
+from iris_core.volume.volume import LabelVolume, Volume, canonical, uncanonical
 
 ORDERS = [(order, signs) for order in permutations(range(3)) for signs in product((1, -1), repeat=3)]
 TILT = Rotation.from_euler("xyz", [12, -17, 23], degrees=True).as_matrix()

@@ -12,9 +12,9 @@ import pytest
 import SimpleITK as sitk
 
 from iris_core.cli.main import main
-from iris_core.raw_dataset import RawDataset
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import write_label
+from iris_core.volume_io.folder.raw_dataset import RawDataset
 from nnunet_trainers.datasets.partial_labels import PartialLabels
 from nnunet_trainers.graduation.graduate import MANIFEST
 

@@ -16,8 +16,8 @@ from apps.iris_app.history.seen import Seen, Sender
 from apps.iris_app.history.version import Version
 from apps.iris_app.lib.state import State
 from apps.iris_app.submissions.place import INSIDE, PART, WHOLE, best_place, lies_on
-from iris_core.checksum import checksum
 from iris_core.errors import PassingError
+from iris_core.stored.checksum import checksum
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from iris_core.cli.references import read_references
-from iris_core.label_names import parse_label_names, read_label_names
-from iris_core.lattice import fit_label
 from iris_core.metrics import dice_per_class
-from iris_core.raw_dataset import RawDataset
-from iris_core.unknown import ignored_aside
-from iris_core.volume import LabelVolume
+from iris_core.volume.label_grid import fit_label
+from iris_core.volume.label_names import parse_label_names, read_label_names
+from iris_core.volume.unknown import ignored_aside
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import read_label, write_label
+from iris_core.volume_io.folder.raw_dataset import RawDataset
 from tests.solids import solids
 
 

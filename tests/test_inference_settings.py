@@ -16,12 +16,12 @@ from benchmarks.golden.passed import modules_passed
 from iris_core.cli.main import main
 from iris_core.errors import InputError
 from iris_core.inference.settings import DEFAULTS, STAGES, InferenceSettings
-from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
-from iris_core.task import Task
+from iris_core.task.reference import Reference
+from iris_core.task.task import Task
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.volume import LabelVolume, Volume
 from tests.tiny import PLAIN, QUICK, network, scene, without
 
 ROOT = Path(__file__).parents[1]

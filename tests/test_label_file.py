@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.volume import LabelVolume, Volume
 from iris_core.volume_io import read_label, write_label
 from nnunet_trainers.datasets.label_file import renumbered
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from iris_core.errors import InputError
-from iris_core.even_values import few_even_values, roughness
 from iris_core.remarks import listening
+from iris_core.volume.even_values import few_even_values, roughness
 from iris_core.volume_io import read_label
 
 SHAPE = (12, 14, 10)
@@ -186,7 +186,7 @@ def test_exactly_the_named_file_is_read_and_written(tmp_path, suffix):
 
 
 def label_of(array: np.ndarray):
-    from iris_core.volume import LabelVolume
+    from iris_core.volume.volume import LabelVolume
 
     return LabelVolume(array, np.eye(4))
 

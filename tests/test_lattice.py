@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from iris_core.errors import InputError
-from iris_core.lattice import fit_label, same_grid
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.label_grid import fit_label, same_grid
+from iris_core.volume.volume import LabelVolume, Volume
 from iris_core.volume_io import case_name, list_cases, read_image, read_label
 
 OBLIQUE = np.eye(4)

@@ -22,9 +22,9 @@ from benchmarks.long_run.worker import Worker, furthest
 from iris_core.checkpoint import load_model
 from iris_core.errors import CheckpointError, InputError
 from iris_core.model.build import build
-from iris_core.pretraining.long.nuisance import VolumeProbe
-from iris_core.pretraining.long.recipe import Recipe, Window
-from iris_core.pretraining.long.step import draw_batch, losses_of
+from iris_core.training.pretraining.long.nuisance import VolumeProbe
+from iris_core.training.pretraining.long.recipe import Recipe, Window
+from iris_core.training.pretraining.long.step import draw_batch, losses_of
 from tests.tiny import EXTENDED
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from iris_core.losses import (
+from iris_core.training.losses import (
     SMOOTHNESS,
     Landmarks,
     evidence_loss,

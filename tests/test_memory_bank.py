@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from iris_core.bank.memory_bank import MemoryBank
 from iris_core.checkpoint import load_model, save_model
 from iris_core.config import MEMORY_MOMENTUM
 from iris_core.errors import CheckpointError, InputError
-from iris_core.memory_bank import MemoryBank
 from tests.tiny import EXTENDED, SIDE, network, noise
 
 NAMES = ("liver", "spleen", "kidney")

@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import resource, sys
 import torch
-from iris_core.memory_reuse import reuse_memory
+from iris_core.allocator import reuse_memory
 
 if sys.argv[1] == "reuse":
     assert reuse_memory()

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from iris_core.embedding import combine
 from iris_core.inference.mirror import averaged, mirrored
 from iris_core.inference.pass_result import PassResult
 from iris_core.inference.pipeline import Asked, PreparedQuery, segment_query
@@ -17,6 +16,7 @@ from iris_core.progress import halves
 from iris_core.quality import expected_dice
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.tuning import Example, tune
+from iris_core.task.embedding import combine
 from tests.tiny import PLAIN, QUICK, network, noise, scene, without
 
 NAMES = ("bright", "dark")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from iris_core.config import CT_CLIP
-from iris_core.modality import detect_modality, has_offset, in_hounsfield, query_modality
-from iris_core.reference import Reference, joined_modality
+from iris_core.preprocessing.modality import detect_modality, has_offset, in_hounsfield, query_modality
 from iris_core.remarks import listening
-from iris_core.volume import LabelVolume, Volume
+from iris_core.task.reference import Reference, joined_modality
+from iris_core.volume.volume import LabelVolume, Volume
 
 RANDOM = np.random.default_rng(0)
 CT = Volume(np.where(RANDOM.random((20, 20, 20)) < 0.5, -1000, 40).astype(np.float32), np.eye(4))

@@ -12,9 +12,9 @@ from iris_core.config import PRESETS, ModelConfig
 from iris_core.errors import InputError
 from iris_core.inference.evidence import Comparison
 from iris_core.inference.settings import DEFAULTS
-from iris_core.losses import evidence_loss, segmentation_loss
 from iris_core.model.iris import Decoded, Iris
 from iris_core.model.reference_memory import ReferenceMemory
+from iris_core.training.losses import evidence_loss, segmentation_loss
 from tests.tiny import EXTENDED, PLAIN, SIDE, boxes, network, noise
 
 CONFIGS = pytest.mark.parametrize("config", [PLAIN, EXTENDED], ids=["paper", "extended"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from iris_core.errors import InputError
-from iris_core.name_list import read_names, write_names
+from iris_core.volume.name_list import read_names, write_names
 
 KNOWN = {"liver", "lobe, left", "a", "b", "a, b", "left, upper, lobe", 'the "big" one'}
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from iris_core.errors import InputError
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import read_image, read_label, write_label
 from iris_core.volume_io.label_header import label_table, why_no_image
 

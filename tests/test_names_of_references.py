@@ -11,11 +11,11 @@ import pytest
 from stub_engine import AFFINE, StubEngine, label_array, write_dataset, write_study
 
 from iris_core.cli import engine
-from iris_core.cli.class_choice import chosen_names, split_names
 from iris_core.cli.main import main
+from iris_core.cli.notices.class_choice import chosen_names, split_names
 from iris_core.cli.references import read_references
 from iris_core.errors import InputError
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import read_label, write_label
 
 

@@ -11,8 +11,8 @@ from stub_engine import label_array, write_dataset
 from benchmarks.peer_nnunet.held_back import Check, draw_curve, is_done, is_flat
 from benchmarks.peer_nnunet.reference_dataset import write_dataset as write_references
 from iris_core.evaluation import ReferenceSet
-from iris_core.raw_dataset import RawDataset
 from iris_core.volume_io import read_label
+from iris_core.volume_io.folder.raw_dataset import RawDataset
 
 
 def curve(*dice: float, step: float = 1.0) -> list[Check]:

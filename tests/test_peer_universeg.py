@@ -18,7 +18,7 @@ from benchmarks.peer_universeg.training import Settings, control_figures, loss_o
 from iris_core.cli import engine
 from iris_core.cli.main import main as iris
 from iris_core.errors import CheckpointError
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.volume import LabelVolume, Volume
 from iris_core.volume_io import read_label
 
 TINY = {"width": 8, "stages": 3, "side": 32, "batch": 4, "references": 3, "controls": 2}

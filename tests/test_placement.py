@@ -17,10 +17,10 @@ from stub_engine import StubEngine, label_array, write_study
 from iris_core.cli import engine
 from iris_core.cli.main import main
 from iris_core.errors import InputError
-from iris_core.lattice import fit_label
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.label_grid import fit_label
+from iris_core.volume.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label, write_label
-from iris_core.volume_io.nifti_header import FIELDS
+from iris_core.volume_io.nifti.nifti_header import FIELDS
 
 SHAPE = (7, 8, 9)
 PLACE = np.eye(4)

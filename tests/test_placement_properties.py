@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from nifti_files import Header, write_nifti
 from scipy.spatial.transform import Rotation
 
-from iris_core.lattice import fit_label
-from iris_core.orientation import canonical_affine
-from iris_core.preprocess import prepare_image, restore_labels
-from iris_core.volume import LabelVolume, Volume, voxel_sizes
+from iris_core.preprocessing.prepare import prepare_image, restore_labels
+from iris_core.volume.label_grid import fit_label
+from iris_core.volume.orientation import canonical_affine
+from iris_core.volume.volume import LabelVolume, Volume, voxel_sizes
 from iris_core.volume_io import read_image, read_label, write_label
-from iris_core.volume_io.itk import quiet
+from iris_core.volume_io.itk.images import quiet
 
 CASES = 2000
 SHAPE = (9, 11, 10)

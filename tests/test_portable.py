@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from iris_core.bank_task import BankTask
+from iris_core.bank.bank_task import BankTask
+from iris_core.bank.memory_bank import MemoryBank
 from iris_core.checkpoint import load_model, portable_in
 from iris_core.cli.main import main
 from iris_core.config import preset
 from iris_core.errors import CheckpointError, InputError
-from iris_core.memory_bank import MemoryBank
 from iris_core.model.build import build
 from iris_core.segmenter import Segmenter
-from iris_core.volume import Volume
+from iris_core.volume.volume import Volume
 from iris_core.volume_io import read_label
 from nnunet_trainers.training.bank_network import BankNetwork
 from nnunet_trainers.training.portable import PORTABLE, export_training, find_training, save_portable

@@ -8,10 +8,10 @@ import torch
 from torch.nn import functional
 
 from iris_core.errors import InputError
-from iris_core.grid import working_shape
-from iris_core.intensity import normalise
-from iris_core.preprocess import detect_modality, label_map, prepare_image, prepare_masks
-from iris_core.volume import LabelVolume, Volume
+from iris_core.preprocessing.grid import working_shape
+from iris_core.preprocessing.intensity import normalise
+from iris_core.preprocessing.prepare import detect_modality, label_map, prepare_image, prepare_masks
+from iris_core.volume.volume import LabelVolume, Volume
 
 
 def phantom(shape=(20, 22, 16), spacing=(1.0, 1.0, 3.0), seed=0) -> Volume:

@@ -14,14 +14,14 @@ from iris_core.checkpoint import load_model
 from iris_core.config import PRESETS
 from iris_core.errors import InputError
 from iris_core.model.build import build
-from iris_core.pretraining import Settings
-from iris_core.pretraining import run as pretrain
-from iris_core.pretraining.average import WeightAverage
-from iris_core.pretraining.controls import control_figures
-from iris_core.synthesis import synthesise
+from iris_core.training.pretraining import Settings
+from iris_core.training.pretraining import run as pretrain
+from iris_core.training.pretraining.average import WeightAverage
+from iris_core.training.pretraining.controls import control_figures
+from iris_core.training.synthesis import synthesise
 from tests.tiny import EXTENDED
 
-loop = import_module("iris_core.pretraining.run")  # the package's own `run` is the function
+loop = import_module("iris_core.training.pretraining.run")  # the package's own `run` is the function
 SHAPE = (32, 32, 32)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 from stub_engine import AFFINE, label_array
 
-from iris_core.orientation import canonical_affine, to_canonical
-from iris_core.preview import best_slice, contact_sheet, overlay, save_picture
-from iris_core.volume import LabelVolume, Volume
+from iris_core.runs.preview import best_slice, contact_sheet, overlay, save_picture
+from iris_core.volume.orientation import canonical_affine, to_canonical
+from iris_core.volume.volume import LabelVolume, Volume
 
 NAMES = {1: "liver", 3: "kidney"}
 LIVER = (230, 75, 53)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from iris_core.errors import InputError
-from iris_core.intensity import CtStatistics, IntensityRecipe, normalise
+from iris_core.preprocessing.intensity import CtStatistics, IntensityRecipe, normalise
 from nnunet_trainers.planning.recipe import recipe_of
 
 STATISTICS = CtStatistics(low=-50.0, high=200.0, mean=40.0, deviation=25.0)

@@ -10,7 +10,7 @@ from iris_core.evaluation.peers import convex_adam as convex_adam_module
 from iris_core.evaluation.peers.convex_adam import convex_adam
 from iris_core.evaluation.peers.registration import FEWEST, MOST, registration, share_compared
 from iris_core.metrics import dice
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.volume import LabelVolume, Volume
 
 SIDE = 24
 STEP = 1.5  # mm

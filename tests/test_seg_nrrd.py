@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from iris_core.errors import InputError
-from iris_core.lattice import fit_label
-from iris_core.volume import LabelVolume, Volume, label_from_masks
+from iris_core.volume.label_grid import fit_label
+from iris_core.volume.volume import LabelVolume, Volume, label_from_masks
 from iris_core.volume_io import read_label, write_label
 
 RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # of a file whose axes run along left, posterior, superior

@@ -13,7 +13,7 @@ from iris_core.inference.alignment import align, rivals
 from iris_core.inference.alignment.align import Shift
 from iris_core.inference.bias import class_biases
 from iris_core.segmenter import Segmenter
-from iris_core.windows import pad
+from iris_core.windows.windows import pad
 from tests.tiny import PLAIN, QUICK, boxes, network, noise, scene, without
 
 NAMES = ("bright", "dark")

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from iris_core.embedding import TaskEmbedding, combine
 from iris_core.inference.bias import class_biases
 from iris_core.inference.settings import DEFAULTS
+from iris_core.task.embedding import TaskEmbedding, combine
 from tests.tiny import boxes, network, noise
 
 STAGE = DEFAULTS.bias

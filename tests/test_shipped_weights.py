@@ -20,14 +20,14 @@ from iris_core.evaluation.peers.copy_prompt import copy_prompt
 from iris_core.inference.settings import DEFAULTS
 from iris_core.metrics import dice
 from iris_core.model.build import build
-from iris_core.orientation import to_canonical
 from iris_core.prediction import Prediction
-from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
-from iris_core.task import Task
+from iris_core.task.reference import Reference
+from iris_core.task.task import Task
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
-from iris_core.volume import LabelVolume, Volume, canonical
+from iris_core.volume.orientation import to_canonical
+from iris_core.volume.volume import LabelVolume, Volume, canonical
 from iris_core.volume_io import list_cases, read_image, read_label
 from sample_data import abdomen, head
 from sample_data.make_phantoms import make_study

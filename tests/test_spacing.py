@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from iris_core.errors import InputError
-from iris_core.spacing import choose_spacing, thinnest_mm
-from iris_core.volume import LabelVolume, Volume
+from iris_core.preprocessing.spacing import choose_spacing, thinnest_mm
+from iris_core.volume.volume import LabelVolume, Volume
 
 
 def study(shape, spacing, voxels_thick, order=(0, 1, 2)) -> tuple[Volume, LabelVolume]:

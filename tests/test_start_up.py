@@ -28,7 +28,7 @@ from iris_core.cli.main import main
 
 class Watch:
     def find_spec(self, name, path, target=None):
-        if name == "iris_core.card" or not self.set and name.startswith("iris_core.segmenter"):
+        if name == "iris_core.task.card" or not self.set and name.startswith("iris_core.segmenter"):
             self.set = True
             from iris_core.model.iris import Iris
             Iris.encode_image = ended

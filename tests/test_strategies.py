@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from iris_core.embedding import TaskEmbedding, stored_precision
 from iris_core.errors import InputError
-from iris_core.losses import segmentation_loss
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
 from iris_core.strategies.tuning import Example
+from iris_core.task.embedding import TaskEmbedding, stored_precision
+from iris_core.training.losses import segmentation_loss
 from tests.tiny import QUICK, network, scene
 
 NAMES = ("bright", "dark")

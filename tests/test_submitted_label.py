@@ -14,7 +14,7 @@ from apps.iris_app.submissions.check import check_label
 from apps.iris_app.submissions.remarks import remarks_on
 from apps.iris_app.submissions.voxel_stream import MOST_VALUES
 from iris_core.errors import InputError
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import read_label, write_label
 from tests.solids import solids
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from iris_core.errors import InputError
-from iris_core.synthesis import FAMILIES, EpisodeBatch, synthesise
-from iris_core.synthesis.anatomy import FIRST_OBJECT, LABELS
-from iris_core.synthesis.deformation import draw_displacement, upsampled, voxel_grid
-from iris_core.synthesis.imperfect_mask import grown
-from iris_core.synthesis.painting import paint
-from iris_core.synthesis.primitive import Primitive, inside
-from iris_core.synthesis.rendering import blur, thick_slices
+from iris_core.training.synthesis import FAMILIES, EpisodeBatch, synthesise
+from iris_core.training.synthesis.anatomy import FIRST_OBJECT, LABELS
+from iris_core.training.synthesis.appearance.painting import paint
+from iris_core.training.synthesis.appearance.rendering import blur, thick_slices
+from iris_core.training.synthesis.deformation import draw_displacement, upsampled, voxel_grid
+from iris_core.training.synthesis.imperfect_mask import grown
+from iris_core.training.synthesis.primitive import Primitive, inside
 
 SHAPE = (32, 32, 32)
 CLASSES = 4

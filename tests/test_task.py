@@ -10,12 +10,12 @@ import pytest
 
 from iris_core.errors import InputError
 from iris_core.quality import expected_dice
-from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import STRATEGIES, tune
+from iris_core.task.reference import Reference
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from tests.tiny import QUICK, network, study
 
 
@@ -166,7 +166,7 @@ def test_a_class_too_small_for_the_working_spacing_names_the_class_and_the_study
 
 def test_a_volume_that_would_be_huge_at_the_working_spacing_is_refused_before_it_is_made(monkeypatch):
     task = replace(encoded([reference()]), spacing=(0.01, 0.01, 0.01))
-    monkeypatch.setattr("iris_core.preprocess.normalise", None)
+    monkeypatch.setattr("iris_core.preprocessing.prepare.normalise", None)
     with pytest.raises(
         InputError, match=r"is too large at the working spacing; .* found \(4800, 5200, 4400\)"
     ):

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from benchmarks import token_readout
-from iris_core.card import PLAIN_LIMIT, load_card, save_card
 from iris_core.checkpoint import save_model
 from iris_core.cli.main import main
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
 from iris_core.model.mask_decoder import likeness
 from iris_core.model.task_encoder import foreground_embedding
-from iris_core.reference import Reference
 from iris_core.segmenter import Segmenter
+from iris_core.task.card import PLAIN_LIMIT, load_card, save_card
+from iris_core.task.reference import Reference
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
 from tests.raw_sets import write_raw_set

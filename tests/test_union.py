@@ -13,8 +13,8 @@ import SimpleITK as sitk
 
 from iris_core.cli.main import main
 from iris_core.errors import InputError
-from iris_core.raw_dataset import RawDataset
 from iris_core.volume_io import read_label
+from iris_core.volume_io.folder.raw_dataset import RawDataset
 from nnunet_trainers.datasets.partial_labels import PartialLabels
 from nnunet_trainers.unions.source import open_sources
 from nnunet_trainers.unions.split import split_persons

@@ -11,15 +11,15 @@ import torch
 from iris_core.inference.bias import class_biases
 from iris_core.metrics import dice
 from iris_core.model.similarity import prototypes
-from iris_core.preprocess import prepare_image, prepare_unknown
-from iris_core.reference import Reference
+from iris_core.preprocessing.prepare import prepare_image, prepare_unknown
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.tuning import Example, tune
+from iris_core.task.reference import Reference
 from iris_core.task_encoding import encode_task
-from iris_core.unknown import completed, find_gaps, gap_lines, ignored_aside, without_gaps
-from iris_core.unknown.shapes import plane_shapes
-from iris_core.unknown.tissue import Histogram, log_odds
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.unknown import completed, find_gaps, gap_lines, ignored_aside, without_gaps
+from iris_core.volume.unknown.shapes import plane_shapes
+from iris_core.volume.unknown.tissue import Histogram, log_odds
+from iris_core.volume.volume import LabelVolume, Volume
 from tests.solids import solids
 from tests.tiny import boxes, network, noise, scene, study, without
 

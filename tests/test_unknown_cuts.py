@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from iris_core.metrics import dice
-from iris_core.unknown import completed, find_gaps, gap_lines, without_gaps
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.unknown import completed, find_gaps, gap_lines, without_gaps
+from iris_core.volume.volume import LabelVolume, Volume
 from tests.solids import solids
 
 SHAPE = (60, 56, 64)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from iris_core.grid import ClassMap, Grid
 from iris_core.inference.fusion import fused, resampled, share_of, shown_voxel
 from iris_core.inference.settings import DEFAULTS
+from iris_core.preprocessing.grid import ClassMap, Grid
 from iris_core.quality import expected_dice
 
 FILE = (20, 24, 18)

@@ -12,7 +12,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from iris_core.errors import InputError
-from iris_core.volume import LabelVolume, label_from_masks
+from iris_core.volume.volume import LabelVolume, label_from_masks
 from iris_core.volume_io import atomic_path, read_image, read_label, write_label
 
 OBLIQUE = np.eye(4)

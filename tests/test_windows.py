@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from iris_core.windows import SHORTEST, fitting, offset_of, pad, region_of, starts
+from iris_core.windows.windows import SHORTEST, fitting, offset_of, pad, region_of, starts
 from tests.tiny import noise
 
 SHAPES = [(1, 1, 1), (31, 32, 33), (48, 17, 100), (64, 64, 64)]

@@ -10,7 +10,7 @@ from iris_core.config import ModelConfig
 from iris_core.inference.settings import DEFAULTS, InferenceSettings
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.volume import LabelVolume, Volume
 
 SIDE = 32
 SIZES = {

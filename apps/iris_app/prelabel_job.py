@@ -29,7 +29,7 @@ def main() -> int:
     from apps.iris_app.computing.annotator import Annotator
     from apps.iris_app.lib.state import State
     from apps.iris_app.prelabels.prelabelling import REST, Prelabelling
-    from iris_core.memory_reuse import reuse_memory
+    from iris_core.allocator import reuse_memory
 
     reuse_memory()
     if hasattr(os, "nice"):

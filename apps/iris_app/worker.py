@@ -87,7 +87,7 @@ def main() -> int:
 
     from apps.iris_app.computing.annotator import Annotator
     from apps.iris_app.lib.state import State
-    from iris_core.memory_reuse import reuse_memory
+    from iris_core.allocator import reuse_memory
 
     def write(answer: dict) -> None:
         with contextlib.suppress(BrokenPipeError):  # nobody is left to read it; the inbox ends the loop

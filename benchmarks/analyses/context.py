@@ -16,7 +16,7 @@ from benchmarks.analyses.bench import pairs
 from benchmarks.analyses.bench.record import conditions, interval, markdown, spoken
 from benchmarks.analyses.bench.studies import Study
 from benchmarks.analyses.bench.workbench import Workbench, class_dice
-from iris_core.grid import nonzero_box
+from iris_core.preprocessing.grid import nonzero_box
 
 LOG = logging.getLogger(__name__)
 AIM = 0.25  # of the right context's Dice that a wrong one may keep

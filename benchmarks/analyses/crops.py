@@ -20,7 +20,7 @@ from benchmarks.analyses.bench.workbench import Workbench, class_dice
 from benchmarks.analyses.place import variant
 from iris_core.cli.options import count
 from iris_core.errors import InputError
-from iris_core.task import Task
+from iris_core.task.task import Task
 from iris_core.task_encoding import encode_task
 
 LOG = logging.getLogger(__name__)

@@ -22,11 +22,11 @@ from benchmarks.analyses.bench.studies import Study, open_studies
 from benchmarks.analyses.bench.workbench import Workbench, class_dice
 from benchmarks.analyses.strategies import Pool
 from iris_core.cli.options import count
-from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
-from iris_core.preprocess import restore_labels
+from iris_core.preprocessing.prepare import restore_labels
 from iris_core.strategies.pool import mixture
 from iris_core.strategies.retrieval import LEAST_VOXELS
+from iris_core.task.embedding import TaskEmbedding
 
 LOG = logging.getLogger(__name__)
 KEYS = ("query", "draw", "size", "take")

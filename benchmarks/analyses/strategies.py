@@ -20,15 +20,15 @@ from benchmarks.analyses.bench.record import conditions, interval, markdown, pai
 from benchmarks.analyses.bench.studies import Study, open_studies, shared_names
 from benchmarks.analyses.bench.workbench import Workbench, class_dice, pool_of
 from iris_core.cli.options import count
-from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
-from iris_core.modality import query_modality
-from iris_core.preprocess import prepare_image, prepare_masks, restore_labels
+from iris_core.preprocessing.modality import query_modality
+from iris_core.preprocessing.prepare import prepare_image, prepare_masks, restore_labels
 from iris_core.strategies import ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
 from iris_core.strategies.pool import mixture
 from iris_core.strategies.retrieval import TOP_SHARE, _count
 from iris_core.strategies.tuning import STEPS, Example
-from iris_core.task import Task
+from iris_core.task.embedding import TaskEmbedding
+from iris_core.task.task import Task
 
 LOG = logging.getLogger(__name__)
 STRATEGIES = ("one-shot", "ensemble", "retrieval", "image-retrieval", "random", "tuning")

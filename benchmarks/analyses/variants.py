@@ -23,12 +23,12 @@ from iris_core.cli.engine import choose_device
 from iris_core.cli.options import count, names
 from iris_core.errors import InputError
 from iris_core.model.iris import Iris
-from iris_core.pretraining import Settings
-from iris_core.pretraining import run as pretrain
-from iris_core.pretraining.settings import GPU_SHAPES, Shape
-from iris_core.synthesis import synthesise
-from iris_core.synthesis.episode_batch import EpisodeBatch
-from iris_core.synthesis.families import FAMILIES
+from iris_core.training.pretraining import Settings
+from iris_core.training.pretraining import run as pretrain
+from iris_core.training.pretraining.settings import GPU_SHAPES, Shape
+from iris_core.training.synthesis import synthesise
+from iris_core.training.synthesis.episode_batch import EpisodeBatch
+from iris_core.training.synthesis.families import FAMILIES
 
 LOG = logging.getLogger(__name__)
 HELD_OUT = ("brain", "heart")

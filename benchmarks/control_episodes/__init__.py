@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from iris_core.synthesis import EpisodeBatch
+from iris_core.training.synthesis import EpisodeBatch
 
 FOLDER = Path(__file__).parent
 SETS = ("first", "second")

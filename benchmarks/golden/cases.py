@@ -9,16 +9,16 @@ from types import ModuleType
 
 import numpy as np
 
-from iris_core.bank_task import BankTask, describe_bank
+from iris_core.bank.bank_task import BankTask, describe_bank
+from iris_core.bank.memory_bank import MemoryBank
 from iris_core.checkpoint import LoadedModel
-from iris_core.memory_bank import MemoryBank
 from iris_core.prediction import Prediction
-from iris_core.preprocess import prepare_image, prepare_masks
-from iris_core.reference import Reference
+from iris_core.preprocessing.prepare import prepare_image, prepare_masks
 from iris_core.segmenter import Segmenter
+from iris_core.task.reference import Reference
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
 from sample_data import abdomen, head
 from sample_data.make_phantoms import make_study

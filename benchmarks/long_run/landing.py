@@ -11,7 +11,7 @@ from benchmarks.long_run.state_file import State
 from iris_core.checkpoint import load_model, save_model
 from iris_core.errors import InputError
 from iris_core.model.build import build
-from iris_core.pretraining.long.trainer import Counters, Progress
+from iris_core.training.pretraining.long.trainer import Counters, Progress
 
 LANDED = Path(__file__).parent / "landed.safetensors"
 MOST_BYTES = 12_000_000

@@ -17,8 +17,8 @@ from iris_core.config import ModelConfig, preset
 from iris_core.errors import InputError
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
-from iris_core.pretraining.long.recipe import Recipe
-from iris_core.synthesis import FAMILIES, synthesise
+from iris_core.training.pretraining.long.recipe import Recipe
+from iris_core.training.synthesis import FAMILIES, synthesise
 
 CONFIG: ModelConfig = preset("tiny", deep_vectors=True, balanced_tokens=True)
 RECIPE = Recipe()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from iris_core.config import ModelConfig
 from iris_core.errors import CheckpointError
-from iris_core.pretraining.long.trainer import Counters, Progress
-from iris_core.tensor_file import read_tensors
+from iris_core.stored.tensor_file import read_tensors
+from iris_core.training.pretraining.long.trainer import Counters, Progress
 
 FORMAT = "iris-long-run-1"
 NAME, PREVIOUS = "state.safetensors", "state.previous.safetensors"

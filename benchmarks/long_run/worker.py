@@ -15,10 +15,10 @@ import torch
 from benchmarks.long_run.landing import read_landing
 from benchmarks.long_run.state_file import State, read_state, write_state
 from iris_core.model.iris import Iris
-from iris_core.pretraining.controls import control_figures
-from iris_core.pretraining.long.recipe import Recipe
-from iris_core.pretraining.long.trainer import Trainer
-from iris_core.synthesis import EpisodeBatch
+from iris_core.training.pretraining.controls import control_figures
+from iris_core.training.pretraining.long.recipe import Recipe
+from iris_core.training.pretraining.long.trainer import Trainer
+from iris_core.training.synthesis import EpisodeBatch
 
 LOG = logging.getLogger(__name__)
 HOUR = 3600.0
@@ -148,7 +148,7 @@ def _plain(values: dict) -> dict:
 
 def quiet_threads() -> None:
     """One thread, and memory that is used again."""
-    from iris_core.memory_reuse import reuse_memory
+    from iris_core.allocator import reuse_memory
 
     torch.set_num_threads(1)
     reuse_memory()

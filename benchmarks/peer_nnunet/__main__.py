@@ -62,8 +62,8 @@ def _run_set(index: int, chosen: draw.Draw, results, arguments: argparse.Namespa
     from benchmarks.peer_nnunet.trainer import make_trainer, plan, segment
     from benchmarks.peer_nnunet.training import Schedule, train
     from iris_core.evaluation import measured
-    from iris_core.lattice import fit_label
     from iris_core.metrics import dice_per_class, mean_dice
+    from iris_core.volume.label_grid import fit_label
     from iris_core.volume_io import read_image, read_label
 
     torch.manual_seed(arguments.seed)

@@ -10,9 +10,9 @@ import numpy as np
 
 from iris_core.errors import InputError
 from iris_core.evaluation import ReferenceSet
-from iris_core.lattice import fit_label
-from iris_core.raw_dataset import LabelledCase
+from iris_core.volume.label_grid import fit_label
 from iris_core.volume_io import read_image, read_label, write_label
+from iris_core.volume_io.folder.raw_dataset import LabelledCase
 
 ENDING = ".nii.gz"
 FIRST_NUMBER = 501  # of the datasets that are made

@@ -17,7 +17,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from benchmarks.peer_nnunet.reference_dataset import ReferenceDataset
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.volume import LabelVolume, Volume
 
 CONFIGURATION, PLANS = "3d_fullres", "nnUNetPlans"
 POWER, FALL = 0.9, 0.97  # of the polynomial decay; share of the rate that is gone at the end

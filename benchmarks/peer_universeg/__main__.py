@@ -54,7 +54,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     from benchmarks.peer_universeg.network import load
     from benchmarks.peer_universeg.slice_wise import segment
     from iris_core.evaluation import PeerFolder, measured
-    from iris_core.lattice import fit_label
+    from iris_core.volume.label_grid import fit_label
     from iris_core.volume_io import read_image, read_label
 
     network, done = load(arguments.work / "weights.safetensors")

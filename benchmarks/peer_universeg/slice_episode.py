@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iris_core.pretraining.settings import CPU_SHAPES
-from iris_core.synthesis import synthesise
+from iris_core.training.pretraining.settings import CPU_SHAPES
+from iris_core.training.synthesis import synthesise
 
 SPREAD = 0.08  # of the reference's length: half the stretch that its slices are taken from
 JITTER = 0.05  # of the reference's length: how far training moves that stretch
@@ -68,7 +68,7 @@ def draw_episode(
         batch: B.
         references: N.
         side: H and W.
-        progress: of the training, see `iris_core.synthesis.synthesise`.
+        progress: of the training, see `iris_core.training.synthesis.synthesise`.
     """
 
     def pick(count: int) -> int:

@@ -12,10 +12,10 @@ from torch.nn import functional
 
 from benchmarks.peer_universeg.network import SIDE, UniverSeg
 from benchmarks.peer_universeg.slice_episode import positions, squared
-from iris_core.modality import detect_modality
-from iris_core.orientation import canonical_affine
-from iris_core.preprocess import Prepared, prepare_image, prepare_masks, restore_labels
-from iris_core.volume import LabelVolume, Volume, voxel_sizes
+from iris_core.preprocessing.modality import detect_modality
+from iris_core.preprocessing.prepare import Prepared, prepare_image, prepare_masks, restore_labels
+from iris_core.volume.orientation import canonical_affine
+from iris_core.volume.volume import LabelVolume, Volume, voxel_sizes
 
 AXIAL = 2  # of the RAS+ axes
 THICKER = 1.25  # how much longer than the others a voxel's longest side is where slices are thick

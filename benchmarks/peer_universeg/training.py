@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from benchmarks.peer_universeg.network import SIDE, STAGES, WIDTH, UniverSeg, load, save
 from benchmarks.peer_universeg.slice_episode import SliceEpisode, draw_episode
-from iris_core.pretraining.average import WeightAverage
+from iris_core.training.pretraining.average import WeightAverage
 
 LOG = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.analyses.bench.studies import Study
 from benchmarks.places.worlds import Body
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.volume import LabelVolume, Volume
 from sample_data import abdomen, head
 from sample_data.canvas import Canvas
 from sample_data.subject import Subject

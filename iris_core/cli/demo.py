@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from iris_core.cli.console import Console
     from iris_core.cli.engine import Engine
     from iris_core.prediction import Prediction
-    from iris_core.raw_dataset import RawDataset
-    from iris_core.task import Task
-    from iris_core.volume import LabelVolume, Volume
+    from iris_core.task.task import Task
+    from iris_core.volume.volume import LabelVolume, Volume
+    from iris_core.volume_io.folder.raw_dataset import RawDataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,10 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     from iris_core.cli.console import Console
     from iris_core.cli.engine import Engine
-    from iris_core.folder_run import require_writable
-    from iris_core.preview import contact_sheet, save_picture
-    from iris_core.raw_dataset import RawDataset
-    from iris_core.report import NOTICE, to_json
+    from iris_core.runs.folder_run import require_writable
+    from iris_core.runs.preview import contact_sheet, save_picture
+    from iris_core.runs.report import NOTICE, to_json
+    from iris_core.volume_io.folder.raw_dataset import RawDataset
 
     started = time.perf_counter()
     console = Console(quiet=arguments.quiet)
@@ -94,8 +94,8 @@ def _prelabel(
 ) -> tuple[dict, list[Image.Image]]:
     """Segments a dataset's other studies with its first: labels, pictures, and a table on stdout."""
     from iris_core.evaluation import Bench, ReferenceSet, as_record, summarise, table
-    from iris_core.lattice import fit_label
-    from iris_core.preview import overlay, save_picture
+    from iris_core.runs.preview import overlay, save_picture
+    from iris_core.volume.label_grid import fit_label
     from iris_core.volume_io import case_name, read_image, read_label, write_label
 
     reference, *queries = dataset.cases

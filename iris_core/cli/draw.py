@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iris_core.cli import options
-from iris_core.cli.class_choice import chosen_names
+from iris_core.cli.notices.class_choice import chosen_names
 
 if TYPE_CHECKING:
     from iris_core.evaluation import ReferenceSet
-    from iris_core.raw_dataset import LabelledCase, RawDataset
+    from iris_core.volume_io.folder.raw_dataset import LabelledCase, RawDataset
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def drawn(arguments: argparse.Namespace) -> Draw:
     from functools import cache
 
     from iris_core.evaluation import draw_sets, ordered_pairs, read_groups
-    from iris_core.raw_dataset import RawDataset
     from iris_core.volume_io import read_label
+    from iris_core.volume_io.folder.raw_dataset import RawDataset
 
     @cache
     def holds(case: LabelledCase) -> frozenset[int]:

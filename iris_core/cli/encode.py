@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from iris_core.cli.console import Console
     from iris_core.cli.engine import Engine, describe_task, task_line
     from iris_core.cli.references import check_classes, read_references
-    from iris_core.report import to_json
+    from iris_core.runs.report import to_json
 
     console = Console(quiet=arguments.quiet)
     _check_output(arguments)
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_output(arguments: argparse.Namespace) -> None:
     from iris_core.errors import InputError
-    from iris_core.folder_run import require_writable
+    from iris_core.runs.folder_run import require_writable
 
     if arguments.output.suffix != ".safetensors" or arguments.output.is_dir():
         raise InputError(

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from iris_core.cli.console import Console
 from iris_core.errors import InputError
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.volume import LabelVolume, Volume
 
 if TYPE_CHECKING:
-    from iris_core.bank_task import BankTask
+    from iris_core.bank.bank_task import BankTask
     from iris_core.prediction import Prediction
-    from iris_core.task import Applicable, Task
+    from iris_core.task.task import Applicable, Task
 
 
 class Engine:
@@ -68,7 +68,7 @@ class Engine:
         seed: int = 0,
     ) -> Task:
         """Makes a task from references; an option that is None is left to the task to decide."""
-        from iris_core.reference import Reference
+        from iris_core.task.reference import Reference
         from iris_core.task_encoding import encode_task
 
         task = encode_task(
@@ -90,8 +90,8 @@ class Engine:
 
     def bank(self, *, classes: Sequence[str] | None = None, modality: str | None = None) -> BankTask:
         """The classes that the weights were trained on."""
-        from iris_core.bank_task import KEY, BankTask
-        from iris_core.cli.class_choice import chosen_names
+        from iris_core.bank.bank_task import KEY, BankTask
+        from iris_core.cli.notices.class_choice import chosen_names
 
         known = self.loaded.meta.get(KEY) or {}
         classes = chosen_names(classes, known.get("classes", ()))
@@ -100,13 +100,13 @@ class Engine:
 
     def load(self, card: Path) -> Task:
         """Reads a task card that these weights wrote."""
-        from iris_core.card import load_card
+        from iris_core.task.card import load_card
 
         return load_card(card, self.loaded.fingerprint)
 
     def save(self, task: Task, card: Path) -> dict[str, int]:
         """Writes a task card; gives the bytes of its "plain" embeddings and of its "extras"."""
-        from iris_core.card import save_card
+        from iris_core.task.card import save_card
 
         return save_card(task, card)
 

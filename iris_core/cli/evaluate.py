@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from iris_core.evaluation import PeerFolder, Question, ReferenceSet
     from iris_core.evaluation.measurement import Peer
-    from iris_core.task import Task
-    from iris_core.volume import LabelVolume, Volume
+    from iris_core.task.task import Task
+    from iris_core.volume.volume import LabelVolume, Volume
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from iris_core.cli.console import Console
     from iris_core.cli.engine import Engine
-    from iris_core.cli.unnamed_values import unnamed_in
+    from iris_core.cli.notices.unnamed_values import unnamed_in
     from iris_core.evaluation import (
         Bench,
         Measurement,
@@ -95,8 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
         summarise,
         table,
     )
-    from iris_core.folder_run import require_writable
-    from iris_core.report import refuse_as_record, to_json, write_json
+    from iris_core.runs.folder_run import require_writable
+    from iris_core.runs.report import refuse_as_record, to_json, write_json
 
     console = Console(quiet=arguments.quiet)
     to_file = arguments.json is not None and str(arguments.json) != "-"

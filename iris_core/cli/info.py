@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0, or 1 when a check failed.
     """
-    from iris_core.report import NOTICE, to_json, versions
+    from iris_core.runs.report import NOTICE, to_json, versions
 
     checks = {f"imports {name}": _check(partial(_imports, name)) for name in MODULES}
     checks["temporary folder is writable"] = _check(_temporary_folder)

@@ -19,9 +19,9 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from iris_core import __version__
+from iris_core.allocator import reuse_memory
 from iris_core.cli.other_commands import Command, other_commands
 from iris_core.errors import IrisError
-from iris_core.memory_reuse import reuse_memory
 
 #: command -> what it does. Each is a module of this package with add_arguments(parser) and run(arguments).
 COMMANDS = {

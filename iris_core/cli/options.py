@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from iris_core.cli.class_choice import split_names
+from iris_core.cli.notices.class_choice import split_names
 from iris_core.config import STRATEGIES
 from iris_core.errors import InputError
 
@@ -103,7 +103,7 @@ def add_channel(parser: argparse.ArgumentParser) -> None:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Reads "a,b"; see `iris_core.cli.class_choice` for names that hold a comma themselves."""
+    """Reads "a,b"; see `iris_core.cli.notices.class_choice` for names that hold a comma themselves."""
     try:
         found = split_names(text)
     except InputError as error:

@@ -9,7 +9,7 @@ from iris_core.cli import options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options; those left out are decided by `iris_core.pretraining.Settings`."""
+    """Adds the command's options; those left out are decided by `iris_core.training.pretraining.Settings`."""
     parser.add_argument(
         "--output",
         type=Path,
@@ -54,10 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
     import logging
 
     from iris_core.cli.engine import choose_device
-    from iris_core.folder_run import require_writable
-    from iris_core.pretraining import Settings
-    from iris_core.pretraining import run as pretrain
-    from iris_core.pretraining.settings import GPU_SHAPES
+    from iris_core.runs.folder_run import require_writable
+    from iris_core.training.pretraining import Settings
+    from iris_core.training.pretraining import run as pretrain
+    from iris_core.training.pretraining.settings import GPU_SHAPES
 
     names = ("preset", "minutes", "total_minutes", "steps", "resume", "batch", "workers", "seed", "families")
     given = {name: getattr(arguments, name) for name in (*names, "matching")}
@@ -68,6 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
     settings = Settings(output=arguments.output, device=device, **given)
     require_writable(arguments.output)
     if not arguments.quiet:
-        logging.getLogger("iris_core.pretraining").setLevel(logging.INFO)
+        logging.getLogger("iris_core.training.pretraining").setLevel(logging.INFO)
     print(pretrain(settings))
     return 0

@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from iris_core.cli.class_choice import chosen_names
-from iris_core.cli.unnamed_values import unnamed_lines
+from iris_core.cli.notices.class_choice import chosen_names
+from iris_core.cli.notices.unnamed_values import unnamed_lines
 from iris_core.errors import InputError
-from iris_core.label_names import (
+from iris_core.volume.label_grid import fit_label, refuse_the_image
+from iris_core.volume.label_names import (
     IGNORED,
     dataset_ignored,
     dataset_label_names,
     is_placeholder,
     read_label_names,
 )
-from iris_core.lattice import fit_label, refuse_the_image
-from iris_core.names_by_value import named_by_value, nameless
-from iris_core.unknown import ignored_aside
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.names_by_value import named_by_value, nameless
+from iris_core.volume.unknown import ignored_aside
+from iris_core.volume.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
 
 log = logging.getLogger(__name__)

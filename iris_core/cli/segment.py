@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from iris_core.cli.console import Console
-    from iris_core.folder_run import Job, Outcome
-    from iris_core.report import RunReport
-    from iris_core.task import Applicable
-    from iris_core.volume import LabelVolume, Volume
+    from iris_core.runs.folder_run import Job, Outcome
+    from iris_core.runs.report import RunReport
+    from iris_core.task.task import Applicable
+    from iris_core.volume.volume import LabelVolume, Volume
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,9 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
         IrisError: wrong use or bad input.
     """
     from iris_core.cli.console import Console
-    from iris_core.cli.left_out import announce
-    from iris_core.folder_run import Outcome, Plan, plan_run, run_jobs
-    from iris_core.report import RunReport
+    from iris_core.cli.notices.left_out import announce
+    from iris_core.runs.folder_run import Outcome, Plan, plan_run, run_jobs
+    from iris_core.runs.report import RunReport
 
     started = time.perf_counter()
     console = Console(quiet=arguments.quiet)
@@ -103,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _refuse_what_does_not_fit(arguments: argparse.Namespace) -> None:
     from iris_core.errors import InputError
-    from iris_core.folder_run import require_writable
+    from iris_core.runs.folder_run import require_writable
 
     source = ""
     decided: tuple[str, ...] = ()
@@ -119,7 +119,7 @@ def _refuse_what_does_not_fit(arguments: argparse.Namespace) -> None:
                 remedy="leave it out, or segment with references",
             )
     if arguments.report:
-        from iris_core.report import refuse_as_record
+        from iris_core.runs.report import refuse_as_record
 
         references = [path for pair in arguments.reference or [] for path in pair]
         inputs = [arguments.query, arguments.task, arguments.labels, *references]
@@ -132,7 +132,7 @@ def _prepare(
 ) -> Callable[[Job], dict[str, Any]]:
     """Reads the references, loads the weights, makes the task; gives the function that does one job."""
     from iris_core.cli.engine import Engine, describe_task, task_line
-    from iris_core.cli.left_out import doubt_labels
+    from iris_core.cli.notices.left_out import doubt_labels
     from iris_core.cli.references import check_classes, read_references
     from iris_core.volume_io import read_image, write_label
 
@@ -179,7 +179,7 @@ def _prepare(
 
 
 def _picture(image: Volume, label: LabelVolume, job: Job) -> Path:
-    from iris_core.preview import overlay, save_picture
+    from iris_core.runs.preview import overlay, save_picture
 
     path = job.output.parent / "previews" / f"{job.name}.png"
     save_picture(overlay(image, label, title=job.name), path)
@@ -203,7 +203,7 @@ def _tell(outcome: Outcome, bar: tqdm | None, console: Console) -> None:
 def _finish(report: RunReport, arguments: argparse.Namespace) -> int:
     import sys
 
-    from iris_core.report import to_json, write_json
+    from iris_core.runs.report import to_json, write_json
 
     if arguments.report:
         write_json(report.as_dict(), arguments.report)

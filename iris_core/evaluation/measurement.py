@@ -13,17 +13,17 @@ from iris_core.errors import IrisError
 from iris_core.evaluation.cost import Cost, measured
 from iris_core.evaluation.pairs import ReferenceSet, group_of
 from iris_core.evaluation.peers.copy_prompt import copy_prompt
-from iris_core.label_names import IGNORED
-from iris_core.lattice import fit_label
 from iris_core.metrics import ClassScore, dice_per_class, mean_dice
-from iris_core.raw_dataset import LabelledCase
-from iris_core.unknown import without_gaps
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.label_grid import fit_label
+from iris_core.volume.label_names import IGNORED
+from iris_core.volume.unknown import without_gaps
+from iris_core.volume.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
+from iris_core.volume_io.folder.raw_dataset import LabelledCase
 
 if TYPE_CHECKING:
     from iris_core.prediction import Prediction
-    from iris_core.task import Task
+    from iris_core.task.task import Task
 
 LOG = logging.getLogger(__name__)
 
@@ -149,8 +149,8 @@ class Bench:
         channel: channel to take of images with several.
         peers: name -> method that segments a query with the same references.
         ignored: label value of voxels that are never scored; None: there are none.
-        sparse: how labels were drawn that do not show a structure throughout (iris_core.unknown.SPARSE);
-            slices that nobody drew on are not scored either.
+        sparse: how labels were drawn that do not show a structure throughout
+            (iris_core.volume.unknown.SPARSE); slices that nobody drew on are not scored either.
     """
 
     names: Mapping[int, str]

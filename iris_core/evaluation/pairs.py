@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.label_names import read_json
-from iris_core.raw_dataset import LabelledCase
+from iris_core.volume.label_names import read_json
+from iris_core.volume_io.folder.raw_dataset import LabelledCase
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from iris_core.evaluation.measurement import Measurement, Pair
 from iris_core.evaluation.methods import absent_shares
 from iris_core.evaluation.summary import Summary
-from iris_core.report import versions
+from iris_core.runs.report import versions
 
 
 def as_record(

@@ -2,7 +2,7 @@
 
 Stage 9, docs/decisions/0023. Input: what the whole query shows of the classes. Output: their maps in a box,
 or none. Cost: the whole pipeline again, once or twice for each group of classes, on few voxels. The other
-half, which decides from the references what gets a close-up, is iris_core.closer_look.
+half, which decides from the references what gets a close-up, is iris_core.task.closer_look.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iris_core.boxes import Box
-from iris_core.closer_look import Extent, Place
-from iris_core.embedding import TaskEmbedding
 from iris_core.errors import InputError
-from iris_core.grid import ClassMap, Grid, Spacing
 from iris_core.inference.settings import DEFAULTS
 from iris_core.inference.stages import CloseUpSettings
-from iris_core.orientation import canonical_affine
-from iris_core.task import Look
+from iris_core.preprocessing.grid import ClassMap, Grid, Spacing
+from iris_core.task.closer_look import Extent, Place
+from iris_core.task.embedding import TaskEmbedding
+from iris_core.task.task import Look
 from iris_core.triple import triple
-from iris_core.volume import voxel_sizes
+from iris_core.volume.boxes import Box
+from iris_core.volume.orientation import canonical_affine
+from iris_core.volume.volume import voxel_sizes
 
 
 def closer(

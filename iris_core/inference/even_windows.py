@@ -16,10 +16,10 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from iris_core.embedding import TaskEmbedding
 from iris_core.progress import Progress
+from iris_core.task.embedding import TaskEmbedding
 from iris_core.triple import triple
-from iris_core.windows import Shape, fitting, pad
+from iris_core.windows.windows import Shape, fitting, pad
 
 if TYPE_CHECKING:
     from iris_core.segmenter import Segmenter

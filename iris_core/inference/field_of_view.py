@@ -15,11 +15,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from iris_core.embedding import TaskEmbedding
 from iris_core.inference.alignment.align import Shift
 from iris_core.inference.pass_result import PassResult
 from iris_core.inference.stages import FieldOfViewSettings
 from iris_core.model.reference_memory import MASK_STRIDE, ReferenceMemory
+from iris_core.task.embedding import TaskEmbedding
 
 
 def empty_the_unseen(found: PassResult, volumes: Tensor, settings: FieldOfViewSettings) -> None:

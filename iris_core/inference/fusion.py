@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iris_core.grid import ClassMap, Grid
 from iris_core.inference.settings import DEFAULTS
 from iris_core.inference.stages import FusionSettings
+from iris_core.preprocessing.grid import ClassMap, Grid
 from iris_core.quality import expected_dice
 
 LEAST, MOST = 0.005, 0.995  # expected Dice whose odds are finite

@@ -16,7 +16,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from iris_core.embedding import TaskEmbedding
 from iris_core.inference.fusion import share_of
 from iris_core.inference.pass_result import PassResult
 from iris_core.inference.settings import InferenceSettings
@@ -25,6 +24,7 @@ from iris_core.metrics import dice
 from iris_core.model.layers import bounded_logit
 from iris_core.progress import Progress, halves
 from iris_core.quality import expected_dice
+from iris_core.task.embedding import TaskEmbedding
 
 
 def mirrored(volume: Tensor) -> Tensor:

@@ -9,21 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iris_core.boxes import Box
-from iris_core.embedding import TaskEmbedding
-from iris_core.grid import ClassMap, Grid, Spacing
 from iris_core.inference.alignment.align import align, placed
 from iris_core.inference.alignment.rivals import settle_rivals
 from iris_core.inference.field_of_view import empty_the_unseen, visible_shares
 from iris_core.inference.fusion import fused
 from iris_core.inference.mirror import averaged, both_views
 from iris_core.inference.pass_result import PassResult
-from iris_core.intensity import PAPER, IntensityRecipe
-from iris_core.preprocess import prepare_image
+from iris_core.preprocessing.grid import ClassMap, Grid, Spacing
+from iris_core.preprocessing.intensity import PAPER, IntensityRecipe
+from iris_core.preprocessing.prepare import prepare_image
 from iris_core.progress import Progress
 from iris_core.segmenter import Segmenter
+from iris_core.task.embedding import TaskEmbedding
 from iris_core.triple import triple
-from iris_core.volume import Volume
+from iris_core.volume.boxes import Box
+from iris_core.volume.volume import Volume
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iris_core.embedding import TaskEmbedding
 from iris_core.strategies.pool import holders, mixture
+from iris_core.task.embedding import TaskEmbedding
 
 
 def one_shot(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from iris_core.embedding import TaskEmbedding, combine
 from iris_core.errors import InputError
+from iris_core.task.embedding import TaskEmbedding, combine
 
 
 def holders(pool: Sequence[TaskEmbedding], name: str) -> list[int]:

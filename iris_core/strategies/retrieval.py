@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iris_core.embedding import TaskEmbedding
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.pool import holders, mixture
+from iris_core.task.embedding import TaskEmbedding
 
 TOP_SHARE = 0.2  # of the pool; the paper's best range is 10-20 %
 LEAST_VOXELS = 8  # of a first mask that is worth encoding

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iris_core.embedding import TaskEmbedding
 from iris_core.inference.mirror import mirrored
-from iris_core.losses import segmentation_loss, soft_dice
 from iris_core.progress import Progress, halves
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.pool import holders, mixture
+from iris_core.task.embedding import TaskEmbedding
+from iris_core.training.losses import segmentation_loss, soft_dice
 from iris_core.triple import triple
-from iris_core.windows import offset_of, pad, region_of, shift_of
+from iris_core.windows.windows import offset_of, pad, region_of, shift_of
 
 STEPS, PATIENCE, CHECK_EVERY = 40, 3, 5
 RATE = 0.02

@@ -5,8 +5,8 @@ Whatever the format, arrays come in the file's own voxel order (i, j, k) and aff
 """
 
 from iris_core.volume_io.atomic import atomic_path
-from iris_core.volume_io.cases import Case, case_name, list_cases, survey
-from iris_core.volume_io.folder_entry import LeftOut
+from iris_core.volume_io.folder.cases import Case, case_name, list_cases, survey
+from iris_core.volume_io.folder.folder_entry import LeftOut
 from iris_core.volume_io.not_an_image import NotAnImage
 from iris_core.volume_io.read import read_image, read_label
 from iris_core.volume_io.write import write_image, write_label

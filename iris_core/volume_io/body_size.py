@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from iris_core.errors import InputError
-from iris_core.volume import Volume
+from iris_core.volume.volume import Volume
 
 LEAST_FIELD_MM = 3.0  # the longest side of an image; metres taken for mm lie below it
 MOST_FIELD_MM = 10_000.0

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iris_core.volume_io.exact_file import open_exactly
-from iris_core.volume_io.label_table import CODES, LabelTable, from_xml
-from iris_core.volume_io.nifti import UNREADABLE
+from iris_core.volume_io.itk.text_header import text_header
+from iris_core.volume_io.nifti.images import UNREADABLE
+from iris_core.volume_io.nifti.label_table import CODES, LabelTable, from_xml
 from iris_core.volume_io.suffix import NIFTI, PAIR, suffix_of
-from iris_core.volume_io.text_header import text_header
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Extension

@@ -11,7 +11,7 @@ from iris_core.errors import InputError
 from iris_core.remarks import remark
 from iris_core.volume_io.exact_file import open_exactly
 from iris_core.volume_io.file_size import refuse_damaged_packing
-from iris_core.volume_io.nifti import UNREADABLE
+from iris_core.volume_io.nifti.images import UNREADABLE
 
 FLAG_AT = 28  # byte of goodRASFlag, two bytes, big-endian; nibabel sets it to 1 when it guesses
 

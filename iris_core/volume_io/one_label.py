@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.label_values import TOLERANCE, nibabel_command
+from iris_core.volume.label_values import TOLERANCE, nibabel_command
 from iris_core.volume_io.suffix import MGH, NIFTI, suffix_of
 
 EXPORT = "export it again as one 3D label map with a whole number a voxel"

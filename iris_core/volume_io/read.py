@@ -9,18 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError, PassingError
-from iris_core.even_values import refuse_image
-from iris_core.label_values import whole_numbers
-from iris_core.placement import Placement
 from iris_core.remarks import remark
-from iris_core.unknown.ignored import ignored_aside
-from iris_core.volume import LabelVolume, Volume
-from iris_core.volume_io import dicom, itk, mgh, nifti, seg_nrrd
+from iris_core.volume.even_values import refuse_image
+from iris_core.volume.label_values import whole_numbers
+from iris_core.volume.placement import Placement
+from iris_core.volume.unknown.ignored import ignored_aside
+from iris_core.volume.volume import LabelVolume, Volume
+from iris_core.volume_io import dicom, mgh
 from iris_core.volume_io.body_size import refuse_wrong_unit
 from iris_core.volume_io.dicom_label.kind import is_marked, storage_class
 from iris_core.volume_io.dicom_label.load import load as load_dicom_label
+from iris_core.volume_io.itk import images as itk
+from iris_core.volume_io.itk import seg_nrrd
 from iris_core.volume_io.label_header import label_table, why_no_image
-from iris_core.volume_io.label_table import LabelTable
+from iris_core.volume_io.nifti import images as nifti
+from iris_core.volume_io.nifti.label_table import LabelTable
 from iris_core.volume_io.not_an_image import NotAnImage
 from iris_core.volume_io.one_label import one_label
 from iris_core.volume_io.suffix import DICOM, META, MGH, NIFTI, NRRD, PAIR, READABLE, SEGMENTATION, suffix_of

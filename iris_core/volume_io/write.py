@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.label_values import whole_numbers
-from iris_core.volume import LabelVolume, Volume
-from iris_core.volume_io import itk, nifti, seg_nrrd
-from iris_core.volume_io.label_table import LabelTable
+from iris_core.volume.label_values import whole_numbers
+from iris_core.volume.volume import LabelVolume, Volume
+from iris_core.volume_io.itk import images as itk
+from iris_core.volume_io.itk import seg_nrrd
+from iris_core.volume_io.nifti import images as nifti
+from iris_core.volume_io.nifti.label_table import LabelTable
 from iris_core.volume_io.suffix import NIFTI, SEGMENTATION, WRITABLE, suffix_of
 
 log = logging.getLogger(__name__)
@@ -22,8 +24,8 @@ def write_label(label: LabelVolume, path: str | Path) -> None:
     """Writes a segmentation in its own grid, with the smallest of uint8, uint16 and int32 that holds it.
 
     Every format keeps names, colours and the software's name: NIfTI in a header extension
-    (`iris_core.volume_io.label_table`), NRRD and MetaImage in Slicer's segment fields. Overlapping layers are
-    kept in .seg.nrrd alone.
+    (`iris_core.volume_io.nifti.label_table`), NRRD and MetaImage in Slicer's segment fields. Overlapping
+    layers are kept in .seg.nrrd alone.
 
     NIfTI takes over the numbers of the query's own header where `label.placement` holds them. Other formats
     place the voxels where ITK's viewers show the query.

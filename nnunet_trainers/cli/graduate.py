@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         IrisError: wrong use or bad input; nothing is left behind then.
     """
-    from iris_core.label_names import read_label_names
+    from iris_core.volume.label_names import read_label_names
     from nnunet_trainers.datasets.dataset_folder import in_nnunet_raw
     from nnunet_trainers.graduation.graduate import MANIFEST, graduate
     from nnunet_trainers.graduation.studies import final_studies

@@ -10,7 +10,7 @@ from iris_core.cli import options
 from iris_core.triple import triple
 
 FORKS = True  # nnU-Net preprocesses in forked processes
-RECIPES = ("paper", "nnunet")  # those of iris_core.intensity, repeated so that the help needs no numpy
+RECIPES = ("paper", "nnunet")  # of iris_core.preprocessing.intensity; repeated: the help needs no numpy
 NEXT = (
     "nnUNet_extTrainer=$(iris trainer-path) "
     "nnUNetv2_train {number} 3d_fullres FOLD -tr nnUNetTrainerIris -p {name}"

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-MODALITIES = ("ct", "mr", "pet")  # those of iris_core.intensity, repeated so that the help needs no numpy
+MODALITIES = ("ct", "mr", "pet")  # of iris_core.preprocessing.intensity; repeated: the help needs no numpy
 PAPER = "75,5,20"
 
 

@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.volume import Volume
+from iris_core.volume.volume import Volume
 from iris_core.volume_io.exact_file import open_exactly
-from iris_core.volume_io.nifti_header import placement_of, scale_of
+from iris_core.volume_io.nifti.nifti_header import placement_of, scale_of
 from iris_core.volume_io.suffix import NIFTI, suffix_of
 
 

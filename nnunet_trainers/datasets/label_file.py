@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.label_names import IGNORED
-from iris_core.label_values import label_dtype
-from iris_core.lattice import fit_label
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.label_grid import fit_label
+from iris_core.volume.label_names import IGNORED
+from iris_core.volume.label_values import label_dtype
+from iris_core.volume.volume import LabelVolume, Volume
 from iris_core.volume_io import read_label
 
 

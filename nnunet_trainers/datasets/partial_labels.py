@@ -22,8 +22,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from iris_core.errors import InputError
-from iris_core.intensity import MODALITIES
-from iris_core.label_names import parse_label_names
+from iris_core.preprocessing.intensity import MODALITIES
+from iris_core.volume.label_names import parse_label_names
 
 KEY = "iris"
 FORMAT = 1

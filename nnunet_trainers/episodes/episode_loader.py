@@ -10,7 +10,7 @@ from batchgenerators.dataloading.data_loader import SlimDataLoaderBase
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from torch import Tensor
 
-from iris_core.synthesis.imperfect_mask import imperfect
+from iris_core.training.synthesis.imperfect_mask import imperfect
 from nnunet_trainers.episodes.augmentation import Augmentation, wide_window
 from nnunet_trainers.episodes.axes import permuted
 from nnunet_trainers.episodes.case_index import CaseIndex, Pair, Task

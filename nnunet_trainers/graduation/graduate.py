@@ -11,11 +11,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from iris_core.checksum import checksum
 from iris_core.errors import InputError
-from iris_core.label_names import IGNORED
-from iris_core.modality import detect_modality
-from iris_core.volume import Volume
+from iris_core.preprocessing.modality import detect_modality
+from iris_core.stored.checksum import checksum
+from iris_core.volume.label_names import IGNORED
+from iris_core.volume.volume import Volume
 from iris_core.volume_io import read_image, write_image, write_label
 from nnunet_trainers.datasets.dataset_folder import new_dataset_folder, write_json
 from nnunet_trainers.datasets.image_file import readable_by_nnunet

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iris_core.errors import InputError
-from iris_core.label_names import is_ignored, read_json, read_label_names
+from iris_core.volume.label_names import is_ignored, read_json, read_label_names
 from iris_core.volume_io import read_label
 from iris_core.volume_io.label_header import label_table
 from iris_core.volume_io.suffix import READABLE, SEGMENTATION, suffix_of

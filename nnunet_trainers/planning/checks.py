@@ -11,11 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from iris_core.errors import InputError
-from iris_core.label_names import read_json
-from iris_core.lattice import fit_label
-from iris_core.modality import detect_modality
-from iris_core.raw_dataset import LabelledCase, RawDataset
+from iris_core.preprocessing.modality import detect_modality
+from iris_core.volume.label_grid import fit_label
+from iris_core.volume.label_names import read_json
 from iris_core.volume_io import read_image, read_label
+from iris_core.volume_io.folder.raw_dataset import LabelledCase, RawDataset
 from nnunet_trainers.datasets.image_file import header_of, readable_by_nnunet
 from nnunet_trainers.datasets.partial_labels import PartialLabels
 

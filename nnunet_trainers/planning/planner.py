@@ -20,9 +20,9 @@ from nnunetv2.preprocessing.resampling.resample_torch import resample_torch_forn
 
 from iris_core.config import DOWNSAMPLE_RATIO, PAPER_WINDOW
 from iris_core.errors import InputError
-from iris_core.grid import working_shape
-from iris_core.orientation import axis_plan
+from iris_core.preprocessing.grid import working_shape
 from iris_core.triple import triple
+from iris_core.volume.orientation import axis_plan
 from iris_core.volume_io.exact_file import open_exactly
 from nnunet_trainers.planning.recipe import CONFIGURATION, CT_SCHEME, FORMAT, KEY, Z_SCHEME
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from iris_core.errors import InputError
-from iris_core.label_names import read_json
+from iris_core.volume.label_names import read_json
 from nnunet_trainers.datasets.dataset_folder import nnunet_folder
 from nnunet_trainers.planning.checks import CheckedDataset, check_dataset, find_dataset
 from nnunet_trainers.planning.planner import IrisPlanner, PlanRequest

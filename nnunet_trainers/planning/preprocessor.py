@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 
-from iris_core.intensity import normalise
+from iris_core.preprocessing.intensity import normalise
 
 
 class PaperPreprocessor(DefaultPreprocessor):

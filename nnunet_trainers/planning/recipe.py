@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from iris_core.errors import InputError
-from iris_core.intensity import CtStatistics, IntensityRecipe
+from iris_core.preprocessing.intensity import CtStatistics, IntensityRecipe
 
 KEY = "iris"
 FORMAT = 1

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from iris_core.bank.memory_bank import MemoryBank
 from iris_core.config import preset
-from iris_core.memory_bank import MemoryBank
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
 from iris_core.model.layers import in_channels_last
 from iris_core.triple import triple
-from iris_core.windows import fitting, pad
+from iris_core.windows.windows import fitting, pad
 from nnunet_trainers.episodes.axes import inverse, permuted, to_ijk
 from nnunet_trainers.training.settings import TrainerSettings
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, distributed
 from torch.nn.functional import interpolate, max_pool3d
 
-from iris_core.losses import evidence_loss, segmentation_loss, smoothness_loss
 from iris_core.model.iris import Decoded
+from iris_core.training.losses import evidence_loss, segmentation_loss, smoothness_loss
 from nnunet_trainers.episodes.episode import LabelledBatch
 from nnunet_trainers.training.bank_network import NEVER, BankNetwork
 from nnunet_trainers.training.settings import TrainerSettings

@@ -29,10 +29,10 @@ from pytorch_optimizer import Lamb
 from torch import Tensor, distributed
 
 from iris_core.errors import InputError, IrisError
-from iris_core.label_names import parse_label_names
-from iris_core.pretraining.workers import Team
+from iris_core.training.pretraining.workers import Team
+from iris_core.volume.label_names import parse_label_names
 from iris_core.volume_io import atomic_path
-from iris_core.windows import fitting
+from iris_core.windows.windows import fitting
 from nnunet_trainers.datasets.dataset_folder import nnunet_folder
 from nnunet_trainers.datasets.partial_labels import PartialLabels
 from nnunet_trainers.episodes.axes import to_ijk

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from iris_core.grid import label_map
-from iris_core.preview import contact_sheet, overlay, save_picture
-from iris_core.volume import LabelVolume, Volume
+from iris_core.preprocessing.grid import label_map
+from iris_core.runs.preview import contact_sheet, overlay, save_picture
+from iris_core.volume.volume import LabelVolume, Volume
 from nnunet_trainers.episodes.episode import LabelledBatch
 
 

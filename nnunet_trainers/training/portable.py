@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from iris_core.bank_task import describe_bank
+from iris_core.bank.bank_task import describe_bank
+from iris_core.bank.memory_bank import META_KEY
 from iris_core.checkpoint import PORTABLE, save_model
 from iris_core.errors import CheckpointError, InputError
 from iris_core.inference.settings import DEFAULTS
 from iris_core.inference.settings import META_KEY as SETTINGS
-from iris_core.label_names import parse_label_names
-from iris_core.memory_bank import META_KEY
+from iris_core.volume.label_names import parse_label_names
 from nnunet_trainers.datasets.partial_labels import PartialLabels
 from nnunet_trainers.episodes.axes import is_canonical, to_ijk
 from nnunet_trainers.planning.recipe import recipe_of

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from iris_core.errors import InputError
-from iris_core.label_names import read_json
-from iris_core.raw_dataset import RawDataset
+from iris_core.volume.label_names import read_json
+from iris_core.volume_io.folder.raw_dataset import RawDataset
 from nnunet_trainers.datasets import partial_labels
 from nnunet_trainers.planning.checks import channels_of, modality_of, refuse_regions
 

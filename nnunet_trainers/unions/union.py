@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.label_names import IGNORED
-from iris_core.raw_dataset import LabelledCase
+from iris_core.volume.label_names import IGNORED
 from iris_core.volume_io import read_image, write_image, write_label
+from iris_core.volume_io.folder.raw_dataset import LabelledCase
 from iris_core.volume_io.suffix import suffix_of
 from nnunet_trainers.datasets.dataset_folder import new_dataset_folder, write_json
 from nnunet_trainers.datasets.image_file import header_of, readable_by_nnunet

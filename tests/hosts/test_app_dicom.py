@@ -11,9 +11,9 @@ import pytest
 
 from apps.iris_app.cli.archive import Archive
 from apps.iris_app.cli.dicom_series import series_files
-from iris_core.lattice import fit_label
 from iris_core.metrics import dice
-from iris_core.volume import Volume
+from iris_core.volume.label_grid import fit_label
+from iris_core.volume.volume import Volume
 from iris_core.volume_io import read_label
 from iris_core.volume_io.dicom_label.seg import read_seg
 from tests import tiny

@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from iris_core.checksum import checksum
 from iris_core.metrics import dice
+from iris_core.stored.checksum import checksum
 from iris_core.volume_io import read_label
 from tests.hosts.app_server import AppServer, drawn, label_file, write_studies
 

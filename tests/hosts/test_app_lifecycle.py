@@ -17,8 +17,8 @@ from pathlib import Path
 import nibabel as nib
 import pytest
 
-from iris_core.checksum import checksum
 from iris_core.errors import InputError
+from iris_core.stored.checksum import checksum
 from iris_core.volume_io import read_label
 from tests.hosts.app_server import ROOT, AppServer, drawn, write_studies
 

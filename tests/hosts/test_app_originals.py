@@ -8,7 +8,7 @@ import pytest
 
 from apps.iris_app.lib.state import State
 from iris_core.errors import InputError
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 
 pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import write_label
 from tests import tiny
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import requests
 
-from iris_core.checksum import checksum
-from iris_core.volume import LabelVolume
+from iris_core.stored.checksum import checksum
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import read_label, write_label
 from tests.hosts import attacks
 from tests.hosts.app_server import AppServer, drawn, label_file, write_studies

@@ -15,8 +15,8 @@ import pytest
 from apps.iris_app.history.history import MOST, History
 from apps.iris_app.history.seen import Sender
 from apps.iris_app.lib.state import State
-from iris_core.checksum import checksum
 from iris_core.errors import PassingError
+from iris_core.stored.checksum import checksum
 
 pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 
@@ -197,7 +197,7 @@ def test_a_server_that_is_killed_before_the_label_is_placed_has_the_old_label_an
 
 
 def test_a_label_in_another_format_takes_the_place_of_the_old_file(ward):
-    from iris_core.volume import LabelVolume
+    from iris_core.volume.volume import LabelVolume
     from iris_core.volume_io import write_label
 
     ward.submit(1)

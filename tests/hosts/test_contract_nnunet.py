@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from iris_core.inference.even_windows import even_starts, gaussian
-from iris_core.orientation import to_canonical
+from iris_core.volume.orientation import to_canonical
 from tests.raw_sets import OBLIQUE, image_and_label
 
 pytestmark = [pytest.mark.hosts, pytest.mark.nnunet]
@@ -285,7 +285,7 @@ def test_the_largest_of_a_zero_background_and_the_logits_is_our_rule(plans):
     import torch
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-    from iris_core.grid import label_map
+    from iris_core.preprocessing.grid import label_map
 
     logits = torch.randn(2, 6, 6, 6, generator=torch.Generator().manual_seed(0))
     manager = PlansManager(plans).get_label_manager(DESCRIPTION)

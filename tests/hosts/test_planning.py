@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from iris_core.cli.main import main
-from iris_core.preprocess import prepare_image, prepare_masks
+from iris_core.preprocessing.prepare import prepare_image, prepare_masks
 from iris_core.volume_io import read_image, read_label
 from nnunet_trainers.datasets.partial_labels import PartialLabels
 from nnunet_trainers.planning.recipe import recipe_of

@@ -13,7 +13,7 @@ import numpy as np
 from apps.iris_app.computing.result_store import Result, ResultStore
 from apps.iris_app.lib.state import digest
 from iris_core.errors import InputError
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 
 
 def shown(result: Result, bar: float, store: ResultStore) -> Result:

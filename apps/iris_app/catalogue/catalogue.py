@@ -20,8 +20,8 @@ from apps.iris_app.catalogue.study import FinalLabel, Study
 from apps.iris_app.lib.state import State, digest, read_json, stamp, write_json
 from apps.iris_app.retries.pauses import Pauses
 from iris_core.errors import InputError, IrisError, may_pass
-from iris_core.label_names import is_ignored
-from iris_core.volume import LabelVolume
+from iris_core.volume.label_names import is_ignored
+from iris_core.volume.volume import LabelVolume
 
 log = logging.getLogger(__name__)
 

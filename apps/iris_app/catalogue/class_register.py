@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from iris_core.colors import APART, BLACK, Color, color_for, nearest
+from iris_core.volume.colors import APART, BLACK, Color, color_for, nearest
 
 
 class ClassRegister:

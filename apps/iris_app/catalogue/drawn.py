@@ -15,9 +15,9 @@ from apps.iris_app.catalogue.class_register import ClassRegister, class_key
 from apps.iris_app.catalogue.final_label import read_final
 from apps.iris_app.catalogue.study import FinalLabel
 from apps.iris_app.lib.state import digest
-from iris_core.checksum import checksum
-from iris_core.label_names import is_placeholder
-from iris_core.volume import Color
+from iris_core.stored.checksum import checksum
+from iris_core.volume.label_names import is_placeholder
+from iris_core.volume.volume import Color
 
 if TYPE_CHECKING:
     from apps.iris_app.catalogue.catalogue import ReferenceEntry

@@ -11,10 +11,10 @@ import numpy as np
 from apps.iris_app.catalogue.class_register import ClassRegister
 from apps.iris_app.catalogue.study import FinalLabel
 from iris_core.errors import InputError
-from iris_core.label_names import is_ignored, is_placeholder, read_label_names
-from iris_core.label_values import label_dtype
-from iris_core.unknown import ignored_aside
-from iris_core.volume import LabelVolume
+from iris_core.volume.label_names import is_ignored, is_placeholder, read_label_names
+from iris_core.volume.label_values import label_dtype
+from iris_core.volume.unknown import ignored_aside
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import read_label
 
 NAME_FILES = ("labels.json", "dataset.json")  # of a whole studies folder

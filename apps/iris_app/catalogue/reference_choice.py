@@ -13,9 +13,9 @@ from apps.iris_app.catalogue.catalogue import Catalogue, Outdated, ReferenceEntr
 from apps.iris_app.computing.embedding_store import EmbeddingStore, Facts
 from apps.iris_app.lib.options import Options
 from iris_core.errors import InputError, PassingError
-from iris_core.even_values import label_map_doubt
-from iris_core.modality import detect_modality, query_modality
-from iris_core.volume import Volume
+from iris_core.preprocessing.modality import detect_modality, query_modality
+from iris_core.volume.even_values import label_map_doubt
+from iris_core.volume.volume import Volume
 
 
 @dataclass(frozen=True)

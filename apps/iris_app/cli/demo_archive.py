@@ -14,9 +14,9 @@ from apps.iris_app.cli.archive import Archive
 from apps.iris_app.cli.dicom_series import series_files
 from apps.iris_app.datastores.anatomy_codes import segment_attribute
 from iris_core.errors import InputError
-from iris_core.raw_dataset import RawDataset
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import read_image, read_label, write_label
+from iris_core.volume_io.folder.raw_dataset import RawDataset
 
 
 def fill_archive(archive: Archive, studies: int = 3) -> None:

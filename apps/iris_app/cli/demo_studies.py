@@ -6,8 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from iris_core.raw_dataset import RawDataset
 from iris_core.volume_io import read_label, write_label
+from iris_core.volume_io.folder.raw_dataset import RawDataset
 
 
 def make_demo_studies(folder: Path, studies: int = 4) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iris_core.volume import Volume
-from iris_core.volume_io.itk import LPS_TO_RAS
+from iris_core.volume.volume import Volume
+from iris_core.volume_io.itk.images import LPS_TO_RAS
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

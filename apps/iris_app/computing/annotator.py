@@ -20,18 +20,18 @@ from apps.iris_app.computing.tuned_store import TunedStore
 from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.state import State, stamp
 from iris_core.checkpoint import LoadedModel, load_model
-from iris_core.closer_look import Place, Views
 from iris_core.config import PAPER_SPACING
 from iris_core.errors import InputError, PassingError
-from iris_core.modality import in_hounsfield, query_modality
 from iris_core.prediction import Prediction
-from iris_core.preprocess import prepare_image, prepare_masks
+from iris_core.preprocessing.modality import in_hounsfield, query_modality
+from iris_core.preprocessing.prepare import prepare_image, prepare_masks
 from iris_core.progress import Progress
-from iris_core.reference import ClassInfo
 from iris_core.remarks import listening, texts
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.ensemble import ensemble
-from iris_core.task import Look, Task
+from iris_core.task.closer_look import Place, Views
+from iris_core.task.reference import ClassInfo
+from iris_core.task.task import Look, Task
 from iris_core.task_prediction import apply_task
 from iris_core.triple import triple
 from iris_core.volume_io import read_image

@@ -15,17 +15,17 @@ from pathlib import Path
 from apps.iris_app.catalogue.catalogue import Catalogue, Outdated, ReferenceEntry
 from apps.iris_app.catalogue.study import Study
 from apps.iris_app.lib.state import State, digest, file_word, read_json, write_json
-from iris_core.card import load_card, save_card
-from iris_core.closer_look import Views, choose_views
 from iris_core.errors import CardError, InputError, PassingError, may_pass
-from iris_core.lattice import fit_label, refuse_the_image
-from iris_core.modality import detect_modality
-from iris_core.reference import Reference, joined_classes
+from iris_core.preprocessing.modality import detect_modality
+from iris_core.preprocessing.spacing import choose_spacing
 from iris_core.remarks import Remark, listening, texts
 from iris_core.segmenter import Segmenter
-from iris_core.spacing import choose_spacing
-from iris_core.task import Task
+from iris_core.task.card import load_card, save_card
+from iris_core.task.closer_look import Views, choose_views
+from iris_core.task.reference import Reference, joined_classes
+from iris_core.task.task import Task
 from iris_core.task_encoding import encode_task
+from iris_core.volume.label_grid import fit_label, refuse_the_image
 from iris_core.volume_io import read_image
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class EmbeddingStore:
         Args:
             catalogue: studies and class numbers.
             entry: the reference.
-            sparse: how it is labelled (iris_core.unknown.SPARSE).
+            sparse: how it is labelled (iris_core.volume.unknown.SPARSE).
 
         Raises:
             PassingError: a fault that may pass, such as a full disk.

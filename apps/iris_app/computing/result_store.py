@@ -14,7 +14,7 @@ from apps.iris_app.catalogue.catalogue import Catalogue, ReferenceEntry
 from apps.iris_app.lib.options import Options
 from apps.iris_app.lib.state import State, digest, file_word, read_json, stamp, write_json
 from iris_core.errors import InputError
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import read_label, write_label
 
 KEPT = 4  # results a study, the newest

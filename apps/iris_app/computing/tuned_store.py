@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from apps.iris_app.catalogue.catalogue import Catalogue, ReferenceEntry
 from apps.iris_app.computing.embedding_store import read_reference
 from apps.iris_app.lib.state import State, digest, read_json, write_json
-from iris_core.card import load_card, save_card
-from iris_core.embedding import TaskEmbedding
 from iris_core.errors import CardError
-from iris_core.intensity import IntensityRecipe
-from iris_core.preprocess import prepare_image
+from iris_core.preprocessing.intensity import IntensityRecipe
+from iris_core.preprocessing.prepare import prepare_image
 from iris_core.progress import Progress
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.tuning import Example, tune
-from iris_core.task import Task
+from iris_core.task.card import load_card, save_card
+from iris_core.task.embedding import TaskEmbedding
+from iris_core.task.task import Task
 from iris_core.task_encoding import prepared_example
 
 KEPT = 8  # embeddings tuned for single requests, the newest

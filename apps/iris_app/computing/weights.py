@@ -10,7 +10,7 @@ from apps.iris_app.lib.state import stamp
 from iris_core.checkpoint import shipped_weights
 from iris_core.errors import CheckpointError, InputError
 from iris_core.inference.settings import settings_of
-from iris_core.tensor_file import read_header
+from iris_core.stored.tensor_file import read_header
 
 
 def weights_fingerprint(checkpoint: Path | None) -> str:

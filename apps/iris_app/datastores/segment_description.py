@@ -9,7 +9,7 @@ import numpy as np
 
 from apps.iris_app.catalogue.study import names_from_info
 from apps.iris_app.datastores.anatomy_codes import segment_attribute
-from iris_core.colors import color_for
+from iris_core.volume.colors import color_for
 from iris_core.volume_io import read_label
 
 

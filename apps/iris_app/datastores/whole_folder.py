@@ -22,8 +22,8 @@ from monailabel.datastore.local import DataModel, LocalDatastore
 from monailabel.interfaces.exception import ImageNotFoundException
 
 from apps.iris_app.lib.state import LEFTOVER
-from iris_core.checksum import checksum
 from iris_core.errors import PassingError
+from iris_core.stored.checksum import checksum
 from iris_core.volume_io.suffix import READABLE, SEGMENTATION
 
 log = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ from filelock import FileLock, Timeout
 from apps.iris_app.history.seen import Sender
 from apps.iris_app.history.version import Version, now
 from apps.iris_app.lib.state import State, file_word, write_json
-from iris_core.checksum import checksum
 from iris_core.errors import PassingError
+from iris_core.stored.checksum import checksum
 from iris_core.volume_io import atomic_path
 from iris_core.volume_io.suffix import suffix_of
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from apps.iris_app.catalogue.catalogue import Catalogue
 from iris_core.config import STRATEGIES as OF_TASKS
 from iris_core.errors import InputError
-from iris_core.name_list import read_names, write_names
-from iris_core.unknown import SPARSE
+from iris_core.volume.name_list import read_names, write_names
+from iris_core.volume.unknown import SPARSE
 
 STRATEGIES = ("auto", *OF_TASKS)
 SPACINGS = ("auto", "preview", "paper")  # or millimetres

@@ -16,8 +16,8 @@ from monailabel.interfaces.datastore import Datastore
 from apps.iris_app.computing.result_store import Result, ResultStore
 from apps.iris_app.datastores.datastore_view import FINAL, ORIGINAL
 from apps.iris_app.lib.state import State, read_json, write_json
-from iris_core.checksum import checksum
 from iris_core.errors import InputError
+from iris_core.stored.checksum import checksum
 from iris_core.volume_io.suffix import suffix_of
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ import numpy as np
 
 from apps.iris_app.computing.result_store import Result
 from iris_core.errors import InputError
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io import write_label
-from iris_core.volume_io.itk import from_array
+from iris_core.volume_io.itk.images import from_array
 from iris_core.volume_io.suffix import WRITABLE
 
 DEFAULT = ".nii.gz"

@@ -44,8 +44,8 @@ from apps.iris_app.waiting.line import Line
 from apps.iris_app.waiting.lookout import Lookout
 from apps.iris_app.waiting.order import Waiter
 from apps.iris_app.waiting.shared_run import SharedRun
+from iris_core.allocator import give_memory_back
 from iris_core.errors import InputError
-from iris_core.memory_reuse import give_memory_back
 
 log = logging.getLogger(__name__)
 

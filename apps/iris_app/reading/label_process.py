@@ -22,7 +22,7 @@ def main() -> int:
     if hasattr(os, "nice"):
         os.nice(CALM)
     from apps.iris_app.catalogue.drawn import read_drawn
-    from iris_core.memory_reuse import give_memory_back
+    from iris_core.allocator import give_memory_back
 
     while True:
         try:

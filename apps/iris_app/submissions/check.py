@@ -11,8 +11,8 @@ from apps.iris_app.submissions.label_header import LabelHeader, image_affines, i
 from apps.iris_app.submissions.place import INSIDE, PART, WHOLE, Place, best_place
 from apps.iris_app.submissions.voxel_stream import values_of
 from iris_core.errors import InputError
-from iris_core.lattice import fit_label
-from iris_core.volume import Volume
+from iris_core.volume.label_grid import fit_label
+from iris_core.volume.volume import Volume
 from iris_core.volume_io import read_label, write_label
 from iris_core.volume_io.suffix import META, SEGMENTATION, suffix_of
 

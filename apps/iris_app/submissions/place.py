@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from iris_core.lattice import TOLERANCE_VOXELS
+from iris_core.volume.label_grid import TOLERANCE_VOXELS
 
 Shape = tuple[int, int, int]
 WHOLE, PART, INSIDE = "whole", "part", "inside"

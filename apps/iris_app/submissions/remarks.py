@@ -8,7 +8,7 @@ from pathlib import Path
 from apps.iris_app.submissions.label_header import read_header
 from iris_core.errors import InputError
 from iris_core.remarks import listening, texts
-from iris_core.unknown import gap_lines
+from iris_core.volume.unknown import gap_lines
 from iris_core.volume_io import read_label
 
 MOST_VOXELS = 8_000_000  # of a label that is looked through at once; of larger ones the next result says it

@@ -10,9 +10,9 @@ import numpy as np
 
 from apps.iris_app.submissions.label_header import LabelHeader
 from iris_core.errors import InputError
-from iris_core.volume_io import itk
+from iris_core.volume_io.itk import images as itk
+from iris_core.volume_io.itk.text_header import refuse_other_units
 from iris_core.volume_io.suffix import META, SEGMENTATION, suffix_of
-from iris_core.volume_io.text_header import refuse_other_units
 
 MOST = 1 << 20  # bytes of a header
 NRRD_TYPES = {

@@ -19,7 +19,7 @@ def viewable(label: Path, image: Path) -> tuple[Path, bool]:
     """
     if label.suffix != ".dcm":
         return label, False
-    from iris_core.lattice import fit_label
+    from iris_core.volume.label_grid import fit_label
     from iris_core.volume_io import read_image, read_label, write_label
 
     fitted = fit_label(read_label(label), read_image(image))

@@ -16,7 +16,7 @@ import numpy as np
 
 from apps.iris_app.submissions.label_header import LabelHeader
 from iris_core.errors import InputError
-from iris_core.label_values import whole_numbers
+from iris_core.volume.label_values import whole_numbers
 
 BLOCK = 1 << 20  # bytes
 PACKED_MORE = 1 << 20  # bytes that a file may have beyond its unpacked voxels

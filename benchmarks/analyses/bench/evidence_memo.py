@@ -13,11 +13,11 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from iris_core.embedding import TaskEmbedding
 from iris_core.inference.evidence import Compared
 from iris_core.model.iris import ImageFeatures
 from iris_core.model.reference_memory import ReferenceMemory
 from iris_core.segmenter import Segmenter
+from iris_core.task.embedding import TaskEmbedding
 
 
 class EvidenceMemo:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.lattice import fit_label
-from iris_core.orientation import canonical_affine, to_canonical
-from iris_core.raw_dataset import RawDataset
-from iris_core.reference import Reference
-from iris_core.volume import LabelVolume, Volume
+from iris_core.task.reference import Reference
+from iris_core.volume.label_grid import fit_label
+from iris_core.volume.orientation import canonical_affine, to_canonical
+from iris_core.volume.volume import LabelVolume, Volume
 from iris_core.volume_io import read_image, read_label
+from iris_core.volume_io.folder.raw_dataset import RawDataset
 from sample_data import abdomen, head
 from sample_data.make_phantoms import STUDIES, make_study
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.analyses.bench.studies import Study
-from iris_core.card import load_card, save_card
 from iris_core.checkpoint import load_model
 from iris_core.errors import CardError
 from iris_core.metrics import dice
 from iris_core.segmenter import Segmenter
-from iris_core.task import Task
+from iris_core.task.card import load_card, save_card
+from iris_core.task.task import Task
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
 

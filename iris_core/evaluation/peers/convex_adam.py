@@ -18,9 +18,9 @@ import numpy as np
 from iris_core.errors import InputError
 from iris_core.evaluation.peers.masks_by_field import itk_image, masks_by_field
 from iris_core.evaluation.peers.registration import affine
-from iris_core.grid import Spacing
-from iris_core.preprocess import Prepared
-from iris_core.volume import LabelVolume, Volume
+from iris_core.preprocessing.grid import Spacing
+from iris_core.preprocessing.prepare import Prepared
+from iris_core.volume.volume import LabelVolume, Volume
 
 if TYPE_CHECKING:
     import SimpleITK

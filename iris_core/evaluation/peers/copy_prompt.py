@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from iris_core.evaluation.peers.on_query import label_on_query
-from iris_core.orientation import canonical_affine, canonical_shape, from_canonical, to_canonical
-from iris_core.volume import LabelVolume, Volume, voxel_sizes
+from iris_core.volume.orientation import canonical_affine, canonical_shape, from_canonical, to_canonical
+from iris_core.volume.volume import LabelVolume, Volume, voxel_sizes
 
 
 @dataclass(frozen=True)

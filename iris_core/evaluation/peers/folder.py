@@ -14,9 +14,9 @@ from pathlib import Path
 from iris_core.errors import InputError
 from iris_core.evaluation.cost import Cost
 from iris_core.evaluation.pairs import ReferenceSet
-from iris_core.label_names import read_json
-from iris_core.lattice import fit_label
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.label_grid import fit_label
+from iris_core.volume.label_names import read_json
+from iris_core.volume.volume import LabelVolume, Volume
 from iris_core.volume_io import atomic_path, read_label, write_label
 
 SHEET = "peer.json"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from iris_core.volume import LabelVolume, Volume
+from iris_core.volume.volume import LabelVolume, Volume
 
 
 def label_on_query(array: np.ndarray, query: Volume, like: LabelVolume) -> LabelVolume:

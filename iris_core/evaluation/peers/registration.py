@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from iris_core.evaluation.peers.masks_by_field import itk_image, masks_by_field
-from iris_core.grid import Spacing
-from iris_core.preprocess import Prepared
-from iris_core.volume import LabelVolume, Volume
+from iris_core.preprocessing.grid import Spacing
+from iris_core.preprocessing.prepare import Prepared
+from iris_core.volume.volume import LabelVolume, Volume
 
 if TYPE_CHECKING:
     import SimpleITK

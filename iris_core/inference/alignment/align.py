@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iris_core.embedding import TaskEmbedding
 from iris_core.inference.alignment.query_features import QueryFeatures
 from iris_core.inference.alignment.shift_scores import ShiftScores, between, shift_scores, unit
 from iris_core.inference.settings import DEFAULTS, InferenceSettings
 from iris_core.inference.stages import AlignmentSettings, RivalSettings
 from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
+from iris_core.task.embedding import TaskEmbedding
 
 
 class Shift(NamedTuple):

@@ -19,7 +19,7 @@ from iris_core.inference.settings import InferenceSettings
 from iris_core.model.iris import ImageFeatures, Iris
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE
 from iris_core.triple import triple
-from iris_core.windows import Padding, Shape, fitting, offset_of, pad, starts
+from iris_core.windows.windows import Padding, Shape, fitting, offset_of, pad, starts
 
 STRIDES = (FEATURE_STRIDE, MASK_STRIDE)  # of the levels
 

@@ -14,7 +14,6 @@ from dataclasses import replace
 from torch import Tensor
 from torch.nn import functional as F
 
-from iris_core.embedding import TaskEmbedding
 from iris_core.inference.alignment.align import Shift, moved
 from iris_core.inference.alignment.query_features import QueryFeatures
 from iris_core.inference.pair_fit.feature_fit import fitted_to_features
@@ -23,6 +22,7 @@ from iris_core.model.correspondence import Correspondence
 from iris_core.model.iris import Iris
 from iris_core.model.layers import box_mean
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
+from iris_core.task.embedding import TaskEmbedding
 
 
 def settle_rivals(

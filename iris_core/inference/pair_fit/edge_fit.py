@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iris_core.boxes import box_around
 from iris_core.inference.pair_fit.feature_fit import bending, descend
 from iris_core.inference.pair_fit.transfer import CLASSES_AT_ONCE, Box, TransferredMasks
 from iris_core.inference.stages import EdgeFitSettings
@@ -22,6 +21,7 @@ from iris_core.model.correspondence import Places, sample
 from iris_core.model.layers import upsample
 from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, ReferenceMemory
 from iris_core.triple import triple
+from iris_core.volume.boxes import box_around
 
 FAINT = 0.1  # change per voxel, in standard deviations of the image, of an edge of half strength (ours)
 CELL = 2  # voxels, side of the cells that are moved (ours)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from iris_core.inference.pair_fit.edge_fit import edges_of
 from iris_core.triple import triple
-from iris_core.windows import region_of, shift_of
+from iris_core.windows.windows import region_of, shift_of
 
 MARGIN = 12  # voxels kept around all that is labelled (ours)
 

@@ -14,7 +14,7 @@ from iris_core.errors import InputError
 from iris_core.volume_io.dicom.frame import Frame
 from iris_core.volume_io.dicom.one_volume import one_volume
 from iris_core.volume_io.dicom.pixels import stored_values
-from iris_core.volume_io.itk import LPS_TO_RAS
+from iris_core.volume_io.itk.images import LPS_TO_RAS
 
 
 def load(path: Path) -> tuple[np.ndarray, np.ndarray]:

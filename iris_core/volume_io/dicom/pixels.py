@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.volume_io import itk
 from iris_core.volume_io.dicom.files import UNREADABLE, damaged
+from iris_core.volume_io.itk import images as itk
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

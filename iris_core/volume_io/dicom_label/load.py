@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from iris_core.errors import InputError
-from iris_core.volume import LabelVolume
+from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io.dicom_label.kind import CONTOURS, SEGMENTATIONS, storage_class
 from iris_core.volume_io.dicom_label.seg import read_seg
 

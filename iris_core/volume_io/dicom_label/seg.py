@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.volume import Color, LabelVolume, label_from_masks
+from iris_core.volume.volume import Color, LabelVolume, label_from_masks
 from iris_core.volume_io.dicom.pixels import stored_values
-from iris_core.volume_io.itk import LPS_TO_RAS
+from iris_core.volume_io.itk.images import LPS_TO_RAS
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -1,0 +1,1 @@
+"""The memory bank: classes that the network has seen need no reference."""

@@ -1,0 +1,1 @@
+"""From a study's voxels to the working grid: modality, intensity, spacing."""

@@ -1,0 +1,213 @@
+"""Grid: the way from a query's own voxels to the working grid, and all that is needed to go back.
+
+Native voxels (any order, oblique) -> RAS+ order -> crop to the nonzero box -> working grid of another
+spacing. The working grid covers the crop's field of view edge to edge, as `align_corners=False` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from iris_core.triple import triple
+from iris_core.volume.boxes import Box, box_around
+from iris_core.volume.label_values import label_dtype
+from iris_core.volume.orientation import canonical_affine, canonical_shape, from_canonical, to_canonical
+from iris_core.volume.volume import Volume, voxel_sizes
+
+Shape = tuple[int, int, int]
+Spacing = tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Where a working image lies in its native volume.
+
+    Attributes:
+        native_shape: (I, J, K) of the file.
+        native_affine: (4, 4) of the file, voxel -> RAS+ mm.
+        crop: per RAS+ axis the first voxel kept and the one after the last.
+        shape: (D, H, W) of the working grid.
+        spacing: wanted voxel size of the working grid along the RAS+ axes, mm; the shape is rounded, so the
+            true size differs by up to half a working voxel over the whole axis.
+    """
+
+    native_shape: Shape
+    native_affine: np.ndarray
+    crop: Box
+    shape: Shape
+    spacing: Spacing
+
+    @property
+    def crop_shape(self) -> Shape:
+        """Native voxels kept along the RAS+ axes."""
+        sizes = [stop - start for start, stop in self.crop]
+        return sizes[0], sizes[1], sizes[2]
+
+    @property
+    def affine(self) -> np.ndarray:
+        """(4, 4): voxel of the working grid -> RAS+ mm."""
+        scale = np.array(self.crop_shape) / np.array(self.shape)
+        step = np.diag([*scale, 1.0])  # working voxel -> RAS+ voxel of the whole native volume
+        step[:3, 3] = np.array([start for start, _ in self.crop]) + scale / 2 - 0.5
+        return canonical_affine(self.native_affine, self.native_shape) @ step
+
+    @property
+    def center_mm(self) -> np.ndarray:
+        """(3,): the centre of the working grid in RAS+ mm."""
+        return self.affine[:3, :3] @ ((np.array(self.shape) - 1) / 2) + self.affine[:3, 3]
+
+
+def make_grid(volume: Volume, spacing: Spacing, box: Box | None = None) -> Grid:
+    """The grid of a volume's nonzero box at a spacing.
+
+    Args:
+        volume: the image in its native order.
+        spacing: working voxel size along the RAS+ axes, mm.
+        box: another box, per RAS+ axis the first voxel and the one after the last.
+    """
+    affine = canonical_affine(volume.affine, volume.shape)
+    crop = nonzero_box(volume) if box is None else box
+    sizes = [stop - start for start, stop in crop]
+    return Grid(
+        volume.shape, volume.affine, crop, working_shape(sizes, voxel_sizes(affine), spacing), spacing
+    )
+
+
+def working_shape(shape: Sequence[int], old: Spacing, new: Spacing) -> Shape:
+    """nnU-Net's target shape: every length times old over new spacing, rounded to even at .5, at least 1."""
+    scales = [before / after for before, after in zip(old, new, strict=True)]
+    sizes = [max(1, round(scale * length)) for scale, length in zip(scales, shape, strict=True)]
+    return sizes[0], sizes[1], sizes[2]
+
+
+def nonzero_box(volume: Volume) -> Box:
+    """The smallest box along the RAS+ axes with every voxel that is not 0; the whole volume if all are 0."""
+    occupied = to_canonical(volume.array, volume.affine) != 0
+    return box_around(occupied) or triple((0, length) for length in occupied.shape)
+
+
+def resample(array: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """Trilinear, edge to edge (`align_corners=False`): (K, ...) -> (K, *shape)."""
+    if tuple(array.shape[1:]) == tuple(shape):
+        return array
+    return functional.interpolate(array[None], size=shape, mode="trilinear", align_corners=False)[0]
+
+
+def restore(logits: torch.Tensor, grid: Grid, fill: float) -> torch.Tensor:
+    """Brings maps from the working grid back to the file's own voxels.
+
+    Args:
+        logits: (K, D, H, W) on the working grid.
+        grid: where they lie.
+        fill: value of the voxels outside the crop.
+
+    Returns:
+        (K, I, J, K) in native shape and order, on the CPU, float32. `restore_labels` needs less memory.
+    """
+    inside = resample(logits.detach().to("cpu", torch.float32), grid.crop_shape)
+    full = torch.full((inside.shape[0], *canonical_shape(grid.native_affine, grid.native_shape)), float(fill))
+    (i0, i1), (j0, j1), (k0, k1) = grid.crop
+    full[:, i0:i1, j0:j1, k0:k1] = inside
+    return torch.from_numpy(np.ascontiguousarray(from_canonical(full.numpy(), grid.native_affine)))
+
+
+def label_map(logits: torch.Tensor | np.ndarray, values: Sequence[int]) -> np.ndarray:
+    """One value a voxel from sigmoid logits: the class with the largest logit above 0, else background.
+
+    Args:
+        logits: (K, ...).
+        values: the K label values.
+
+    Returns:
+        (...) in the smallest of uint8, uint16 and int32 that holds the values.
+    """
+    labels = _Competition(tuple(logits.shape[1:]), values)
+    for index, value in enumerate(values):
+        labels.enter(np.asarray(logits[index], dtype=np.float32), value)
+    return labels.array
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMap:
+    """One class on a working grid of its own.
+
+    Args:
+        value: of the label.
+        logits: (D, H, W); above 0 is the class.
+        grid: of the logits.
+        expected: Dice to expect; None: what the logits say.
+        sources: names of the references that it comes from.
+        pass_dice: Dice between two passes; None: there was one.
+    """
+
+    value: int
+    logits: torch.Tensor
+    grid: Grid
+    expected: float | None = None
+    sources: tuple[str, ...] = ()
+    pass_dice: float | None = None
+
+    def native(self) -> np.ndarray:
+        """(I, J, K) float32 logits in the file's own voxels; minus infinity outside the crop."""
+        return restore(self.logits[None], self.grid, fill=-np.inf)[0].numpy()
+
+
+def compete(maps: Sequence[ClassMap]) -> np.ndarray:
+    """`label_map` of maps on several working grids of one file, (I, J, K).
+
+    One class at a time, so that many fit into memory.
+
+    Args:
+        maps: at least one.
+    """
+    labels = _Competition(maps[0].grid.native_shape, [one.value for one in maps])
+    for one in maps:
+        labels.enter(one.native(), one.value)
+    return labels.array
+
+
+def restore_label_map(logits: torch.Tensor, grid: Grid, values: Sequence[int]) -> np.ndarray:
+    """`label_map` of `restore`, one class at a time, so that many classes fit into memory.
+
+    Args:
+        logits: (K, D, H, W) on the working grid.
+        grid: where they lie.
+        values: the K label values.
+
+    Returns:
+        (I, J, K) in native shape and order.
+    """
+    return compete([ClassMap(value, one, grid) for value, one in zip(values, logits, strict=True)])
+
+
+def restore_labels(logits: torch.Tensor, grid: Grid, values: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """`restore_label_map`, and the masks before the classes compete.
+
+    Args:
+        logits: (K, D, H, W) on the working grid.
+        grid: where they lie.
+        values: the K label values.
+
+    Returns:
+        The label map (I, J, K), and the masks, (K, I, J, K) bool: a byte for each class and voxel.
+    """
+    maps = [ClassMap(value, one, grid) for value, one in zip(values, logits, strict=True)]
+    return compete(maps), np.stack([one.native() > 0 for one in maps])
+
+
+class _Competition:
+    """Label map under construction: every class enters, the largest logit above 0 keeps the voxel."""
+
+    def __init__(self, shape: tuple[int, ...], values: Sequence[int]) -> None:
+        self.array = np.zeros(shape, dtype=label_dtype(max(values, default=0)))
+        self._best = np.zeros(shape, dtype=np.float32)
+
+    def enter(self, logits: np.ndarray, value: int) -> None:
+        ahead = logits > self._best
+        self.array[ahead] = value
+        self._best[ahead] = logits[ahead]

@@ -1,0 +1,1 @@
+"""A run over a folder: its cases, its report, its pictures."""

@@ -1,0 +1,1 @@
+"""Files of tensors, and the checksums of files."""

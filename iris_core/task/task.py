@@ -1,0 +1,104 @@
+"""Task: what labelled references say, ready for any number of queries.
+
+references -> encode_task -> Task (storable as a card) -> apply_task(query) -> Prediction
+A task may hold looks: tasks of their own for boxes around small structures (iris_core.task.closer_look).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from iris_core.progress import Progress
+from iris_core.task.closer_look import Extent, Place
+from iris_core.task.embedding import TaskEmbedding
+from iris_core.task.reference import ClassInfo
+from iris_core.volume.volume import Volume
+
+if TYPE_CHECKING:
+    from iris_core.prediction import Prediction
+    from iris_core.segmenter import Segmenter
+
+
+class Applicable(Protocol):
+    """What can be applied to a query: a task of references, or the classes of a memory bank."""
+
+    @property
+    def facts(self) -> Task:
+        """Classes, modality, voxel size, strategy and provenance."""
+
+    def apply(self, segmenter: Segmenter, image: Volume, progress: Progress | None = None) -> Prediction:
+        """Segments a query."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Everything that segmenting needs of the references.
+
+    Args:
+        classes: K classes, ascending by value.
+        modality: "ct", "mr" or "pet", of references and queries.
+        spacing: working voxel size along RAS+ axes, mm.
+        pool: one embedding per reference.
+        strategy: one of STRATEGIES.
+        fingerprint: of the network that made the embeddings.
+        provenance: references, reasons and warnings, in JSON types.
+        tuned: the tuned embedding, for strategy "tuning".
+        seed: of retrieval's first reference.
+        looks: closer looks at some of the classes, fused with what the whole study said of them.
+    """
+
+    classes: tuple[ClassInfo, ...]
+    modality: str
+    spacing: tuple[float, float, float]
+    pool: tuple[TaskEmbedding, ...]
+    strategy: str
+    fingerprint: str
+    provenance: dict[str, Any] = field(default_factory=dict)
+    tuned: TaskEmbedding | None = None
+    seed: int = 0
+    looks: tuple[Look, ...] = ()
+
+    @property
+    def facts(self) -> Task:
+        """Itself (Applicable)."""
+        return self
+
+    def apply(self, segmenter: Segmenter, image: Volume, progress: Progress | None = None) -> Prediction:
+        """Segments a query (iris_core.task_prediction)."""
+        from iris_core.task_prediction import apply_task
+
+        return apply_task(segmenter, self, image, progress)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names, in the order of the classes."""
+        return tuple(c.name for c in self.classes)
+
+    def tokens_alone(self) -> Task:
+        """The task by the paper's embedding alone: nothing in it tells of an image voxel by voxel.
+
+        A query is then segmented by tokens alone; strategies that compare images have nothing to compare.
+        """
+        return replace(
+            self,
+            pool=tuple(embedding.tokens_alone() for embedding in self.pool),
+            tuned=None if self.tuned is None else self.tuned.tokens_alone(),
+            provenance={**self.provenance, "tokens_alone": True},
+            looks=tuple(replace(look, task=look.task.tokens_alone()) for look in self.looks),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A task whose references were cut to a box.
+
+    Args:
+        task: of K classes.
+        extent: of the box, mm along the RAS+ axes.
+        places: of the classes in the box.
+    """
+
+    task: Task
+    extent: Extent
+    places: tuple[Place, ...]

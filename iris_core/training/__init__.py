@@ -1,0 +1,1 @@
+"""What the network learns from: losses, synthetic episodes, pretraining."""

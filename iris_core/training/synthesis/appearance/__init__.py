@@ -1,0 +1,1 @@
+"""How a synthetic person looks to a scanner: layers, brightness, detail, noise."""

@@ -1,0 +1,40 @@
+"""Lesions: small spots of one label inside an organ, at other places in every person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from iris_core.training.synthesis.anatomy import FIRST_OBJECT, Anatomy
+from iris_core.training.synthesis.families.partition import clutter
+from iris_core.training.synthesis.primitive import Primitive
+from iris_core.training.synthesis.rotation import any_rotation
+
+
+def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
+    """One to three organs; the first carries spots of one or two looks, 2 to 6 of each."""
+    length = float(np.prod(shape)) ** (1 / 3)
+    side = np.asarray(shape, float)
+    objects = []
+    for i in range(int(rng.integers(1, 4))):
+        radii = length * rng.uniform(0.22, 0.42, 3) * (1.0 if i == 0 else 0.6)
+        centre = rng.uniform(-1, 1, 3) * side * (0.15 if i == 0 else 0.45)
+        bend = tuple(rng.normal(0, 0.25, 3) * radii[0])
+        boxy = rng.uniform(0, 0.5)
+        objects.append(Primitive(FIRST_OBJECT + i, centre, radii, any_rotation(rng), boxy, bend))
+    host = objects[0]
+    objects = [*objects[1:], replace(host, jitter=0.5)]
+    spots = []
+    looks = int(rng.integers(1, 3))
+    for look in range(looks):
+        for _ in range(int(rng.integers(2, 7))):
+            size = max(1.6, length * np.exp(rng.uniform(np.log(0.035), np.log(0.12))))
+            radii = size * np.exp(rng.normal(0, 0.25, 3))
+            spot = Primitive(FIRST_OBJECT + 8 + look, host.centre, radii, any_rotation(rng), jitter=0.6)
+            room = max(1.0, 0.75 * float(np.min(host.radii)) - size * 0.5)
+            spots.append(replace(spot, roam=room))
+    labels = [FIRST_OBJECT + 8 + look for look in range(looks)]
+    base = clutter(rng, shape, body=rng.random() < 0.5)
+    drop = [*labels[1:], *(o.label for o in objects if o.label != host.label)]
+    return Anatomy("lesions", base, objects + spots, [], drop, labels, favoured=[*labels, host.label])

@@ -1,0 +1,53 @@
+"""Specks: many tiny spots of one label inside an organ; other organs carry spots that look the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from iris_core.training.synthesis.anatomy import FIRST_OBJECT, Anatomy
+from iris_core.training.synthesis.families.partition import clutter
+from iris_core.training.synthesis.primitive import Primitive
+from iris_core.training.synthesis.rotation import any_rotation
+
+ASKED, DECOY = FIRST_OBJECT + 8, FIRST_OBJECT + 12  # labels of spots in the host, and of spots elsewhere
+
+
+def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
+    """One host with 6 to 30 spots of one or two looks; other organs carry spots that look the same."""
+    length = float(np.prod(shape)) ** (1 / 3)
+    side = np.asarray(shape, float)
+    objects: list[Primitive] = []
+    for i in range(int(rng.integers(2, 5))):
+        radii = length * rng.uniform(0.2, 0.38, 3) * (1.0 if i == 0 else 0.6)
+        centre = rng.uniform(-1, 1, 3) * side * (0.18 if i == 0 else 0.42)
+        bend = tuple(rng.normal(0, 0.2, 3) * radii[0])
+        objects.append(
+            Primitive(FIRST_OBJECT + i, centre, radii, any_rotation(rng), rng.uniform(0, 0.5), bend)
+        )
+    host, others = replace(objects[0], jitter=0.5), objects[1:]
+    looks = int(rng.integers(1, 3))
+    spots = []
+    for look in range(looks):
+        spots += _spots(rng, host, ASKED + look, int(rng.integers(6, 31)))
+        for organ in others:
+            if rng.random() < 0.7:
+                spots += _spots(rng, organ, DECOY + look, int(rng.integers(2, 13)))
+    labels = [ASKED + look for look in range(looks)]
+    alike = [[ASKED + look, DECOY + look] for look in range(looks)]
+    base = clutter(rng, shape, body=rng.random() < 0.5)
+    drop = [*labels[1:], *(o.label for o in others)]
+    return Anatomy("specks", base, [*others, host, *spots], [], drop, labels, favoured=[*labels, host.label],
+                   alike=alike)  # fmt: skip
+
+
+def _spots(rng: np.random.Generator, organ: Primitive, label: int, count: int) -> list[Primitive]:
+    """Spots of 0.8 to 2.6 voxels, anywhere in an organ, in every person anew."""
+    size = np.exp(rng.uniform(np.log(0.8), np.log(2.0)))
+    made = []
+    for _ in range(count):
+        radii = size * np.exp(rng.normal(0, 0.25, 3))
+        room = max(1.0, 0.75 * float(np.min(organ.radii)))
+        made.append(Primitive(label, organ.centre, radii, any_rotation(rng), jitter=0.6, roam=room))
+    return made

@@ -1,0 +1,74 @@
+"""Imperfect masks: what a hurried hand draws instead of the true mask."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from iris_core.training.synthesis.deformation import sample_at, smooth_noise, voxel_grid
+from iris_core.triple import triple
+
+LEAST = 12  # voxels that must be left
+
+
+def imperfect(mask: torch.Tensor, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
+    """A mask with one mistake: grown or shrunk by a voxel, warped, with lost slices, or bitten.
+
+    Args:
+        mask: (D, H, W) bool.
+        rng: source of the choice.
+        generator: source of the warp, on the mask's device.
+
+    Returns:
+        (D, H, W) bool; the mask itself if the mistake would leave fewer than `LEAST` voxels.
+    """
+    mistake = (_grow, _shrink, _warp, _lose_slices, _bite)[int(rng.integers(5))]
+    wrong = mistake(mask, rng, generator)
+    return wrong if int(wrong.sum()) >= LEAST else mask
+
+
+def grown(mask: torch.Tensor) -> torch.Tensor:
+    """The mask (D, H, W) and its six-neighbours."""
+    result = mask.clone()
+    for axis in range(3):
+        n = mask.shape[axis]
+        result.narrow(axis, 1, n - 1).logical_or_(mask.narrow(axis, 0, n - 1))
+        result.narrow(axis, 0, n - 1).logical_or_(mask.narrow(axis, 1, n - 1))
+    return result
+
+
+def _grow(mask: torch.Tensor, _rng: np.random.Generator, _: torch.Generator) -> torch.Tensor:
+    return grown(mask)
+
+
+def _shrink(mask: torch.Tensor, _rng: np.random.Generator, _: torch.Generator) -> torch.Tensor:
+    return ~grown(~mask)
+
+
+def _warp(mask: torch.Tensor, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
+    shape = triple(mask.shape)
+    nodes = triple(max(3, n // 8) for n in shape)
+    shift = smooth_noise([nodes], 3, shape, generator).permute(0, 2, 3, 4, 1) * rng.uniform(1, 2)
+    points = voxel_grid(shape, mask.device) + shift
+    return sample_at(mask.float()[None, None], points, "nearest")[0, 0] > 0.5
+
+
+def _lose_slices(mask: torch.Tensor, rng: np.random.Generator, _: torch.Generator) -> torch.Tensor:
+    axis = int(rng.integers(3))
+    lost = torch.from_numpy(rng.random(mask.shape[axis]) < rng.uniform(0.1, 0.35)).to(mask.device)
+    view = [1, 1, 1]
+    view[axis] = -1
+    return mask & ~lost.view(view)
+
+
+def _bite(mask: torch.Tensor, rng: np.random.Generator, _: torch.Generator) -> torch.Tensor:
+    places = mask.nonzero()
+    if not len(places):
+        return mask
+    tooth = places[int(rng.integers(len(places)))]
+    count = len(places) * rng.uniform(0.1, 0.2)
+    gap = (places - tooth).float().square().sum(1)
+    gone = places[gap <= torch.kthvalue(gap, max(1, int(count))).values]
+    result = mask.clone()
+    result[gone.unbind(1)] = False
+    return result

@@ -1,0 +1,1 @@
+"""Images and labels as arrays in a patient's space: orientation, grids of labels, names and values."""

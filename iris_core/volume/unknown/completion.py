@@ -1,0 +1,269 @@
+"""A guess of the classes where a label does not say: from the outlines nearby and from the intensities.
+
+The guess fills the label, so that what is learnt of the reference is a whole structure; whatever is fitted on
+the reference goes by the voxels alone of which the label speaks (docs/decisions/0065).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from iris_core.triple import triple
+from iris_core.volume.boxes import box_around
+from iris_core.volume.unknown.shapes import NOWHERE, plane_shapes
+from iris_core.volume.unknown.tissue import Histogram, binned, log_odds
+from iris_core.volume.volume import LabelVolume, Volume, label_from_masks
+
+MARGIN = 0.25  # of a structure's length along an axis, kept around it (ours)
+THIN_MARGIN = 0.5  # of its greatest length, where it is known to be less than half as long (ours)
+HIDDEN_MARGIN = 1.0  # of its greatest length, where voxels to ignore may hide more of it (ours)
+LEAST_MARGIN = 8  # voxels
+IN_PLANES = 0.95  # of the unknown voxels that lie in planes of which nothing is known, to go plane by plane
+SMOOTH, LAST = 0.5, 0.7  # voxels, standard deviations that smooth the image and the odds (ours)
+CLEAR, FADING = 0.5, 0.35  # voxels of doubt about an outline as drawn, and per voxel away from it (ours)
+WORTH = 0.75  # of the intensities' log odds (ours)
+NEAR = 8  # voxels around a structure that count as its surroundings (ours)
+SURE = 6.0  # log odds at most, so that smoothing stays local (ours)
+THICK, FAR = 0.25, 1.5  # of a stroke's length: half of a structure's thickness; times that, background (ours)
+BEYOND = 6.0  # doubts outside an outline, where the structure ends whatever the intensities say (ours)
+
+Sides = tuple[slice, slice, slice]
+
+
+class _Scene(NamedTuple):
+    """What is known of one class near it, the axis of its planes first.
+
+    Attributes:
+        image: its intensities.
+        mask: known voxels of the class.
+        unknown: voxels of which the label says nothing.
+        sizes: of a voxel, mm.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    unknown: np.ndarray
+    sizes: tuple[float, ...]
+
+    @property
+    def voxel(self) -> float:
+        """Its shortest side, mm."""
+        return min(self.sizes)
+
+    def smoothed(self, array: np.ndarray, voxels: float) -> np.ndarray:
+        """An array smoothed by so many of the smallest voxels' sides in all directions."""
+        from scipy.ndimage import gaussian_filter
+
+        return gaussian_filter(array.astype(np.float32), [voxels * self.voxel / s for s in self.sizes])
+
+
+def completed(label: LabelVolume, image: Volume) -> LabelVolume:
+    """The label with a guess wherever it does not say whether a class is there.
+
+    The guess rests on known voxels alone, so that completing twice is completing once. What is known stays,
+    and what is unknown stays marked. A label that says all is given back as it is.
+
+    Args:
+        label: on the image's grid.
+        image: that it belongs to.
+    """
+    if label.says_all:
+        return label
+    values = label.values
+    unknown = {value: label.unknown(value) for value in values}
+    known, odds = {}, {}
+    for value, hidden in unknown.items():
+        mask = label.masks([value])[0]
+        known[value] = mask if hidden is None else mask & ~hidden
+    array = np.zeros_like(label.array)
+    for value, mask in known.items():
+        array[mask] = value
+    for value, hidden in unknown.items():
+        if hidden is None or not known[value].any():
+            continue
+        sides = _surroundings(known[value], hidden, label.spacing, ignored=value not in label.unlabelled)
+        if hidden[sides].any():
+            # layers may overlap, so that a voxel of another class may be this one too
+            other = np.zeros_like(hidden[sides]) if label.layers else ~np.isin(array[sides], (0, value))
+            odds[value] = _guess(label, image, known[value], hidden, other, sides)
+    if label.layers:
+        masks = [known[v] | (odds[v].spread(label.shape) > 0 if v in odds else False) for v in values]
+        whole = label_from_masks(np.stack(masks), values, label.affine)
+        return replace(label, array=whole.array, layers=whole.layers)
+    best = np.where(array > 0, np.inf, 0).astype(np.float32)
+    for value, one in odds.items():
+        ahead = one.odds > best[one.sides]
+        array[one.sides][ahead] = value
+        best[one.sides][ahead] = one.odds[ahead]
+    return replace(label, array=array)
+
+
+class _Odds(NamedTuple):
+    """Log odds of a class in the unknown voxels of a box, elsewhere minus infinity.
+
+    Attributes:
+        odds: in the box.
+        sides: of the box.
+    """
+
+    odds: np.ndarray
+    sides: Sides
+
+    def spread(self, shape: Sequence[int]) -> np.ndarray:
+        """The odds in the whole volume."""
+        whole = np.full(shape, NOWHERE, np.float32)
+        whole[self.sides] = self.odds
+        return whole
+
+
+def _guess(
+    label: LabelVolume,
+    image: Volume,
+    mask: np.ndarray,
+    unknown: np.ndarray,
+    other: np.ndarray,
+    sides: Sides,
+) -> _Odds:
+    """Log odds of a class near it.
+
+    Args:
+        label: as in `completed`.
+        image: as in `completed`.
+        mask: (I, J, K) bool, known voxels of the class.
+        unknown: (I, J, K) bool.
+        other: bool, in the box, known voxels of other classes.
+        sides: of the box.
+    """
+    axis = _axis_of_planes(unknown[sides], other)
+    first = 0 if axis is None else axis
+    arrays = (image.array[sides], mask[sides], unknown[sides], other)
+    intensities, inside, open_cells, elsewhere = (np.moveaxis(array, first, 0) for array in arrays)
+    sizes = (label.spacing[first], *np.delete(label.spacing, first).tolist())
+    scene = _Scene(intensities, inside, open_cells, sizes)
+    if axis is None:
+        found = _by_distance(scene, bool((~scene.mask & ~scene.unknown & ~elsewhere).any()))
+    else:
+        found = _by_planes(scene, elsewhere)
+    found = np.where(scene.unknown, found, NOWHERE)
+    return _Odds(np.moveaxis(found, 0, first), sides)
+
+
+def _by_planes(scene: _Scene, other: np.ndarray) -> np.ndarray:
+    """Log odds from the outlines in drawn planes.
+
+    Args:
+        scene: what is known of the class.
+        other: (N, H, W) bool, known as other classes.
+    """
+    drawn = (~other & ~scene.unknown).any(axis=(1, 2))
+    shapes = plane_shapes(scene.mask, drawn, scene.sizes)
+    bins = binned(scene.smoothed(scene.image, SMOOTH), np.broadcast_to(drawn[:, None, None], other.shape))
+    parts = {
+        k: Histogram(bins[k], scene.mask[k], ~scene.mask[k] & (shapes.inside[k] > -NEAR * scene.voxel))
+        for k in np.flatnonzero(drawn & scene.mask.any(axis=(1, 2))).tolist()
+    }
+    everywhere = _sum(list(parts.values()))
+    odds = np.where(scene.mask, SURE, -SURE).astype(np.float32)  # of the drawn planes; others follow
+    for k in np.flatnonzero(~drawn).tolist():
+        if not shapes.sources[k]:
+            continue
+        told = log_odds(_sum([parts[source] for source in shapes.sources[k]]), everywhere)
+        doubt = CLEAR * scene.voxel + FADING * shapes.away[k] * scene.sizes[0]
+        odds[k] = _joined(shapes.inside[k], doubt, told[bins[k]], scene.voxel)
+    return np.where(odds > -SURE, scene.smoothed(odds, LAST), NOWHERE)
+
+
+def _by_distance(scene: _Scene, background: bool) -> np.ndarray:
+    """Log odds from how near the known voxels are of the class and of what is not the class.
+
+    Args:
+        scene: of the class.
+        background: voxels of the background are known; else what lies far from the strokes is taken for it.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    nearer = distance_transform_edt(~scene.mask, sampling=scene.sizes)
+    outside, inside = ~scene.mask & ~scene.unknown, np.full(scene.mask.shape, np.inf)
+    if outside.any():
+        inside = (distance_transform_edt(~outside, sampling=scene.sizes) - nearer) / 2
+    around = outside
+    if not background:
+        reach = THICK * _stroke_length(scene)
+        inside = np.minimum(inside, reach - nearer)
+        around = outside | (~scene.mask & (nearer > FAR * reach) & (nearer < 2 * FAR * reach))
+    bins = binned(scene.smoothed(scene.image, SMOOTH), scene.mask | around)
+    every = Histogram(bins, scene.mask, around)
+    doubt = CLEAR * scene.voxel + FADING * np.maximum(np.minimum(nearer, nearer + 2 * inside), 0)
+    odds = _joined(inside, doubt, log_odds(every, every)[bins], scene.voxel)
+    odds = np.where(scene.mask, SURE, np.where(outside, -SURE, odds))
+    return np.where(odds > -SURE, scene.smoothed(odds, LAST), NOWHERE)
+
+
+def _stroke_length(scene: _Scene) -> float:
+    """Of the strokes of a class, along the axis that each is longest on, mm; the median."""
+    from scipy.ndimage import find_objects, label
+
+    strokes, _ = label(scene.mask, np.ones((3, 3, 3)))
+    lengths = [
+        max((side.stop - side.start) * size for side, size in zip(sides, scene.sizes, strict=True))
+        for sides in find_objects(strokes)
+    ]
+    return float(np.median(lengths))
+
+
+def _joined(inside: np.ndarray, doubt: np.ndarray | float, told: np.ndarray, voxel: float) -> np.ndarray:
+    """Log odds of place and intensity together, within bounds."""
+    odds = np.clip(inside / doubt + WORTH * told, -SURE, SURE)
+    return np.where(inside < -BEYOND * np.maximum(doubt, voxel), -SURE, odds)
+
+
+def _surroundings(mask: np.ndarray, unknown: np.ndarray, sizes: Sequence[float], *, ignored: bool) -> Sides:
+    """The box around a class with a margin, as far as anything is unknown there.
+
+    Args:
+        mask: (I, J, K) bool, known voxels of the class.
+        unknown: (I, J, K) bool.
+        sizes: of a voxel, mm.
+        ignored: the unknown voxels are to be ignored, and may hide most of the class.
+    """
+    drawn = box_around(mask) or triple((0, length) for length in mask.shape)
+    lengths = [(stop - start) * size for (start, stop), size in zip(drawn, sizes, strict=True)]
+    box = []
+    for (start, stop), length, size, end in zip(drawn, lengths, sizes, mask.shape, strict=True):
+        margin = MARGIN * length if 2 * length >= max(lengths) else THIN_MARGIN * max(lengths)
+        margin = HIDDEN_MARGIN * max(lengths) if ignored else margin
+        voxels = max(LEAST_MARGIN, int(margin / size))
+        box.append(slice(max(0, start - voxels), min(end, stop + voxels)))
+    needed = box_around(mask[tuple(box)] | unknown[tuple(box)]) or drawn
+    return triple(
+        slice(side.start + max(0, first - LEAST_MARGIN), min(side.stop, side.start + last + LEAST_MARGIN))
+        for side, (first, last) in zip(box, needed, strict=True)
+    )
+
+
+def _axis_of_planes(unknown: np.ndarray, other: np.ndarray) -> int | None:
+    """The axis along which whole planes are unknown while others are known; None where there is none.
+
+    Args:
+        unknown: (I, J, K) bool.
+        other: (I, J, K) bool, voxels that are known as other classes.
+    """
+    best, found = 0.0, None
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        drawn = (~other & ~unknown).any(axis=others)
+        share = np.moveaxis(unknown, axis, 0)[~drawn].sum() / max(1, unknown.sum())
+        if drawn.any() and share >= IN_PLANES and share > best:
+            best, found = float(share), axis
+    return found
+
+
+def _sum(parts: Sequence[Histogram]) -> Histogram:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total

@@ -1,0 +1,217 @@
+"""Volume and LabelVolume: a voxel array with its place in the patient, in the file's own voxel order.
+
+Reading and writing live in `iris_core.volume_io`; the label's fit to an image in `label_grid` beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from iris_core.errors import InputError
+from iris_core.triple import triple
+from iris_core.volume.colors import PALETTE, Color
+from iris_core.volume.label_values import label_dtype, values_in
+from iris_core.volume.orientation import canonical_affine, from_canonical, to_canonical
+from iris_core.volume.placement import Placement
+
+MIN_DETERMINANT = 1e-3  # of the affine's axes scaled to length 1; below it the axes lie in one plane
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A scalar 3D image.
+
+    Attributes:
+        array: (I, J, K) float32, in the file's own voxel order.
+        affine: (4, 4) float64, voxel -> RAS+ mm.
+        source: the file or folder that it was read from.
+        placement: how its NIfTI header states its place; None for other files. Results copy it.
+
+    Raises:
+        InputError: the array is not 3D, or the affine has no inverse.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    source: Path | None = None
+    placement: Placement | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.array, self.affine, self.source)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along (i, j, k)."""
+        return triple(self.array.shape)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size along (i, j, k) in mm."""
+        return voxel_sizes(self.affine)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelVolume:
+    """A segmentation: one value a voxel, or several layers where structures overlap.
+
+    Attributes:
+        array: (I, J, K) integer, 0 is background. Where layers overlap, the later layer shows.
+        affine: (4, 4) float64, voxel -> RAS+ mm.
+        names: value -> name, for the values that have one.
+        colors: value -> (R, G, B), 0-255, for the values that have one.
+        source: the file that it was read from.
+        layers: every layer, (I, J, K) integer, values unique over all layers; empty for a plain label map.
+        partial: the format may hold just the painted part of the image's grid (.nrrd, DICOM SEG).
+        placement: how the NIfTI header of its file, or of the image it belongs to, states its place.
+        ignored: (I, J, K) bool, voxels that are to be ignored; None: there are none.
+        unlabelled: value -> (I, J, K) bool, voxels where that class was not looked for.
+
+    Raises:
+        InputError: the array is not 3D, or the affine has no inverse.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    names: Mapping[int, str] = field(default_factory=dict)
+    colors: Mapping[int, Color] = field(default_factory=dict)
+    source: Path | None = None
+    layers: tuple[np.ndarray, ...] = ()
+    partial: bool = False
+    placement: Placement | None = None
+    ignored: np.ndarray | None = None
+    unlabelled: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check(self.array, self.affine, self.source)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along (i, j, k)."""
+        return triple(self.array.shape)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size along (i, j, k) in mm."""
+        return voxel_sizes(self.affine)
+
+    @property
+    def itk_affine(self) -> np.ndarray:
+        """The affine for a file that only ITK's viewers read: where ITK itself puts the voxels of the query.
+
+        It is `affine`, unless the query's NIfTI header is one that ITK reads differently.
+        """
+        placement = self.placement
+        stated = placement is not None and placement.places(self.shape, self.affine)
+        return placement.itk if placement is not None and stated else self.affine
+
+    @cached_property
+    def values(self) -> tuple[int, ...]:
+        """The values that occur in the array or a layer, ascending, without 0."""
+        found = {value for layer in self.layers or (self.array,) for value in values_in(layer)}
+        return tuple(sorted(found - {0}))
+
+    def masks(self, values: Sequence[int]) -> np.ndarray:
+        """The voxels of each value, also where another layer covers them.
+
+        Returns:
+            (K, I, J, K) bool in the order of `values`; all False for a value that does not occur.
+        """
+        layers = self.layers or (self.array,)
+        masks = np.zeros((len(values), *self.shape), dtype=bool)
+        for index, value in enumerate(values):
+            for layer in layers:
+                masks[index] |= layer == value
+        return masks
+
+    def unknown(self, value: int) -> np.ndarray | None:
+        """(I, J, K) bool: where the label does not say whether this class is there; None: nowhere."""
+        unlabelled = self.unlabelled.get(value)
+        if self.ignored is None or unlabelled is None:
+            return self.ignored if unlabelled is None else unlabelled
+        return self.ignored | unlabelled
+
+    @property
+    def says_all(self) -> bool:
+        """Whether nothing of the label is unknown."""
+        return self.ignored is None and not self.unlabelled
+
+    def name_of(self, value: int) -> str:
+        """The value's name, or `label_<value>` where none is known."""
+        return self.names.get(value, f"label_{value}")
+
+    def color_of(self, value: int) -> Color:
+        """The value's colour, or one of the palette where none is known."""
+        return self.colors.get(value, PALETTE[(value - 1) % len(PALETTE)])
+
+
+def label_from_masks(
+    masks: np.ndarray,
+    values: Sequence[int],
+    affine: np.ndarray,
+    *,
+    names: Mapping[int, str] | None = None,
+    colors: Mapping[int, Color] | None = None,
+    placement: Placement | None = None,
+) -> LabelVolume:
+    """A label that keeps overlapping masks, in as few layers as the masks need when taken in order.
+
+    Args:
+        masks: (K, I, J, K) bool.
+        values: the K label values, positive and different.
+        affine: (4, 4), voxel -> RAS+ mm.
+        names: value -> name.
+        colors: value -> (R, G, B).
+        placement: of the image that the masks belong to.
+    """
+    dtype = label_dtype(max(values, default=0))
+    layers: list[np.ndarray] = []
+    array = np.zeros(masks.shape[1:], dtype=dtype)
+    for mask, value in zip(masks, values, strict=True):
+        array[mask] = value
+        home = next((layer for layer in layers if not layer[mask].any()), None)
+        if home is None:
+            home = np.zeros(masks.shape[1:], dtype=dtype)
+            layers.append(home)
+        home[mask] = value
+    overlapping = tuple(layers) if len(layers) > 1 else ()
+    return LabelVolume(
+        array, affine, dict(names or {}), dict(colors or {}), layers=overlapping, placement=placement
+    )
+
+
+def voxel_sizes(affine: np.ndarray) -> tuple[float, float, float]:
+    """Voxel size along (i, j, k) in mm: the lengths of the affine's columns."""
+    sizes = np.linalg.norm(np.asarray(affine, dtype=np.float64)[:3, :3], axis=0)
+    return float(sizes[0]), float(sizes[1]), float(sizes[2])
+
+
+def canonical(volume: Volume) -> Volume:
+    """The volume reordered to the closest RAS+ arrangement; only flips and permutations."""
+    array = np.ascontiguousarray(to_canonical(volume.array, volume.affine))
+    return replace(volume, array=array, affine=canonical_affine(volume.affine, volume.shape), placement=None)
+
+
+def uncanonical(array: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Exact inverse of `canonical` for an array (..., I, J, K); `affine` is the original volume's own."""
+    return np.ascontiguousarray(from_canonical(array, affine))
+
+
+def _check(array: np.ndarray, affine: np.ndarray, source: Path | None) -> None:
+    if array.ndim != 3:
+        raise InputError("not a 3D volume", where=source, expected="3 axes", found=f"shape {array.shape}")
+    linear = np.asarray(affine, dtype=np.float64)[:3, :3]
+    lengths = np.linalg.norm(linear, axis=0)
+    usable = affine.shape == (4, 4) and np.isfinite(affine).all() and bool((lengths > 0).all())
+    if not usable or abs(np.linalg.det(linear / lengths)) < MIN_DETERMINANT:
+        raise InputError(
+            "the affine does not place the voxels in space",
+            where=source,
+            expected="a 4x4 matrix with an inverse",
+            found=np.array2string(np.asarray(affine), precision=4, suppress_small=True),
+            remedy="repair the file's header (sform or qform, or space directions)",
+        )

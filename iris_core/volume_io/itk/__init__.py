@@ -1,0 +1,1 @@
+"""NRRD and MetaImage, through SimpleITK; Slicer's segmentations; their text headers."""

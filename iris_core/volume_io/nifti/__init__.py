@@ -1,0 +1,1 @@
+"""NIfTI: voxels, the place that a header states, the table of labels in its extension."""
