@@ -11,7 +11,7 @@ from torch import Tensor
 from iris_core.inference.pair_fit.transfer import Box, TransferredMasks, TransferredMean, join
 from iris_core.inference.settings import DEFAULTS
 from iris_core.segmenter import Segmenter
-from tests.tiny import boxes, network, noise, scene, without
+from tests.tiny import boxes, network, noise, scene
 
 STAGE = DEFAULTS.edge_fit
 SHARE = STAGE.most_trusted
@@ -140,7 +140,7 @@ def test_outlines_do_not_depend_on_which_classes_are_asked_for():
 
 
 def test_without_steps_or_without_edges_nothing_is_carried():
-    runner, (image, masks) = segmenter(**without("edge_fit", "mirroring")), scene()
+    runner, (image, masks) = segmenter().changed("edge_fit.enabled=false", "mirroring.enabled=false"), scene()
     query, _ = scene(seed=3, shift=1)
     whole = runner.encode(image, masks, NAMES)
     bare = whole.memories[0].without_borders()

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-pytest.importorskip("starlette")
-
 from starlette.responses import PlainTextResponse
 
 from apps.iris_app.door.origins import ANSWERED, ASKED, Origins
 
+pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 ORIGIN = "https://viewer.example"
 
 

@@ -6,14 +6,12 @@ import asyncio
 import threading
 
 import pytest
-
-pytest.importorskip("fastapi")
-
 from fastapi import HTTPException
 from starlette.concurrency import run_in_threadpool
 
 from apps.iris_app.waiting.turns import Turns
 
+pytestmark = [pytest.mark.hosts, pytest.mark.monailabel]
 WAITING = 60  # more than the threads that other requests share
 
 
