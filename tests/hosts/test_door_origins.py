@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
+pytest.importorskip("starlette")  # collected without the hosts as well
 from starlette.responses import PlainTextResponse
 
 from apps.iris_app.door.origins import ANSWERED, ASKED, Origins
