@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
-from seg_files import file_of, save
+
+from tests.seg_files import file_of, save
 
 CT, MR, PET, CAPTURE = (
     "1.2.840.10008.5.1.4.1.1.2",

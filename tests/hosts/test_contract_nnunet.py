@@ -202,7 +202,7 @@ def test_a_step_in_half_precision_moves_weights_and_bank(initialised, monkeypatc
     import torch
 
     from nnunet_trainers.episodes.episode import collate
-    from tests.test_episode_step import episode
+    from tests.trainers.test_episode_step import episode
 
     initialised.autocast = torch.float16  # torch's bfloat16 gradients of maps of 2^3 are garbage on some CPUs
     initialised.num_iterations_per_epoch = 1
@@ -227,7 +227,7 @@ def test_a_step_in_parts_is_the_step(initialised, monkeypatch, request):
     import torch
 
     from nnunet_trainers.episodes.episode import collate
-    from tests.test_episode_step import episode
+    from tests.trainers.test_episode_step import episode
 
     # with more threads, oneDNN's gradients of weights depend on the batch size by about 1 %
     threads = torch.get_num_threads()

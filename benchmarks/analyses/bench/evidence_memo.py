@@ -2,7 +2,7 @@
 
 The evidence of a reference does not depend on which others stand beside it (docs/decisions/0017), nor does
 the encoding of an image depend on the task. Both are kept while the memo is in force. Results stay the same:
-tests/test_analyses.py compares them with the plain path.
+tests/benches/test_analyses.py compares them with the plain path.
 """
 
 from __future__ import annotations
