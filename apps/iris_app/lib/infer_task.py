@@ -158,7 +158,8 @@ def _tag(request: Mapping[str, object], options: Options) -> str:
         raise InputError("Unusable save_label", where=save[:40], expected="true or false")
     if tag not in (ORIGINAL, FINAL):
         raise InputError("Unusable label_tag", where=str(tag)[:40], expected=f"{ORIGINAL} or {FINAL}")
-    return options.save_as if options.save_as != "no" or save == "false" else str(tag)
+    word = FINAL if tag == FINAL else ORIGINAL  # the host's batch gives a member of its enumeration
+    return options.save_as if options.save_as != "no" or save == "false" else word
 
 
 def _name(study: object) -> str:
