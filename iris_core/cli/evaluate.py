@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from iris_core.cli import draw, options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from iris_core.evaluation import PeerFolder, Question, ReferenceSet
     from iris_core.evaluation.measurement import Peer
+    from iris_core.evaluation.peers.masks_by_field import FindField
     from iris_core.task.task import Task
     from iris_core.volume.volume import LabelVolume, Volume
 
@@ -177,15 +178,15 @@ def run(arguments: argparse.Namespace) -> int:
 def _peers(arguments: argparse.Namespace, sets: Sequence[ReferenceSet]) -> dict[str, Peer]:
     from iris_core.errors import InputError
     from iris_core.evaluation import COPY, MODEL, PeerFolder
-    from iris_core.evaluation.peers.convex_adam import convex_adam, require_convex_adam
-    from iris_core.evaluation.peers.registration import registration
+    from iris_core.evaluation.peers.convex_adam import affine_and_displacements, require_convex_adam
+    from iris_core.evaluation.peers.registration import affine_and_splines
 
     peers: dict[str, Peer] = {}
     if arguments.registration:
-        peers["registration"] = _by_field(registration, arguments.seed)
+        peers["registration"] = _by_field(affine_and_splines, arguments.seed)
     if arguments.convexadam:
         require_convex_adam()
-        peers["convexadam"] = _by_field(convex_adam, arguments.seed)
+        peers["convexadam"] = _by_field(affine_and_displacements, arguments.seed)
     for name, folder in arguments.peer:
         if name in (MODEL, COPY, *peers):
             raise InputError("two methods of one name", where="--peer", found=name, remedy="choose another")
@@ -203,16 +204,21 @@ def _stored(folder: PeerFolder) -> Peer:
     return answer
 
 
-def _by_field(method: Callable[..., LabelVolume], seed: int) -> Peer:
+def _by_field(find_field: FindField, seed: int) -> Peer:
     """A peer that carries masks over by a field between two images, in the model's modality and spacing."""
     from iris_core.errors import InputError
     from iris_core.evaluation import Answer
+    from iris_core.evaluation.peers.masks_by_field import masks_by_field
 
     def answer(question: Question) -> Answer:
         if question.task is None:
             raise InputError("takes the model's modality and spacing, and the model made no task here")
-        how = {"modality": question.task.modality, "spacing": question.task.spacing}
-        return Answer(method(question.references, question.image, question.values, seed=seed, **how))
+        task = question.task
+        label = masks_by_field(
+            question.references, question.image, question.values, find_field,
+            modality=task.modality, spacing=task.spacing, seed=seed,
+        )  # fmt: skip
+        return Answer(label)
 
     return answer
 

@@ -7,8 +7,9 @@ import pytest
 
 from iris_core.errors import InputError
 from iris_core.evaluation.peers import convex_adam as convex_adam_module
-from iris_core.evaluation.peers.convex_adam import convex_adam
-from iris_core.evaluation.peers.registration import FEWEST, MOST, registration, share_compared
+from iris_core.evaluation.peers.convex_adam import affine_and_displacements
+from iris_core.evaluation.peers.masks_by_field import masks_by_field
+from iris_core.evaluation.peers.registration import FEWEST, MOST, affine_and_splines, share_compared
 from iris_core.metrics import dice
 from iris_core.volume.volume import LabelVolume, Volume
 
@@ -32,11 +33,11 @@ def study(shift: float, swell: float = 1.0) -> tuple[Volume, LabelVolume]:
     return Volume(image.astype(np.float32), affine), label
 
 
-def registered(references, query, method=registration) -> LabelVolume:
-    return method(references, query, [3], modality="mr", spacing=(STEP,) * 3)
+def registered(references, query, find_field=affine_and_splines, values=(3,)) -> LabelVolume:
+    return masks_by_field(references, query, values, find_field, modality="mr", spacing=(STEP,) * 3)
 
 
-@pytest.mark.parametrize("method", [registration, convex_adam])
+@pytest.mark.parametrize("method", [affine_and_splines, affine_and_displacements])
 def test_an_organ_that_moved_and_grew_with_its_body_is_found(method):
     reference, (query, truth) = study(0), study(3, swell=1.2)
     copied = dice(truth.array, reference[1].array)
@@ -54,7 +55,7 @@ def test_a_reference_without_the_class_has_no_vote_and_a_class_that_nobody_holds
     image, label = study(0)
     empty = LabelVolume(np.zeros_like(label.array), label.affine, label.names, {})
     alone = registered([reference], query)
-    together = registration([reference, (image, empty)], query, [3, 5], modality="mr", spacing=(STEP,) * 3)
+    together = registered([reference, (image, empty)], query, values=(3, 5))
     assert np.array_equal(alone.array, together.array) and 3 in alone.array
     assert 5 not in together.array
 
@@ -71,14 +72,14 @@ def test_displacements_follow_what_an_affine_map_cannot(monkeypatch):
         return Volume(image.astype(np.float32), affine), LabelVolume(3 * moved.astype(np.uint8), affine)
 
     reference, (query, truth) = two_organs(0), two_organs(3)
-    found = registered([reference], query, convex_adam)
+    found = registered([reference], query, affine_and_displacements)
     assert dice(truth.array, found.array) > dice(truth.array, reference[1].array) + 0.25
 
 
 def test_without_its_package_convex_adam_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(convex_adam_module.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"pip install convexadam"):
-        registered([study(0)], study(3)[0], convex_adam)
+        registered([study(0)], study(3)[0], affine_and_displacements)
 
 
 def test_neither_a_small_nor_a_large_volume_is_compared_too_much_or_too_little():

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.evaluation.peers.masks_by_field import itk_image, masks_by_field
+from iris_core.evaluation.peers.masks_by_field import itk_image
 from iris_core.evaluation.peers.registration import affine
-from iris_core.preprocessing.grid import Spacing
 from iris_core.preprocessing.prepare import Prepared
-from iris_core.volume.volume import LabelVolume, Volume
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -43,37 +39,18 @@ def require_convex_adam() -> None:
         )  # fmt: skip
 
 
-def convex_adam(
-    references: Sequence[tuple[Volume, LabelVolume]],
-    query: Volume,
-    values: Sequence[int],
-    *,
-    modality: str,
-    spacing: Spacing,
-    seed: int = 0,
-) -> LabelVolume:
-    """Segments a query by ConvexAdam; with several references the mean of their carried masks counts.
+def affine_and_displacements(target: Prepared, moving: Prepared, seed: int) -> SimpleITK.Transform:
+    """The map of points of the query to points of a reference, as `masks_by_field` wants it.
 
     Args:
-        references: images with label maps in their grids.
-        query: the image to segment.
-        values: label values wanted.
-        modality: "ct", "mr" or "pet", of all images.
-        spacing: working voxel size along the RAS+ axes, mm.
+        target: the query.
+        moving: the reference.
         seed: of the voxels that the affine registration compares.
-
-    Returns:
-        The label map in the query's own grid; where no mask reaches one half, 0.
 
     Raises:
         InputError: the package is not installed.
     """
     require_convex_adam()
-    find_field = partial(_affine_and_displacements, seed=seed)
-    return masks_by_field(references, query, values, find_field, modality=modality, spacing=spacing)
-
-
-def _affine_and_displacements(target: Prepared, moving: Prepared, seed: int) -> SimpleITK.Transform:
     import SimpleITK as sitk
 
     fixed, floating = itk_image(target.image[0], target), itk_image(moving.image[0], moving)

@@ -19,8 +19,8 @@ from iris_core.volume.volume import LabelVolume, Volume
 if TYPE_CHECKING:
     import SimpleITK
 
-# The query and a reference -> the map of points of the query to points of the reference.
-FindField = Callable[[Prepared, Prepared], "SimpleITK.Transform"]
+# The query, a reference and a seed -> the map of points of the query to points of the reference.
+FindField = Callable[[Prepared, Prepared, int], "SimpleITK.Transform"]
 
 
 def masks_by_field(
@@ -31,6 +31,7 @@ def masks_by_field(
     *,
     modality: str,
     spacing: Spacing,
+    seed: int = 0,
 ) -> LabelVolume:
     """Segments a query; with several references the mean of their carried masks counts.
 
@@ -41,6 +42,7 @@ def masks_by_field(
         find_field: finds where the points of the query lie in a reference, in mm from the middle of each.
         modality: "ct", "mr" or "pet", of all images.
         spacing: working voxel size along the RAS+ axes, mm.
+        seed: of the voxels that are compared.
 
     Returns:
         The label map in the query's own grid; where no mask reaches one half, 0.
@@ -54,7 +56,7 @@ def masks_by_field(
             continue
         moving = prepare_image(image, modality=modality, spacing=spacing)
         masks = prepare_masks(label, [values[index] for index in held], moving.grid)
-        carried[held] += _through(find_field(target, moving), masks, target, moving)
+        carried[held] += _through(find_field(target, moving, seed), masks, target, moving)
         holders[held] += 1
     share = carried / holders.clamp_min(1)[:, None, None, None]
     return label_on_query(restore_label_map(share - 0.5, target.grid, values), query, references[0][1])

@@ -6,14 +6,10 @@ sees, at its working voxel size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
-from iris_core.evaluation.peers.masks_by_field import itk_image, masks_by_field
-from iris_core.preprocessing.grid import Spacing
+from iris_core.evaluation.peers.masks_by_field import itk_image
 from iris_core.preprocessing.prepare import Prepared
-from iris_core.volume.volume import LabelVolume, Volume
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -26,32 +22,6 @@ MESH_VOXELS = 10  # working voxels between the control points of the B-splines, 
 PYRAMIDS = ((4, 2, 1), (2, 1))  # how much coarser each pass is: affine, B-splines
 STEPS = (200, 50)  # at most, per level of the pyramid
 LOOKS = 100  # at the B-splines' metric, at most, per level: a line search takes several a step
-
-
-def registration(
-    references: Sequence[tuple[Volume, LabelVolume]],
-    query: Volume,
-    values: Sequence[int],
-    *,
-    modality: str,
-    spacing: Spacing,
-    seed: int = 0,
-) -> LabelVolume:
-    """Segments a query by registration; with several references the mean of their carried masks counts.
-
-    Args:
-        references: images with label maps in their grids.
-        query: the image to segment.
-        values: label values wanted.
-        modality: "ct", "mr" or "pet", of all images.
-        spacing: working voxel size along the RAS+ axes, mm.
-        seed: of the sampled voxels.
-
-    Returns:
-        The label map in the query's own grid; where no mask reaches one half, 0.
-    """
-    find_field = partial(_affine_and_splines, seed=seed)
-    return masks_by_field(references, query, values, find_field, modality=modality, spacing=spacing)
 
 
 def affine(fixed: SimpleITK.Image, floating: SimpleITK.Image, seed: int) -> SimpleITK.Transform:
@@ -73,7 +43,14 @@ def share_compared(voxels: float) -> float:
     return min(1.0, max(SAMPLED, FEWEST / voxels), MOST / voxels)
 
 
-def _affine_and_splines(target: Prepared, moving: Prepared, seed: int) -> SimpleITK.Transform:
+def affine_and_splines(target: Prepared, moving: Prepared, seed: int) -> SimpleITK.Transform:
+    """The map of points of the query to points of a reference, as `masks_by_field` wants it.
+
+    Args:
+        target: the query.
+        moving: the reference.
+        seed: of the voxels that are compared.
+    """
     import SimpleITK as sitk
 
     fixed, floating = itk_image(target.image[0], target), itk_image(moving.image[0], moving)
