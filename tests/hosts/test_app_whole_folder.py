@@ -113,7 +113,7 @@ def test_a_label_that_cannot_be_placed_costs_no_older_version_and_no_name(ward, 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("apps.iris_app.datastores.whole_folder._copy_whole", full)
+        patched.setattr("apps.iris_app.datastores.whole_folder._copied_beside", full)
         for file, name in tries:
             info = {"label_info": [{"name": name, "idx": 1}], "params": "new"}
             with pytest.raises(OSError, match="No space"):

@@ -3,6 +3,9 @@
 The host copies a label over the old one, and writes its index in place: a full disk or a killed server leaves
 half of either. Here the new file is written beside the old one and moved over it. Whoever keeps old versions
 is asked before a label is replaced or removed.
+
+The host also empties its list of studies and fills it again whenever a file comes or goes, while other
+threads read it: these fail. Here one thread at a time reads or changes the list.
 """
 
 from __future__ import annotations
@@ -11,9 +14,13 @@ import json
 import logging
 import os
 import shutil
+import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +36,12 @@ from iris_core.volume_io.suffix import READABLE, SEGMENTATION
 log = logging.getLogger(__name__)
 
 PART = ".part"  # no pattern of the host's matches it
+# The host's methods that read or change the list of studies and wait for nobody meanwhile.
+LISTING = """
+    _init_from_datastore_file _reconcile_datastore add_image update_image_info update_label_info datalist json
+    list_images get_labeled_images get_unlabeled_images get_image_uri get_image_info get_label_uri
+    get_label_info get_labels_by_image_id set_name set_description
+""".split()
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,7 @@ class WholeFolder(LocalDatastore):
         remembered_info: Callable[[str, str, Path], dict] | None = None,
         **kwargs: Any,
     ) -> None:
+        self._listing = threading.RLock()  # held for moments; always taken before the lock file
         self._remembered_info = remembered_info
         self._images_dir = str(images) if images else "."
         super().__init__(datastore_path, images_dir=self._images_dir, **kwargs)
@@ -99,12 +113,16 @@ class WholeFolder(LocalDatastore):
         _, ext = self._to_id(Path(label_filename).name)
         folder = Path(self._datastore.label_path(label_tag))
         target = folder / self._filename(image_id, ext)
-        with FileLock(self._lock_file):
+        with (
+            _copied_beside(Path(label_filename), target) as copy,
+            self._listing,
+            FileLock(self._lock_file),
+        ):
             known = self._datastore.objects.get(image_id)
             if known is None:
                 raise ImageNotFoundException(f"Image {image_id} not found")
             _sweep(folder)
-            _copy_whole(Path(label_filename), target)
+            copy.replace(target)
             for other in _named_like(folder, image_id, target.name):  # the same label in another format
                 other.unlink(missing_ok=True)
             info = {**(label_info or {}), "ts": int(time.time()), "name": target.name}
@@ -115,7 +133,7 @@ class WholeFolder(LocalDatastore):
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Removes a label in whatever format it lies there."""
         self._about_to_change(label_id, label_tag)
-        with FileLock(self._lock_file):
+        with self._listing, FileLock(self._lock_file):
             for path in _named_like(Path(self._datastore.label_path(label_tag)), label_id, ""):
                 path.unlink(missing_ok=True)
             known = self._datastore.objects.get(label_id)
@@ -124,8 +142,15 @@ class WholeFolder(LocalDatastore):
 
     def write_index(self) -> None:
         """Writes the index again; after a full disk it may lag behind what is known."""
-        with FileLock(self._lock_file):
+        with self._listing, FileLock(self._lock_file):
             self._write_index()
+
+    def status(self) -> dict[str, Any]:
+        """How many studies there are, how many are labelled, and how many labels each tag has."""
+        total, completed = len(self.list_images()), len(self.get_labeled_images())
+        with self._listing:
+            tags = Counter(tag for known in self._datastore.objects.values() for tag in known.labels)
+        return {"total": total, "completed": completed, "label_tags": dict(tags)}
 
     def _about_to_change(self, study: str, tag: str) -> None:
         if self.before_change is not None:
@@ -135,6 +160,13 @@ class WholeFolder(LocalDatastore):
         """Takes over the index, which may have been written where the images lay elsewhere."""
         super()._init_from_datastore_file(throw_exception)
         self._datastore.images_dir = self._images_dir
+
+    def _on_any_event(self, event: Any) -> None:
+        """Looks at the folder again; a failure must not end the host's only thread that watches it."""
+        try:
+            super()._on_any_event(event)
+        except Exception:
+            log.exception("the folder could not be looked at after %s", event)
 
     def _on_moved(self, event: Any) -> None:
         """Takes up what another process has moved to its place: a label, or the index."""
@@ -182,19 +214,38 @@ class WholeFolder(LocalDatastore):
             self.index_lags = False
 
 
-def _copy_whole(source: Path, target: Path) -> None:
-    part = target.with_name(f".{target.name}{PART}")
+def _one_thread_at_a_time(name: str) -> None:
+    """Lets one thread at a time into a method of the folder; a thread that is in may call others."""
+    method = getattr(WholeFolder, name)
+
+    @wraps(method)
+    def alone(self: WholeFolder, *args: Any, **kwargs: Any) -> Any:
+        with self._listing:
+            return method(self, *args, **kwargs)
+
+    setattr(WholeFolder, name, alone)
+
+
+for _name in LISTING:
+    _one_thread_at_a_time(_name)
+
+
+@contextmanager
+def _copied_beside(source: Path, target: Path) -> Iterator[Path]:
+    """A whole copy of a file, hidden in the folder of its target; it goes at the end unless it was moved."""
+    part = target.with_name(f".{target.name}.{os.getpid()}{PART}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, part)
         with open(part, "rb+") as written:
             os.fsync(written.fileno())
-        part.replace(target)
+        yield part
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise PassingError(
             "The label cannot be written", found=error.strerror, remedy="make room, then submit it again"
         ) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _write_whole(path: Path, data: bytes) -> None:
