@@ -16,7 +16,7 @@ from iris_core.errors import InputError, IrisError
 
 NAMES = (
     "strategies", "retrieval", "embeddings", "families", "tokens", "ablation", "left_out",
-    "context", "place", "absent", "crops",
+    "context", "place", "absent", "crops", "stages",
 )  # fmt: skip
 
 
