@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     _environment(arguments.work)
-    from iris_core.evaluation import PeerFolder
+    from iris_core.evaluation.peers.folder import PeerFolder
 
     chosen = draw.drawn(arguments)
     results = PeerFolder.start(arguments.folder, chosen.sets)
@@ -61,7 +61,7 @@ def _run_set(index: int, chosen: draw.Draw, results, arguments: argparse.Namespa
     from benchmarks.peer_nnunet.reference_dataset import write_dataset
     from benchmarks.peer_nnunet.trainer import make_trainer, plan, segment
     from benchmarks.peer_nnunet.training import Schedule, train
-    from iris_core.evaluation import measured
+    from iris_core.evaluation.cost import measured
     from iris_core.metrics import dice_per_class, mean_dice
     from iris_core.volume.label_grid import fit_label
     from iris_core.volume_io import read_image, read_label

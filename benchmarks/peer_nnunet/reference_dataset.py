@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.evaluation import ReferenceSet
+from iris_core.evaluation.pairs import ReferenceSet
 from iris_core.volume.label_grid import fit_label
 from iris_core.volume_io import read_image, read_label, write_label
 from iris_core.volume_io.folder.raw_dataset import LabelledCase

@@ -53,7 +53,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     """Queries that these very weights have segmented are left as they are."""
     from benchmarks.peer_universeg.network import load
     from benchmarks.peer_universeg.slice_wise import segment
-    from iris_core.evaluation import PeerFolder, measured
+    from iris_core.evaluation.cost import measured
+    from iris_core.evaluation.peers.folder import PeerFolder
     from iris_core.volume.label_grid import fit_label
     from iris_core.volume_io import read_image, read_label
 

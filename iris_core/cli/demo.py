@@ -93,7 +93,11 @@ def _prelabel(
     dataset: RawDataset, arguments: argparse.Namespace, engine: Engine, console: Console
 ) -> tuple[dict, list[Image.Image]]:
     """Segments a dataset's other studies with its first: labels, pictures, and a table on stdout."""
-    from iris_core.evaluation import Bench, ReferenceSet, as_record, summarise, table
+    from iris_core.evaluation.measurement import Bench
+    from iris_core.evaluation.pairs import ReferenceSet
+    from iris_core.evaluation.record import as_record
+    from iris_core.evaluation.summary import summarise
+    from iris_core.evaluation.table import table
     from iris_core.runs.preview import overlay, save_picture
     from iris_core.volume.label_grid import fit_label
     from iris_core.volume_io import case_name, read_image, read_label, write_label

@@ -11,7 +11,7 @@ from iris_core.cli import options
 from iris_core.cli.notices.class_choice import chosen_names
 
 if TYPE_CHECKING:
-    from iris_core.evaluation import ReferenceSet
+    from iris_core.evaluation.pairs import ReferenceSet
     from iris_core.volume_io.folder.raw_dataset import LabelledCase, RawDataset
 
 
@@ -77,7 +77,7 @@ def drawn(arguments: argparse.Namespace) -> Draw:
     """
     from functools import cache
 
-    from iris_core.evaluation import draw_sets, ordered_pairs, read_groups
+    from iris_core.evaluation.pairs import draw_sets, ordered_pairs, read_groups
     from iris_core.volume_io import read_label
     from iris_core.volume_io.folder.raw_dataset import RawDataset
 

@@ -11,8 +11,9 @@ from iris_core.cli import draw, options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iris_core.evaluation import PeerFolder, Question, ReferenceSet
-    from iris_core.evaluation.measurement import Peer
+    from iris_core.evaluation.measurement import Peer, Question
+    from iris_core.evaluation.pairs import ReferenceSet
+    from iris_core.evaluation.peers.folder import PeerFolder
     from iris_core.evaluation.peers.masks_by_field import FindField
     from iris_core.task.task import Task
     from iris_core.volume.volume import LabelVolume, Volume
@@ -86,16 +87,11 @@ def run(arguments: argparse.Namespace) -> int:
     from iris_core.cli.console import Console
     from iris_core.cli.engine import Engine
     from iris_core.cli.notices.unnamed_values import unnamed_in
-    from iris_core.evaluation import (
-        Bench,
-        Measurement,
-        Pair,
-        Summary,
-        as_record,
-        draw_picture,
-        summarise,
-        table,
-    )
+    from iris_core.evaluation.measurement import Bench, Measurement, Pair
+    from iris_core.evaluation.picture import draw_picture
+    from iris_core.evaluation.record import as_record
+    from iris_core.evaluation.summary import Summary, summarise
+    from iris_core.evaluation.table import table
     from iris_core.runs.folder_run import require_writable
     from iris_core.runs.report import refuse_as_record, to_json, write_json
 
@@ -177,8 +173,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _peers(arguments: argparse.Namespace, sets: Sequence[ReferenceSet]) -> dict[str, Peer]:
     from iris_core.errors import InputError
-    from iris_core.evaluation import COPY, MODEL, PeerFolder
+    from iris_core.evaluation.measurement import COPY, MODEL
     from iris_core.evaluation.peers.convex_adam import affine_and_displacements, require_convex_adam
+    from iris_core.evaluation.peers.folder import PeerFolder
     from iris_core.evaluation.peers.registration import affine_and_splines
 
     peers: dict[str, Peer] = {}
@@ -195,7 +192,8 @@ def _peers(arguments: argparse.Namespace, sets: Sequence[ReferenceSet]) -> dict[
 
 
 def _stored(folder: PeerFolder) -> Peer:
-    from iris_core.evaluation import Answer, Cost
+    from iris_core.evaluation.cost import Cost
+    from iris_core.evaluation.measurement import Answer
 
     def answer(question: Question) -> Answer:
         label = folder.read(question.set_index, question.query, question.image)
@@ -207,7 +205,7 @@ def _stored(folder: PeerFolder) -> Peer:
 def _by_field(find_field: FindField, seed: int) -> Peer:
     """A peer that carries masks over by a field between two images, in the model's modality and spacing."""
     from iris_core.errors import InputError
-    from iris_core.evaluation import Answer
+    from iris_core.evaluation.measurement import Answer
     from iris_core.evaluation.peers.masks_by_field import masks_by_field
 
     def answer(question: Question) -> Answer:

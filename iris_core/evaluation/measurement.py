@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +35,7 @@ MODEL, COPY = "iris", "copy-prompt"  # their names among the methods
 
 @dataclass(frozen=True)
 class Question:
-    """What a peer is asked: one query, with what the model had.
+    """One query, with everything that the model has for it, as every method receives it.
 
     Attributes:
         set_index: number of the reference set, from 0.
@@ -42,7 +43,7 @@ class Question:
         references: images with label maps in their grids.
         image: the query.
         values: label values wanted.
-        task: what the model made of the references; None when it failed.
+        task: the model's task of these references; None when encoding failed.
     """
 
     set_index: int
@@ -55,15 +56,19 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a peer answers.
+    """A method's result for one query.
 
     Attributes:
         label: label map in the query's own grid.
-        cost: of work that was done before; None where the work was done now and is measured now.
+        cost: what the result cost; None: `Bench` measures it.
+        expected: class name -> the Dice that the method expects of its result.
+        warnings: sentences about the case.
     """
 
     label: LabelVolume
     cost: Cost | None = None
+    expected: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 Peer = Callable[[Question], Answer]
@@ -71,70 +76,52 @@ Peer = Callable[[Question], Answer]
 
 @dataclass(frozen=True)
 class Pair:
-    """One query segmented with one reference set.
+    """One query, segmented by every method with one reference set.
 
     Attributes:
         set_index: number of the reference set, from 0.
         references: case names of the references.
         query: case name of the query.
         group: the query's patient.
-        scores: value -> score of the model; a failed case scores as an empty result; nothing when
-            the case cannot be measured.
-        copied: value -> score of copy-prompt, from the first reference.
-        copied_how: "rescaled" or "centred", the better of the two for this pair.
-        peers: name -> scores like `scores`, of the other methods asked for; a failed one scores as empty.
-        peer_failures: peer -> why it has no result.
+        scores: method -> value -> score: the model, copy-prompt with the first reference, then the peers. A
+            method that failed scores as an empty result. Empty where the case cannot be measured.
+        failures: method -> why it has no result; a case that cannot be measured is a failure of the model.
+        costs: method -> seconds and peak memory of segmenting the query; nothing for a failed one.
+        copied_how: "rescaled" or "centred", the better of copy-prompt's two ways for this pair.
         expected: class name -> the Dice that the model expected.
         usual: value -> mean volume of the class in the references, in voxels of the query.
-        costs: method -> seconds and peak memory of segmenting the query; nothing for a failed one.
-        seconds: time to segment the query, without reading files.
-        failure: why there is no result, or None.
-        warnings: what the model had to say about the case.
+        warnings: the model's sentences about the case.
     """
 
     set_index: int
     references: tuple[str, ...]
     query: str
     group: str
-    scores: Mapping[int, ClassScore] = field(default_factory=dict)
-    copied: Mapping[int, ClassScore] = field(default_factory=dict)
+    scores: Mapping[str, Mapping[int, ClassScore]] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
     copied_how: str = ""
-    peers: Mapping[str, Mapping[int, ClassScore]] = field(default_factory=dict)
-    peer_failures: Mapping[str, str] = field(default_factory=dict)
     expected: Mapping[str, float] = field(default_factory=dict)
     usual: Mapping[int, float] = field(default_factory=dict)
-    costs: Mapping[str, Cost] = field(default_factory=dict)
-    seconds: float = 0.0
-    failure: str | None = None
     warnings: tuple[str, ...] = ()
 
-    @property
-    def dice(self) -> float | None:
-        """Mean Dice over the classes that the truth holds."""
-        return mean_dice(self.scores)
+    def dice(self, method: str = MODEL) -> float | None:
+        """A method's mean Dice over the classes that the truth contains."""
+        return mean_dice(self.scores.get(method, {}))
 
     @property
-    def copied_dice(self) -> float | None:
-        """The same mean for copy-prompt."""
-        return mean_dice(self.copied)
-
-    def peer_dice(self, name: str) -> float | None:
-        """The same mean for a peer."""
-        return mean_dice(self.peers.get(name, {}))
-
-    @property
-    def methods(self) -> dict[str, Mapping[int, ClassScore]]:
-        """Method -> scores: the model, copy-prompt, then the peers."""
-        return {MODEL: self.scores, COPY: self.copied, **self.peers}
+    def seconds(self) -> float:
+        """The model's time to segment the query, without reading files; 0 where it failed."""
+        cost = self.costs.get(MODEL)
+        return 0.0 if cost is None or cost.seconds is None else cost.seconds
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """All pairs of a run, and what each reference set took to encode: seconds, and the peak memory in MB."""
+    """All pairs of a run, and the cost of encoding each reference set."""
 
     pairs: tuple[Pair, ...]
-    encode_seconds: tuple[float, ...]
-    encode_peaks: tuple[float | None, ...] = ()
+    encoding: tuple[Cost, ...]
 
 
 @dataclass(frozen=True)
@@ -148,9 +135,9 @@ class Bench:
         apply: segments one image with a task.
         channel: channel to take of images with several.
         peers: name -> method that segments a query with the same references.
-        ignored: label value of voxels that are never scored; None: there are none.
-        sparse: how labels were drawn that do not show a structure throughout
-            (iris_core.volume.unknown.SPARSE); slices that nobody drew on are not scored either.
+        ignored: label value of voxels that are never scored; None: every voxel is scored.
+        sparse: how incompletely drawn labels are read (iris_core.volume.unknown.SPARSE); with "slices", the
+            slices that nobody drew on are not scored.
     """
 
     names: Mapping[int, str]
@@ -167,7 +154,7 @@ class Bench:
     ) -> Measurement:
         """Measures every set on its queries. References are encoded once a set.
 
-        A case that fails does not end the run: its classes count as Dice 0 and the pair says why. A case
+        A case that fails does not end the run: its classes count as Dice 0 and the pair records why. A case
         whose files cannot be read counts for nothing, since there is no truth to compare with.
 
         Args:
@@ -175,44 +162,36 @@ class Bench:
             step: called with each pair once it is measured.
         """
         pairs: list[Pair] = []
-        costs: list[Cost] = []
+        encoding: list[Cost] = []
         for index, chosen in enumerate(sets):
-            found, cost = self._measure_set(index, chosen, step)
-            pairs += found
-            costs += [] if cost is None else [cost]
-        return Measurement(
-            tuple(pairs), tuple(cost.seconds or 0.0 for cost in costs), tuple(cost.peak_mb for cost in costs)
-        )
+            for pair in self._measure_set(index, chosen, encoding):
+                pairs.append(pair)
+                step(pair)
+        return Measurement(tuple(pairs), tuple(encoding))
 
-    def _measure_set(
-        self, index: int, chosen: ReferenceSet, step: Callable[[Pair], None]
-    ) -> tuple[list[Pair], Cost | None]:
+    def _measure_set(self, index: int, chosen: ReferenceSet, encoding: list[Cost]) -> Iterator[Pair]:
+        """The pairs of one set; adds the cost of its encoding."""
         names = tuple(case.name for case in chosen.references)
         blanks = [Pair(index, names, query.name, group_of(query, self.groups)) for query in chosen.queries]
         try:
             references = [self._read(case) for case in chosen.references]
         except IrisError as error:
-            failed = [replace(blank, failure=str(error)) for blank in blanks]
-            for pair in failed:
-                step(pair)
-            return failed, None
-        failure, wanted = None, [self.names[value] for value in chosen.values]
+            yield from (replace(blank, failures={MODEL: str(error)}) for blank in blanks)
+            return
+        failures, wanted = {}, [self.names[value] for value in chosen.values]
 
         def encode() -> Task | None:
-            nonlocal failure
             try:
                 return self.encode(references, wanted)
             except Exception as error:
-                failure = _say(error, ", ".join(names))
+                failures[MODEL] = _reason(error, ", ".join(names))
                 return None
 
         task, cost = measured(encode)
-        pairs = []
+        encoding.append(cost)
         for blank, query in zip(blanks, chosen.queries, strict=True):
-            pair = self._measure_pair(blank, query, references, chosen.values, task)
-            pairs.append(replace(pair, failure=pair.failure or failure))
-            step(pairs[-1])
-        return pairs, cost
+            pair = replace(blank, failures=failures)
+            yield self._measure_pair(pair, query, references, chosen.values, task)
 
     def _measure_pair(
         self,
@@ -225,31 +204,30 @@ class Bench:
         try:
             image, truth = self._read(query)
         except IrisError as error:
-            return replace(blank, failure=str(error))
+            return replace(blank, failures={MODEL: str(error)})
         if self.sparse == "slices":  # beside strokes nothing would be left to score
             truth = without_gaps(truth)
-        how, copied, cost = _better_copy(references[0][1], image, truth, values)
-        nothing = {value: ClassScore(score.truth_voxels, 0, 0) for value, score in copied.items()}
+        copies, cost = measured(lambda: copy_prompt(references[0][1], image, values))
+        copied = {
+            how: dice_per_class(truth.array, label.array, values, truth.unknown)
+            for how, label in copies.items()
+        }
+        better = max(copied, key=lambda how: mean_dice(copied[how]) or 0.0)
+        empty = {value: ClassScore(score.truth_voxels, 0, 0) for value, score in copied[better].items()}
+        scores = {MODEL: empty, COPY: copied[better], **dict.fromkeys(self.peers, empty)}
         usual = _usual(references, values, image)
-        pair = replace(blank, scores=nothing, copied=copied, copied_how=how, usual=usual, costs={COPY: cost})
+        pair = replace(blank, scores=scores, copied_how=better, usual=usual, costs={COPY: cost})
         question = Question(blank.set_index, query.name, references, image, values, task)
         for name, peer in self.peers.items():
-            pair = _with_peer(pair, name, peer, question, truth, nothing)
+            pair = _with_answer(pair, name, peer, question, truth)
         if task is None:
             return pair
-        try:
-            prediction, cost = measured(lambda: self.apply(task, image))
-            scores = dice_per_class(truth.array, prediction.label.array, values, truth.unknown)
-        except Exception as error:
-            return replace(pair, failure=_say(error, query.name))
-        return replace(
-            pair,
-            scores=scores,
-            expected=prediction.quality,
-            costs={MODEL: replace(cost, seconds=prediction.seconds), **pair.costs},
-            seconds=prediction.seconds,
-            warnings=tuple(prediction.warnings),
-        )
+        return _with_answer(pair, MODEL, partial(self._by_model, task), question, truth)
+
+    def _by_model(self, task: Task, question: Question) -> Answer:
+        prediction, cost = measured(lambda: self.apply(task, question.image))
+        cost = replace(cost, seconds=prediction.seconds)
+        return Answer(prediction.label, cost, prediction.quality, tuple(prediction.warnings))
 
     def _read(self, case: LabelledCase) -> tuple[Volume, LabelVolume]:
         image = read_image(case.image, channel=self.channel)
@@ -257,30 +235,20 @@ class Bench:
         return image, fit_label(read_label(case.label, labels=names), image)
 
 
-def _with_peer(
-    pair: Pair, name: str, peer: Peer, question: Question, truth: LabelVolume, nothing: Mapping
-) -> Pair:
+def _with_answer(pair: Pair, name: str, method: Peer, question: Question, truth: LabelVolume) -> Pair:
+    """The pair with a method's scores, or with the reason why it has none."""
     try:
-        answer, cost = measured(lambda: peer(question))
-        found = dice_per_class(truth.array, answer.label.array, question.values, truth.unknown)
+        answer, cost = measured(lambda: method(question))
+        scores = dice_per_class(truth.array, answer.label.array, question.values, truth.unknown)
     except Exception as error:
-        why = _say(error, question.query)
-        LOG.debug("%s: %s", name, why)
-        return replace(
-            pair, peers={**pair.peers, name: nothing}, peer_failures={**pair.peer_failures, name: why}
-        )
-    return replace(pair, peers={**pair.peers, name: found}, costs={**pair.costs, name: answer.cost or cost})
-
-
-def _better_copy(
-    reference: LabelVolume, image: Volume, truth: LabelVolume, values: Sequence[int]
-) -> tuple[str, dict[int, ClassScore], Cost]:
-    copied, cost = measured(lambda: copy_prompt(reference, image, values))
-    candidates = [
-        (how, dice_per_class(truth.array, label.array, values, truth.unknown))
-        for how, label in (("rescaled", copied.rescaled), ("centred", copied.centred))
-    ]
-    return *max(candidates, key=lambda candidate: mean_dice(candidate[1]) or 0.0), cost
+        return replace(pair, failures={**pair.failures, name: _reason(error, question.query)})
+    return replace(
+        pair,
+        scores={**pair.scores, name: scores},
+        costs={**pair.costs, name: answer.cost or cost},
+        expected={**pair.expected, **answer.expected},
+        warnings=pair.warnings + answer.warnings,
+    )
 
 
 def _usual(
@@ -295,7 +263,7 @@ def _usual(
     return dict(zip(values, (np.mean(volumes, axis=0) / voxel).tolist(), strict=True))
 
 
-def _say(error: Exception, case: str) -> str:
+def _reason(error: Exception, case: str) -> str:
     LOG.debug("case %s failed", case, exc_info=error)
     if isinstance(error, IrisError):
         return str(error)

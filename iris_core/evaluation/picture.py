@@ -29,7 +29,7 @@ def draw_picture(measurement: Measurement, names: Mapping[int, str], path: str |
     from matplotlib import pyplot
 
     pairs = [pair for pair in measurement.pairs if pair.scores]
-    methods = list(dict.fromkeys(name for pair in pairs for name in pair.methods))
+    methods = list(dict.fromkeys(name for pair in pairs for name in pair.scores))
     size = (min(MOST, 2.5 + 0.35 * len(names) * max(1, len(methods))), 4)
     figure, axis = pyplot.subplots(figsize=size)
     rng = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def draw_picture(measurement: Measurement, names: Mapping[int, str], path: str |
     for number, method in enumerate(methods):
         colour = f"C{number}"
         for place, value in enumerate(names):
-            scores = [pair.methods[method].get(value) for pair in pairs]
+            scores = [pair.scores[method].get(value) for pair in pairs]
             dice = [score.dice for score in scores if score is not None and score.dice is not None]
             if dice:
                 middle = place + (number + 0.5) * step - STRIP / 2

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from iris_core.evaluation.measurement import Measurement, Pair
+from iris_core.evaluation.cost import Cost
+from iris_core.evaluation.measurement import COPY, MODEL, Measurement, Pair
 from iris_core.evaluation.methods import absent_shares
 from iris_core.evaluation.summary import Summary
 from iris_core.runs.report import versions
@@ -30,7 +31,7 @@ def as_record(
         command: the words of the command line.
         weights: preset, fingerprint and origin of the weights.
         device: where the network ran.
-        measurement: all pairs, or those that are measured so far.
+        measurement: all pairs, or those measured so far.
         summary: their means; None while the run goes on.
         names: value -> class name.
         asked: number of pairs that the whole run measures; None: these.
@@ -43,19 +44,20 @@ def as_record(
         "pairs_asked": len(measurement.pairs) if asked is None else asked,
         "weights": dict(weights),
         "summary": None if summary is None else asdict(summary),
-        "encode_seconds": [round(seconds, 3) for seconds in measurement.encode_seconds],
+        "encode_seconds": [round(cost.seconds or 0.0, 3) for cost in measurement.encoding],
         "pairs": [_pair_entry(pair, names) for pair in measurement.pairs],
     }
 
 
 def _pair_entry(pair: Pair, names: Mapping[int, str]) -> dict:
+    peers = [method for method in pair.scores if method not in (MODEL, COPY)]
     classes = {}
-    for value, score in pair.scores.items():
+    for value, score in pair.scores.get(MODEL, {}).items():
         classes[names[value]] = {
             "dice": score.dice,
             "expected_dice": pair.expected.get(names[value]),
-            "copy_dice": pair.copied[value].dice,
-            **{f"{peer}_dice": scores[value].dice for peer, scores in pair.peers.items()},
+            "copy_dice": pair.scores[COPY][value].dice,
+            **{f"{peer}_dice": pair.scores[peer][value].dice for peer in peers},
             "truth_voxels": score.truth_voxels,
             "result_voxels": score.result_voxels,
             "false_positive_voxels": score.false_positive_voxels,
@@ -66,27 +68,25 @@ def _pair_entry(pair: Pair, names: Mapping[int, str]) -> dict:
         "references": list(pair.references),
         "query": pair.query,
         "patient": pair.group,
-        "dice": pair.dice,
-        "copy_dice": pair.copied_dice,
-        **{f"{peer}_dice": pair.peer_dice(peer) for peer in pair.peers},
+        "dice": pair.dice(),
+        "copy_dice": pair.dice(COPY),
+        **{f"{peer}_dice": pair.dice(peer) for peer in peers},
         "copied": pair.copied_how,
         "seconds": round(pair.seconds, 3),
-        "failure": pair.failure,
-        "peer_failures": dict(pair.peer_failures),
+        "failure": pair.failures.get(MODEL),
+        "peer_failures": {method: why for method, why in pair.failures.items() if method != MODEL},
         "warnings": list(pair.warnings),
-        "methods": {method: _method_entry(pair, method, names) for method in pair.methods}
-        if pair.scores
-        else {},
+        "methods": {method: _method_entry(pair, method, names) for method in pair.scores},
         "classes": classes,
     }
 
 
 def _method_entry(pair: Pair, method: str, names: Mapping[int, str]) -> dict:
-    cost = pair.costs.get(method)
+    cost = pair.costs.get(method, Cost(None))
     shares = absent_shares(pair, method)
     return {
-        "seconds": round(cost.seconds, 3) if cost and cost.seconds is not None else None,
-        "peak_mb": cost.peak_mb if cost else None,
+        "seconds": None if cost.seconds is None else round(cost.seconds, 3),
+        "peak_mb": cost.peak_mb,
         "classes": {
             names[value]: {
                 "dice": score.dice,
@@ -94,6 +94,6 @@ def _method_entry(pair: Pair, method: str, names: Mapping[int, str]) -> dict:
                 "false_positive_voxels": score.false_positive_voxels,
                 "absent_share": shares.get(value),
             }
-            for value, score in pair.methods[method].items()
+            for value, score in pair.scores[method].items()
         },
     }

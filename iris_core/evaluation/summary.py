@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from iris_core.evaluation.measurement import COPY, MODEL, Measurement, Pair
-from iris_core.evaluation.methods import MethodFigures, method_figures
+from iris_core.evaluation.methods import MethodFigures, mean_or_none, method_figures
 from iris_core.metrics import Interval
 
 
 @dataclass(frozen=True)
 class ClassSummary:
-    """One class over all pairs; a Dice is None when no truth held the class.
+    """One class over all pairs; a Dice is None when no truth contains the class.
 
     Attributes:
         name: class name.
-        dice: mean Dice of the model over the pairs whose truth holds the class.
+        dice: mean Dice of the model over the pairs whose truth contains the class.
         copied: the same for copy-prompt.
         peers: the same for every other peer, by name.
         pairs: number of those pairs.
@@ -43,16 +41,16 @@ class Summary:
         dice: model, mean over queries with its 95 % bootstrap interval over queries; None without any pair.
         copied: the same for copy-prompt.
         difference: the same for model minus copy-prompt, pair by pair.
-        peers: per other peer its mean and the model's minus its, as above.
+        peers: per other peer its mean, and the model's minus its own, as above.
         classes: one entry a class.
-        estimate_error: mean distance of expected from true Dice, over classes that the truth holds; None
+        estimate_error: mean distance of expected from true Dice, over classes that the truth contains; None
             where nothing was expected.
         pairs: number of measured pairs.
-        failures: what went wrong, a sentence each.
+        failures: failures of the model, a sentence each.
         encode_seconds: mean time a reference set.
         segment_seconds: mean time a query, failures left out.
         methods: per method, the model among them, all figures.
-        peer_failures: what went wrong with a peer, a sentence each.
+        peer_failures: failures of peers, a sentence each.
     """
 
     dice: Interval | None
@@ -77,54 +75,49 @@ def summarise(measurement: Measurement, names: Mapping[int, str], *, seed: int =
         names: value -> class name, in the order of the table.
         seed: seed of the bootstrap.
     """
-    counted = [pair for pair in measurement.pairs if pair.dice is not None and pair.copied_dice is not None]
-    ok = [pair.seconds for pair in measurement.pairs if pair.failure is None]
-    failures = tuple(f"{pair.query}: {pair.failure}" for pair in measurement.pairs if pair.failure)
+    pairs = measurement.pairs
+    counted = [pair for pair in pairs if pair.dice() is not None]
+    failures = [(pair, method, why) for pair in pairs for method, why in pair.failures.items()]
     methods = method_figures(measurement, names, seed=seed)
-    peers = {name: found for name, found in methods.items() if name not in (MODEL, COPY)}
     return Summary(
         dice=methods[MODEL].dice if methods else None,
         copied=methods[COPY].dice if methods else None,
         difference=methods[COPY].model_gain if methods else None,
-        peers={name: (found.dice, found.model_gain) for name, found in peers.items()},
-        classes=tuple(_class_summary(name, value, measurement.pairs) for value, name in names.items()),
+        peers={
+            name: (own.dice, own.model_gain) for name, own in methods.items() if name not in (MODEL, COPY)
+        },
+        classes=tuple(_class_summary(name, value, methods, pairs) for value, name in names.items()),
         estimate_error=_estimate_error(counted, names),
         pairs=len(counted),
-        failures=failures,
-        encode_seconds=float(np.mean(measurement.encode_seconds)) if measurement.encode_seconds else 0.0,
-        segment_seconds=float(np.mean(ok)) if ok else 0.0,
+        failures=tuple(f"{pair.query}: {why}" for pair, method, why in failures if method == MODEL),
+        encode_seconds=mean_or_none([cost.seconds or 0.0 for cost in measurement.encoding]) or 0.0,
+        segment_seconds=mean_or_none([pair.seconds for pair in pairs if MODEL not in pair.failures]) or 0.0,
         methods=methods,
-        peer_failures=tuple(
-            f"{peer}: {why}" for pair in measurement.pairs for peer, why in pair.peer_failures.items()
-        ),
+        peer_failures=tuple(f"{method}: {why}" for _, method, why in failures if method != MODEL),
     )
 
 
 def _estimate_error(pairs: Sequence[Pair], names: Mapping[int, str]) -> float | None:
-    gaps = [
+    return mean_or_none([
         abs(pair.expected[names[value]] - score.dice)
         for pair in pairs
-        for value, score in pair.scores.items()
+        for value, score in pair.scores[MODEL].items()
         if score.dice is not None and names[value] in pair.expected
-    ]
-    return float(np.mean(gaps)) if gaps else None
+    ])  # fmt: skip
 
 
-def _class_summary(name: str, value: int, pairs: Sequence[Pair]) -> ClassSummary:
-    dice, copied = _dice_of(value, [p.scores for p in pairs]), _dice_of(value, [p.copied for p in pairs])
-    others = dict.fromkeys(peer for pair in pairs for peer in pair.peers)
-    carried = {peer: _dice_of(value, [p.peers.get(peer, {}) for p in pairs]) for peer in others}
-    false = [p.scores[value].false_positive_voxels for p in pairs if value in p.scores]
+def _class_summary(
+    name: str, value: int, methods: Mapping[str, MethodFigures], pairs: Sequence[Pair]
+) -> ClassSummary:
+    dice = {method: figures.classes[name].dice for method, figures in methods.items()}
+    scores = [pair.scores[MODEL][value] for pair in pairs if value in pair.scores.get(MODEL, {})]
+    false = [score.false_positive_voxels for score in scores]
     return ClassSummary(
         name=name,
-        dice=float(np.mean(dice)) if dice else None,
-        copied=float(np.mean(copied)) if copied else None,
-        peers={peer: float(np.mean(found)) if found else None for peer, found in carried.items()},
-        pairs=len(dice),
+        dice=dice.get(MODEL),
+        copied=dice.get(COPY),
+        peers={method: own for method, own in dice.items() if method not in (MODEL, COPY)},
+        pairs=sum(score.dice is not None for score in scores),
         false_positive_pairs=sum(voxels > 0 for voxels in false),
         false_positive_voxels=sum(false),
     )
-
-
-def _dice_of(value: int, scores: Sequence[Mapping]) -> list[float]:
-    return [entry[value].dice for entry in scores if value in entry and entry[value].dice is not None]

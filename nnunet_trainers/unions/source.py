@@ -68,7 +68,7 @@ def open_sources(
         InputError: a choice for a dataset that is not among them, several channels and none chosen, classes
             of several values, a union of unions, a dataset given twice, or fewer than two cases.
     """
-    from iris_core.evaluation import read_groups
+    from iris_core.evaluation.pairs import read_groups
 
     if len(set(folders)) < len(folders):
         raise InputError("a dataset is given twice", found=", ".join(folder.name for folder in folders))

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.peer_nnunet.held_back import Check, draw_curve, is_done, is_flat
 from benchmarks.peer_nnunet.reference_dataset import write_dataset as write_references
-from iris_core.evaluation import ReferenceSet
+from iris_core.evaluation.pairs import ReferenceSet
 from iris_core.volume_io import read_label
 from iris_core.volume_io.folder.raw_dataset import RawDataset
 from tests.stub_engine import label_array, write_dataset

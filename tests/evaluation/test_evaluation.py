@@ -12,8 +12,11 @@ import pytest
 from iris_core.cli import engine
 from iris_core.cli.main import main
 from iris_core.errors import InputError
-from iris_core.evaluation import draw_sets, ordered_pairs, read_groups, summarise, table
-from iris_core.evaluation.measurement import Measurement, Pair
+from iris_core.evaluation.cost import Cost
+from iris_core.evaluation.measurement import COPY, MODEL, Measurement, Pair
+from iris_core.evaluation.pairs import draw_sets, ordered_pairs, read_groups
+from iris_core.evaluation.summary import summarise
+from iris_core.evaluation.table import table
 from iris_core.metrics import ClassScore
 from iris_core.volume_io.folder.raw_dataset import LabelledCase, RawDataset
 from tests.stub_engine import AFFINE, StubEngine, label_array, write_dataset
@@ -129,11 +132,12 @@ def test_of_several_channels_one_must_be_chosen(tmp_path):
 
 
 def test_a_failure_counts_as_zero_and_a_class_that_the_truth_lacks_does_not_count():
-    done = Pair(
-        0, ("r",), "a", "a", {1: perfect(8), 2: ClassScore(0, 5, 0)}, {1: ClassScore(8, 8, 4), 2: perfect(0)}
-    )
-    failed = Pair(0, ("r",), "b", "b", {1: ClassScore(8, 0, 0)}, {1: ClassScore(8, 8, 4)}, failure="broke")
-    summary = summarise(Measurement((done, failed), (1.0,)), {1: "one", 2: "two"})
+    half = ClassScore(8, 8, 4)
+    model, copied = {1: perfect(8), 2: ClassScore(0, 5, 0)}, {1: half, 2: perfect(0)}
+    done = Pair(0, ("r",), "a", "a", {MODEL: model, COPY: copied})
+    nothing = {MODEL: {1: ClassScore(8, 0, 0)}, COPY: {1: half}}
+    failed = Pair(0, ("r",), "b", "b", nothing, failures={MODEL: "broke"})
+    summary = summarise(Measurement((done, failed), (Cost(1.0),)), {1: "one", 2: "two"})
     assert summary.dice.mean == pytest.approx(0.5)
     assert summary.copied.mean == pytest.approx(0.5)
     one, two = summary.classes
@@ -145,16 +149,17 @@ def test_a_failure_counts_as_zero_and_a_class_that_the_truth_lacks_does_not_coun
 
 def test_the_interval_counts_a_query_once_however_many_references_met_it():
     pairs = [
-        Pair(index, ("r",), query, query, {1: perfect(8)}, {1: ClassScore(8, 8, 4)})
+        Pair(index, ("r",), query, query, {MODEL: {1: perfect(8)}, COPY: {1: ClassScore(8, 8, 4)}})
         for index in range(3) for query in ("a", "b")
     ]  # fmt: skip
-    summary = summarise(Measurement(tuple(pairs), (1.0,) * 3), {1: "one"})
+    summary = summarise(Measurement(tuple(pairs), (Cost(1.0),) * 3), {1: "one"})
     assert summary.difference.units == 2
     assert summary.difference.mean == pytest.approx(0.5)
 
 
 def test_a_run_without_any_measurable_pair_still_gives_a_table():
-    summary = summarise(Measurement((Pair(0, ("r",), "a", "a", failure="unreadable"),), ()), {1: "one"})
+    unreadable = Pair(0, ("r",), "a", "a", failures={MODEL: "unreadable"})
+    summary = summarise(Measurement((unreadable,), ()), {1: "one"})
     assert summary.dice is None
     assert "one" in table(summary)
 

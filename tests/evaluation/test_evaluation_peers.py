@@ -16,8 +16,12 @@ from PIL import Image
 from iris_core.cli import engine
 from iris_core.cli.main import main
 from iris_core.errors import InputError
-from iris_core.evaluation import Cost, PeerFolder, ReferenceSet, measured, summarise, table
-from iris_core.evaluation.measurement import Measurement, Pair
+from iris_core.evaluation.cost import Cost, measured
+from iris_core.evaluation.measurement import COPY, MODEL, Measurement, Pair
+from iris_core.evaluation.pairs import ReferenceSet
+from iris_core.evaluation.peers.folder import PeerFolder
+from iris_core.evaluation.summary import summarise
+from iris_core.evaluation.table import table
 from iris_core.metrics import ClassScore
 from iris_core.volume.volume import LabelVolume
 from iris_core.volume_io.folder.raw_dataset import LabelledCase
@@ -147,8 +151,10 @@ def test_a_peer_s_own_cost_counts_not_that_of_reading_its_file(dataset):
 # figures
 
 
-def pair(query: str, model: ClassScore, copied: ClassScore, **more) -> Pair:
-    return Pair(0, ("r",), query, query, {1: model}, {1: copied}, usual={1: 200.0}, **more)
+def pair(query: str, model: ClassScore, copied: ClassScore, **peers) -> Pair:
+    scores = {MODEL: model, COPY: copied, **peers}
+    per_value = {method: {1: score} for method, score in scores.items()}
+    return Pair(0, ("r",), query, query, per_value, usual={1: 200.0})
 
 
 def test_an_absent_class_is_measured_against_its_volume_in_the_references():
@@ -158,7 +164,7 @@ def test_an_absent_class_is_measured_against_its_volume_in_the_references():
         pair("b", ClassScore(0, 30, 0), ClassScore(0, 200, 0)),
         pair("c", ClassScore(100, 100, 50), ClassScore(100, 100, 100)),
     )
-    summary = summarise(Measurement(pairs, (1.0,)), {1: "one"})
+    summary = summarise(Measurement(pairs, (Cost(1.0),)), {1: "one"})
     iris, copied = summary.methods["iris"], summary.methods["copy-prompt"]
     assert (iris.absent_share, iris.absent_worst) == (pytest.approx(0.10), pytest.approx(0.15))
     assert copied.absent_share == pytest.approx(1.0)
@@ -181,7 +187,7 @@ def test_usual_volume_is_counted_in_voxels_of_the_query(dataset):
 def test_the_spread_is_the_standard_deviation_over_pairs():
     scores = [ClassScore(10, 10, shared) for shared in (2, 4, 9)]
     pairs = tuple(pair(str(n), score, score) for n, score in enumerate(scores))
-    iris = summarise(Measurement(pairs, (1.0,)), {1: "one"}).methods["iris"]
+    iris = summarise(Measurement(pairs, (Cost(1.0),)), {1: "one"}).methods["iris"]
     assert iris.spread == pytest.approx(np.std([0.2, 0.4, 0.9], ddof=1))
     assert iris.classes["one"].spread == pytest.approx(iris.spread)
 
@@ -189,12 +195,10 @@ def test_the_spread_is_the_standard_deviation_over_pairs():
 def test_the_interval_against_every_peer_is_of_the_paired_difference():
     """The gain is .1 on every pair, however much the pairs differ, so its interval has no width."""
     pairs = tuple(
-        pair(
-            str(n), ClassScore(10, 10, n + 1), ClassScore(10, 10, 0), peers={"p": {1: ClassScore(10, 10, n)}}
-        )
+        pair(str(n), ClassScore(10, 10, n + 1), ClassScore(10, 10, 0), p=ClassScore(10, 10, n))
         for n in range(8)
     )
-    gain = summarise(Measurement(pairs, (1.0,)), {1: "one"}).methods["p"].model_gain
+    gain = summarise(Measurement(pairs, (Cost(1.0),)), {1: "one"}).methods["p"].model_gain
     assert (gain.mean, gain.low, gain.high) == pytest.approx((0.1, 0.1, 0.1))
     assert gain.units == 8
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from iris_core.evaluation import PeerFolder
+from iris_core.evaluation.peers.folder import PeerFolder
 from iris_core.volume_io import read_image
 from tests.raw_sets import OBLIQUE, STRAIGHT, write_raw_set
 

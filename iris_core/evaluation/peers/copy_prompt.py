@@ -1,35 +1,21 @@
 """The peer that costs nothing: copy the reference's mask onto the query.
 
 A model that sees the query must beat this. The mask is copied in two ways, and the better one of each pair
-counts (decided with the truth at hand, so it is an upper bound that no user could reach).
+counts (chosen by the truth, so it is an upper bound that no user could reach).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
-from iris_core.evaluation.peers.on_query import label_on_query
 from iris_core.volume.orientation import canonical_affine, canonical_shape, from_canonical, to_canonical
 from iris_core.volume.volume import LabelVolume, Volume, voxel_sizes
 
 
-@dataclass(frozen=True)
-class CopiedPrompt:
-    """A reference's mask on a query's grid, copied in two ways.
-
-    Attributes:
-        rescaled: the reference's field of view stretched to the query's.
-        centred: true size in mm, the centres of both fields of view on each other.
-    """
-
-    rescaled: LabelVolume
-    centred: LabelVolume
-
-
-def copy_prompt(label: LabelVolume, query: Volume, values: Sequence[int]) -> CopiedPrompt:
+def copy_prompt(label: LabelVolume, query: Volume, values: Sequence[int]) -> dict[str, LabelVolume]:
     """Copies a reference's label map onto a query's grid.
 
     Both are brought to canonical orientation first; every query voxel then takes the nearest reference voxel.
@@ -41,23 +27,34 @@ def copy_prompt(label: LabelVolume, query: Volume, values: Sequence[int]) -> Cop
         values: label values to copy; all others become background.
 
     Returns:
-        Both copies in the query's own voxel order, with the query's affine.
+        "rescaled": the reference's field of view is stretched to the query's. "centred": the copy has its
+        true size in mm, and the centres of both fields of view coincide. Both are in the query's own grid.
     """
     source = to_canonical(label.array, label.affine)
     kept = np.where(np.isin(source, list(values)), source, 0)
     shape = canonical_shape(query.affine, query.shape)
-    steps = np.divide(_canonical_spacing(query), _canonical_spacing(label))
-    copies = []
-    for mapping in (_stretched, _centred):
-        indices = [mapping(*axis) for axis in zip(shape, kept.shape, steps, strict=True)]
+    sizes = [voxel_sizes(canonical_affine(one.affine, one.shape)) for one in (query, label)]
+    steps = np.divide(sizes[0], sizes[1])
+    copies = {}
+    for how, nearest in (("rescaled", _stretched), ("centred", _centred)):
+        indices = [nearest(*axis) for axis in zip(shape, kept.shape, steps, strict=True)]
         copy = np.ascontiguousarray(from_canonical(_take(kept, indices), query.affine))
-        copies.append(label_on_query(copy, query, label))
-    return CopiedPrompt(rescaled=copies[0], centred=copies[1])
+        copies[how] = label_on_query(copy, query, label)
+    return copies
 
 
-def _canonical_spacing(volume: Volume | LabelVolume) -> tuple[float, float, float]:
-    """Voxel size along the canonical axes, in mm."""
-    return voxel_sizes(canonical_affine(volume.affine, volume.shape))
+def label_on_query(array: np.ndarray, query: Volume, like: LabelVolume) -> LabelVolume:
+    """The array as a label map of the query, with the names and colours of a reference's label.
+
+    Args:
+        array: (I, J, K) integer, in the query's voxel order.
+        query: the image that the array belongs to.
+        like: the label whose names and colours count.
+    """
+    return replace(
+        like, array=array, affine=query.affine, source=query.source, layers=(),
+        placement=query.placement, ignored=None, unlabelled={},
+    )  # fmt: skip
 
 
 def _stretched(size: int, source_size: int, _step: float) -> np.ndarray:

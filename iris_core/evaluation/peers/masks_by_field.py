@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from iris_core.evaluation.peers.on_query import label_on_query
+from iris_core.evaluation.peers.copy_prompt import label_on_query
 from iris_core.preprocessing.grid import Spacing
 from iris_core.preprocessing.prepare import Prepared, prepare_image, prepare_masks, restore_label_map
 from iris_core.volume.volume import LabelVolume, Volume
