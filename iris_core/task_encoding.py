@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from iris_core.errors import InputError
 from iris_core.inference.stages import CloseUpSettings
-from iris_core.preprocessing.grid import Spacing
-from iris_core.preprocessing.prepare import (
-    Prepared,
-    choose_spacing,
-    prepare_image,
-    prepare_masks,
-    prepare_unknown,
-)
+from iris_core.preprocessing.grid import Grid
+from iris_core.preprocessing.intensity import IntensityRecipe
+from iris_core.preprocessing.prepare import prepare_image, prepare_masks, prepare_unknown
+from iris_core.preprocessing.spacing import choose_spacing
 from iris_core.progress import Progress
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import STRATEGIES, tune
 from iris_core.strategies.tuning import STEPS, Example
-from iris_core.task.closer_look import Views, choose_views, extent_of, place_of, reference_box
-from iris_core.task.embedding import TaskEmbedding
+from iris_core.task.close_up import Views, choose_views, close_up_of, reference_box
+from iris_core.task.join import join, join_close_up
 from iris_core.task.reference import ClassInfo, Reference, joined_classes, joined_modality
-from iris_core.task.task import Look, Task
+from iris_core.task.task import CloseUp, Task
 from iris_core.volume.boxes import Box
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """What one reference adds to a task."""
-
-    reference: Reference
-    example: Example
-    embedding: TaskEmbedding
 
 
 def encode_task(
@@ -52,10 +39,10 @@ def encode_task(
     Args:
         segmenter: the network.
         references: at least one; classes are joined by name, numbered as where a name first occurs.
-        classes: names wanted; None: all that any reference holds.
+        classes: names of the classes; None: all that any reference holds.
         modality: "auto" asks each reference and takes the majority.
-        spacing: "auto", which takes closer looks at small structures too, "paper", millimetres, or views
-            that were chosen for another reference.
+        spacing: "auto", which makes close-ups of small structures too, "paper", millimetres, or views that
+            were chosen for another reference.
         strategy: "auto": one-shot for one reference, ensemble for several.
         sparse: how labels were drawn that do not show a structure throughout: "no" (where nothing is drawn is
             background), "slices" or "scribbles" (iris_core.volume.unknown).
@@ -82,24 +69,47 @@ def encode_task(
     provenance: dict[str, object] = {"modality_reason": reason, "spacing_policy": policy}
     if lines:
         provenance["label_gaps"] = lines
-    weights = segmenter.fingerprint
-    empty = Task(tuple(infos), chosen, (0.0, 0.0, 0.0), (), strategy, weights, provenance, seed=seed)
     views = _views(references[0], infos, spacing, segmenter.settings.close_up)
+    weights = segmenter.fingerprint
+    empty = Task(tuple(infos), chosen, views.spacing, (), strategy, weights, provenance, seed=seed)
     total = len(references) + (segmenter.passes * STEPS if strategy == "tuning" else 0)
-    parts = []
+    parts, examples = [], []
     for number, reference in enumerate(references, start=1):
-        parts.append(_part(segmenter, reference, infos, chosen, views.spacing))
+        part, example = _encoded(segmenter, reference, empty)
+        parts.append(part)
+        examples.append(example)
         if progress is not None:
             progress(number, total)
-    task = _joined(segmenter, replace(empty, spacing=views.spacing), parts, progress)
-    looks, left_out = [], []
-    for names, size in views.looks if segmenter.settings.close_up.enabled else ():
-        look, reasons = _look(segmenter, replace(empty, spacing=size), references, names)
-        looks += [look] if look is not None else []
+    task = _tuned(segmenter, join(empty, parts), examples, progress)
+    close_ups, left_out = [], []
+    for names, size in views.close_ups if segmenter.settings.close_up.enabled else ():
+        close_up, reasons = _close_up(segmenter, replace(empty, spacing=size), references, names)
+        close_ups += [close_up] if close_up is not None else []
         left_out += reasons
     if left_out:
-        task.provenance["looks_left_out"] = left_out
-    return replace(task, looks=tuple(looks))
+        task.provenance["close_ups_left_out"] = left_out
+    return replace(task, close_ups=tuple(close_ups))
+
+
+def prepared_example(
+    reference: Reference, task: Task, recipe: IntensityRecipe, box: Box | None = None
+) -> tuple[Example, Grid]:
+    """A reference as the network sees it, with those classes of a task that it shows, and its working grid.
+
+    Args:
+        reference: with its label on the image's grid.
+        task: classes, modality and voxel size.
+        recipe: of the network's images.
+        box: the reference is cut to it (iris_core.preprocessing.prepare).
+    """
+    image = prepare_image(
+        reference.image, modality=task.modality, spacing=task.spacing, recipe=recipe, box=box
+    )
+    held = reference.held(task.classes)
+    values = [value for _, value in held]
+    masks = prepare_masks(reference.label, values, image.grid)
+    unknown = prepare_unknown(reference.label, values, image.grid)
+    return Example(image.image, masks, tuple(info.name for info, _ in held), unknown), image.grid
 
 
 def _views(
@@ -115,84 +125,57 @@ def _views(
     return Views(choose_spacing(reference.image, None, spacing))
 
 
-def _part(
-    segmenter: Segmenter,
-    reference: Reference,
-    infos: Sequence[ClassInfo],
-    modality: str,
-    size: Spacing,
-    box: Box | None = None,
-) -> _Part:
-    """Encodes one reference, whole or cut to a box; an error says which file it was."""
-    prepared = prepare_image(
-        reference.image, modality=modality, spacing=size, recipe=segmenter.recipe, box=box
-    )
-    held = reference.held(infos)
-    example = prepared_example(reference, held, prepared)
-    labelled = prepare_masks(reference.labelled, [1], prepared.grid)
+def _encoded(
+    segmenter: Segmenter, reference: Reference, empty: Task, box: Box | None = None
+) -> tuple[Task, Example]:
+    """The task of one reference, whole or cut to a box, and what was encoded; an error names the reference."""
+    example, grid = prepared_example(reference, empty, segmenter.recipe, box)
+    labelled = prepare_masks(reference.labelled, [1], grid)
     try:
         embedding = segmenter.encode(example.image, example.masks, example.names, labelled, example.unknown)
-        return _Part(reference, example, embedding)
     except InputError as error:
         raise InputError(
             f"{error.where}: {error.what}", where=reference.name, expected=error.expected, found=error.found,
             remedy=error.remedy,
         ) from error  # fmt: skip
+    held, provenance = tuple(info for info, _ in reference.held(empty.classes)), {"references": [reference.name]}
+    return replace(empty, classes=held, pool=(embedding,), provenance=provenance), example
 
 
-def prepared_example(
-    reference: Reference, held: Sequence[tuple[ClassInfo, int]], prepared: Prepared
-) -> Example:
-    """A reference as the network sees it.
-
-    Args:
-        reference: with its label on the image's grid.
-        held: its classes with their values in its label.
-        prepared: its image.
-    """
-    values = [value for _, value in held]
-    masks = prepare_masks(reference.label, values, prepared.grid)
-    unknown = prepare_unknown(reference.label, values, prepared.grid)
-    return Example(prepared.image, masks, tuple(info.name for info, _ in held), unknown)
-
-
-def _joined(
-    segmenter: Segmenter, empty: Task, parts: Sequence[_Part], progress: Progress | None = None
+def _tuned(
+    segmenter: Segmenter, task: Task, examples: Sequence[Example], progress: Progress | None = None
 ) -> Task:
-    """A task filled with what its references add, tuned where it shall be."""
-    pool, examples = [part.embedding for part in parts], [part.example for part in parts]
-    provenance = {"references": [part.reference.name for part in parts], **empty.provenance}
-    tuned = None
-    if empty.strategy == "tuning":
-        count = len(parts)
-        goes_on = progress and (lambda done, steps: progress(count + done, count + steps))
-        result = tune(segmenter, pool, examples, empty.names, seed=empty.seed, progress=goes_on)
-        tuned = result.embedding
-        provenance["tuning"] = {"before": result.before, "after": result.after, "steps": result.steps}
-    return replace(empty, pool=tuple(pool), provenance=provenance, tuned=tuned)
+    """The task, tuned on its references where that is its strategy."""
+    if task.strategy != "tuning":
+        return task
+    count = len(examples)
+    goes_on = progress and (lambda done, steps: progress(count + done, count + steps))
+    result = tune(segmenter, task.pool, examples, task.names, seed=task.seed, progress=goes_on)
+    figures = {"before": result.before, "after": result.after, "steps": result.steps}
+    return replace(task, provenance={**task.provenance, "tuning": figures}, tuned=result.embedding)
 
 
-def _look(
+def _close_up(
     segmenter: Segmenter, empty: Task, references: Sequence[Reference], names: Sequence[str]
-) -> tuple[Look | None, list[str]]:
-    """A closer look at some classes by every reference whose box can be used, and why others cannot."""
-    parts, reasons, settings = [], [], segmenter.settings.close_up
+) -> tuple[CloseUp | None, list[str]]:
+    """A close-up of some classes by every reference whose box can be used, and why others cannot be used."""
+    parts, examples, reasons = [], [], []
     for reference in references:
-        shown = [info for info, _ in reference.held(empty.classes) if info.name in names]
+        shown = tuple(info for info, _ in reference.held(empty.classes) if info.name in names)
         if not shown:
             continue
-        box = reference_box(reference, names, settings)
+        box = reference_box(reference, names, segmenter.settings.close_up)
         try:
-            parts.append(_part(segmenter, reference, shown, empty.modality, empty.spacing, box))
+            part, example = _encoded(segmenter, reference, replace(empty, classes=shown), box)
         except InputError as error:  # a box of air, say; the whole study has what there is
             reasons.append(f"{', '.join(info.name for info in shown)}: {error}")
-    used = [part.reference for part in parts]
-    group = tuple(info for info in empty.classes if info.name in names and any(r.held([info]) for r in used))
-    if not group:
+            continue
+        parts.append(close_up_of(reference, names, box, part))
+        examples.append(example)
+    if not parts:
         return None, reasons
-    task = _joined(segmenter, replace(empty, classes=group), parts)
-    places = tuple(place_of(used, names, info.name, settings) for info in group)
-    return Look(task, extent_of(used, names, settings), places), reasons
+    close_up = join_close_up(empty, parts)
+    return replace(close_up, task=_tuned(segmenter, close_up.task, examples)), reasons
 
 
 def _strategy(wanted: str, references: int) -> str:

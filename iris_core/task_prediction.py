@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import Tensor
 
-from iris_core.inference.close_up import closer
+from iris_core.inference.close_up import close_up_maps
 from iris_core.inference.fusion import expected_of
 from iris_core.inference.pipeline import Asked, PreparedQuery, segment_query
 from iris_core.prediction import Prediction
@@ -17,7 +17,7 @@ from iris_core.progress import Progress
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import ensemble, one_shot, retrieve_by_image, retrieve_by_object
 from iris_core.task.embedding import TaskEmbedding
-from iris_core.task.task import Look, Task
+from iris_core.task.task import CloseUp, Task
 from iris_core.volume.boxes import Box
 from iris_core.volume.volume import LabelVolume, Volume
 
@@ -62,12 +62,12 @@ def _segment(
         for name in task.names
     )
     stage, close_ups = segmenter.settings.close_up, []
-    for look in task.looks if stage.enabled else ():
+    for close_up in task.close_ups if stage.enabled else ():
 
-        def again(box: Box, look: Look = look) -> dict[str, ClassMap]:
-            return _segment(segmenter, look.task, image, modality, None, box)
+        def again(box: Box, close_up: CloseUp = close_up) -> dict[str, ClassMap]:
+            return _segment(segmenter, close_up.task, image, modality, None, box)
 
-        close_ups.append(partial(closer, look, segment=again, settings=stage))
+        close_ups.append(partial(close_up_maps, close_up, segment=again, settings=stage))
     asked = Asked(embedding, tuple(info.value for info in task.classes), sources)
     return segment_query(segmenter, query, asked, close_ups, progress)
 

@@ -27,6 +27,8 @@ QUICK = {"settings": DEFAULTS.changed(FIT_ONCE)}  # of a segmenter
 PLAIN = ModelConfig(**SIZES)
 EXTENDED = ModelConfig(**SIZES, similarity=True, correspondence=True, place=True)
 
+PLAIN_LIMIT = 100_000  # bytes per class and reference that the plain embedding of a card may take
+
 
 def without(*stages: str) -> dict[str, InferenceSettings]:
     """What a segmenter is given to leave stages out; the fits take one step."""

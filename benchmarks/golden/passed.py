@@ -51,7 +51,7 @@ def main() -> None:
     task = encode_task(segmenter, [as_reference(reference)])
     passed = modules_passed(lambda: apply_task(segmenter, task, query))
     own = [name for name in passed if name.startswith("inference/")]
-    print(f"{len(own)} modules of inference/, {len(task.looks)} close-ups")
+    print(f"{len(own)} modules of inference/, {len(task.close_ups)} close-ups")
     for name in [*own, *(other for other in passed if other not in own)]:
         print(f"  {name}")
 

@@ -84,8 +84,8 @@ class Engine:
         )
         for line in task.provenance.get("label_gaps", ()):
             self.console.warn(line)
-        for reason in task.provenance.get("looks_left_out", ()):
-            self.console.warn(f"not looked at from near: {reason}")
+        for reason in task.provenance.get("close_ups_left_out", ()):
+            self.console.warn(f"no close-up of {reason}")
         return task
 
     def bank(self, *, classes: Sequence[str] | None = None, modality: str | None = None) -> BankTask:

@@ -87,7 +87,7 @@ class PreparedQuery:
 
 
 Maps = dict[str, ClassMap]  # by the name of the class
-CloserLook = Callable[[Maps], Maps]  # what is found in the whole -> its classes in a box, where there is one
+CloseUpStage = Callable[[Maps], Maps]  # maps of the whole query -> maps of some classes in a box of it
 
 
 @torch.no_grad()
@@ -95,7 +95,7 @@ def segment_query(
     segmenter: Segmenter,
     query: PreparedQuery,
     asked: Asked,
-    close_ups: Sequence[CloserLook] = (),
+    close_ups: Sequence[CloseUpStage] = (),
     progress: Progress | None = None,
 ) -> Maps:
     """All classes of a task in a query. The numbers are those of the stages in iris_core.inference."""

@@ -22,10 +22,9 @@ from iris_core.model.reference_memory import ReferenceMemory
 from iris_core.stored.tensor_file import read_tensors, write_tensors
 from iris_core.task.embedding import TaskEmbedding
 from iris_core.task.reference import ClassInfo
-from iris_core.task.task import Look, Task
+from iris_core.task.task import CloseUp, Task
 
 FORMAT = "iris-task-card-5"
-PLAIN_LIMIT = 100_000  # bytes per class and reference that the plain embedding may take
 BYTES = ("masks", "landmarks")  # the memory's fields that hold shares of a cell
 SIGNED = ("edges",)  # of one signed byte for each direction
 BORDERS = ("edges", "outlines", "aside")  # all there or none
@@ -86,13 +85,13 @@ def _header(task: Task, prefix: str, tensors: dict[str, Tensor]) -> dict:
     entries = []
     for n, embedding in enumerate([*task.pool, *([task.tuned] if task.tuned is not None else [])]):
         entries.append(_pack(f"{prefix}{n}", embedding, tensors))
-    looks = [
+    close_ups = [
         {
-            "extent": look.extent,
-            "places": look.places,
-            "task": _header(look.task, f"{prefix}look{n}.", tensors),
+            "extent": one.extent,
+            "places": one.places,
+            "task": _header(one.task, f"{prefix}look{n}.", tensors),
         }
-        for n, look in enumerate(task.looks)
+        for n, one in enumerate(task.close_ups)
     ]
     return {
         "classes": [asdict(c) for c in task.classes],
@@ -103,7 +102,7 @@ def _header(task: Task, prefix: str, tensors: dict[str, Tensor]) -> dict:
         "seed": task.seed,
         "entries": entries,
         "tuned": task.tuned is not None,
-        "looks": looks,
+        "looks": close_ups,  # the word of the first cards; so is the tensors' "look"
     }
 
 
@@ -192,15 +191,15 @@ def _task(header: dict, tensors: Mapping[str, Tensor], fingerprint: str, prefix:
     embeddings = [_unpack(f"{prefix}{n}", entry, tensors) for n, entry in enumerate(header["entries"])]
     tuned = embeddings.pop() if header["tuned"] else None
     classes = tuple(ClassInfo(c["name"], int(c["value"]), tuple(c["color"])) for c in header["classes"])
-    looks = tuple(
-        Look(
-            _task(look["task"], tensors, fingerprint, f"{prefix}look{n}."),
-            tuple(look["extent"]),
-            tuple((tuple(first), tuple(last)) for first, last in look["places"]),
+    close_ups = tuple(
+        CloseUp(
+            _task(entry["task"], tensors, fingerprint, f"{prefix}look{n}."),
+            tuple(entry["extent"]),
+            tuple((tuple(first), tuple(last)) for first, last in entry["places"]),
         )
-        for n, look in enumerate(header.get("looks", ()))
+        for n, entry in enumerate(header.get("looks", ()))
     )
     return Task(
         classes, header["modality"], tuple(header["spacing"]), tuple(embeddings), header["strategy"],
-        fingerprint, header["provenance"], tuned, int(header["seed"]), looks,
+        fingerprint, header["provenance"], tuned, int(header["seed"]), close_ups,
     )  # fmt: skip

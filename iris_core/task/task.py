@@ -1,16 +1,16 @@
 """Task: what labelled references say, ready for any number of queries.
 
 references -> encode_task -> Task (storable as a card) -> apply_task(query) -> Prediction
-A task may hold looks: tasks of their own for boxes around small structures (iris_core.task.closer_look).
+A task may hold close-ups: tasks of their own for boxes around small structures (iris_core.task.close_up).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from iris_core.progress import Progress
-from iris_core.task.closer_look import Extent, Place
 from iris_core.task.embedding import TaskEmbedding
 from iris_core.task.reference import ClassInfo
 from iris_core.volume.volume import Volume
@@ -18,6 +18,10 @@ from iris_core.volume.volume import Volume
 if TYPE_CHECKING:
     from iris_core.prediction import Prediction
     from iris_core.segmenter import Segmenter
+
+
+Extent = tuple[float, float, float]
+Place = tuple[Extent, Extent]  # first and last point of a class, mm from the centre of its box
 
 
 class Applicable(Protocol):
@@ -45,7 +49,7 @@ class Task:
         provenance: references, reasons and warnings, in JSON types.
         tuned: the tuned embedding, for strategy "tuning".
         seed: of retrieval's first reference.
-        looks: closer looks at some of the classes, fused with what the whole study said of them.
+        close_ups: of some of the classes; their masks are fused with those of the whole study.
     """
 
     classes: tuple[ClassInfo, ...]
@@ -57,7 +61,7 @@ class Task:
     provenance: dict[str, Any] = field(default_factory=dict)
     tuned: TaskEmbedding | None = None
     seed: int = 0
-    looks: tuple[Look, ...] = ()
+    close_ups: tuple[CloseUp, ...] = ()
 
     @property
     def facts(self) -> Task:
@@ -75,6 +79,17 @@ class Task:
         """Class names, in the order of the classes."""
         return tuple(c.name for c in self.classes)
 
+    def select(self, names: Sequence[str]) -> Task:
+        """The task of some of its classes; references and close-ups that hold none of them are left out."""
+        pool = [(embedding, [n for n in names if n in embedding.names]) for embedding in self.pool]
+        return replace(
+            self,
+            classes=tuple(info for info in self.classes if info.name in names),
+            pool=tuple(embedding.select(held) for embedding, held in pool if held),
+            tuned=None if self.tuned is None else self.tuned.select(names),
+            close_ups=tuple(one.select(names) for one in self.close_ups if {*one.task.names} & {*names}),
+        )
+
     def tokens_alone(self) -> Task:
         """The task by the paper's embedding alone: nothing in it tells of an image voxel by voxel.
 
@@ -85,12 +100,12 @@ class Task:
             pool=tuple(embedding.tokens_alone() for embedding in self.pool),
             tuned=None if self.tuned is None else self.tuned.tokens_alone(),
             provenance={**self.provenance, "tokens_alone": True},
-            looks=tuple(replace(look, task=look.task.tokens_alone()) for look in self.looks),
+            close_ups=tuple(replace(one, task=one.task.tokens_alone()) for one in self.close_ups),
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class CloseUp:
     """A task whose references were cut to a box.
 
     Args:
@@ -102,3 +117,9 @@ class Look:
     task: Task
     extent: Extent
     places: tuple[Place, ...]
+
+    def select(self, names: Sequence[str]) -> CloseUp:
+        """The close-up with those of its classes that are named, in a box of the same size."""
+        pairs = zip(self.task.names, self.places, strict=True)
+        places = tuple(place for name, place in pairs if name in names)
+        return replace(self, task=self.task.select([n for n in self.task.names if n in names]), places=places)

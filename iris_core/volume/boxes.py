@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from iris_core.triple import triple
@@ -20,6 +22,11 @@ def box_around(marked: np.ndarray) -> Box | None:
     if not hits[0].size:
         return None
     return triple((int(one[0]), int(one[-1]) + 1) for one in hits)
+
+
+def voxels_in(box: Box) -> int:
+    """The number of voxels of a box."""
+    return prod(last - first for first, last in box)
 
 
 def slices_of(box: Box) -> tuple[slice, slice, slice]:

@@ -190,6 +190,11 @@ def voxel_sizes(affine: np.ndarray) -> tuple[float, float, float]:
     return float(sizes[0]), float(sizes[1]), float(sizes[2])
 
 
+def canonical_spacing(affine: np.ndarray) -> tuple[float, float, float]:
+    """Voxel size along the RAS+ axes in mm, of an affine in the order of its file."""
+    return voxel_sizes(canonical_affine(affine, (1, 1, 1)))
+
+
 def canonical(volume: Volume) -> Volume:
     """The volume reordered to the closest RAS+ arrangement; only flips and permutations."""
     array = np.ascontiguousarray(to_canonical(volume.array, volume.affine))

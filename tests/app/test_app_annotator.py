@@ -45,12 +45,12 @@ def test_closer_looks_are_joined_from_the_cards_as_the_core_makes_them(tmp_path)
         for name in ("case_1", "case_2")
     ]
     task = encode_task(annotator.segmenter, references)
-    assert [look.task.names for look in task.looks] == [("bright", "dark")]
+    assert [one.task.names for one in task.close_ups] == [("bright", "dark")]
     query = read_image(folder.root / "case_3.nii.gz")
     expected = apply_task(annotator.segmenter, task, query)
     assert np.array_equal(result.label().array, expected.label.array)
 
-    whole = apply_task(annotator.segmenter, replace(task, looks=()), query)
+    whole = apply_task(annotator.segmenter, replace(task, close_ups=()), query)
     assert not np.array_equal(whole.label.array, expected.label.array)
 
 
@@ -141,7 +141,7 @@ def test_another_modality_is_passed_over_where_there_is_a_choice_and_told_where_
     nib.save(nib.Nifti1Image(ct, image.affine), folder.root / "case_3.nii.gz")
     folder.refresh()
     record = annotate(folder, "case_3").record
-    assert any("references are mr, this study looks like ct" in w for w in record["warnings"])
+    assert any("references are mr, this study close_ups like ct" in w for w in record["warnings"])
 
     folder.label("case_3")
     assert annotate(folder, "case_2").record["references_used"]["bright"] == ["case_1"]

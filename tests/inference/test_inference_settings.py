@@ -58,7 +58,7 @@ def test_without_any_one_stage_a_query_gets_a_valid_mask(stage):
     runner = Segmenter(network(), window=(32, 32, 32), **without(*left_out))
     task, _ = segmented(runner)
     assert (task.pool[0].mirror is None) == (stage == "mirroring")
-    assert bool(task.looks) == (stage != "close_up")
+    assert bool(task.close_ups) == (stage != "close_up")
 
 
 @pytest.mark.parametrize("config", [PLAIN, None], ids=["paper", "extended"])
@@ -155,4 +155,4 @@ def test_a_query_with_a_close_up_passes_few_modules_of_the_pipeline():
     task = encode_task(runner, [reference], modality="ct")
     passed = modules_passed(lambda: apply_task(runner, task, query))
     own = [name for name in passed if name.startswith("inference/")]
-    assert task.looks and "inference/pipeline.py" in own and len(own) <= MOST_MODULES, own
+    assert task.close_ups and "inference/pipeline.py" in own and len(own) <= MOST_MODULES, own

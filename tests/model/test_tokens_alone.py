@@ -16,12 +16,12 @@ from iris_core.model.iris import Iris
 from iris_core.model.mask_decoder import likeness
 from iris_core.model.task_encoder import foreground_embedding
 from iris_core.segmenter import Segmenter
-from iris_core.task.card import PLAIN_LIMIT, load_card, save_card
+from iris_core.task.card import load_card, save_card
 from iris_core.task.reference import Reference
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
 from tests.raw_sets import write_raw_set
-from tests.tiny import EXTENDED, PLAIN, SIDE, boxes, network, noise, quick, study
+from tests.tiny import EXTENDED, PLAIN, PLAIN_LIMIT, SIDE, boxes, network, noise, quick, study
 
 OWN = {"deep_vectors": True, "balanced_tokens": True}
 

@@ -17,13 +17,13 @@ from iris_core.errors import CardError, InputError
 from iris_core.inference.pair_fit.reference_edges import MARGIN
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import STRATEGIES, tune
-from iris_core.task.card import PLAIN_LIMIT, load_card, save_card
+from iris_core.task.card import load_card, save_card
 from iris_core.task.embedding import TaskEmbedding
 from iris_core.task.reference import ClassInfo, Reference
 from iris_core.task.task import Task
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
-from tests.tiny import PLAIN, QUICK, network, study
+from tests.tiny import PLAIN, PLAIN_LIMIT, QUICK, network, study
 
 
 def segmenter(config=None) -> Segmenter:

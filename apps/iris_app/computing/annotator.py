@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from apps.iris_app.catalogue.catalogue import Catalogue, Outdated, ReferenceEntry
 from apps.iris_app.catalogue.reference_choice import Choice, choose, chosen_references
@@ -29,9 +28,10 @@ from iris_core.progress import Progress
 from iris_core.remarks import listening, texts
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.ensemble import ensemble
-from iris_core.task.closer_look import Place, Views
+from iris_core.task.close_up import Views
+from iris_core.task.join import join_with_close_ups
 from iris_core.task.reference import ClassInfo
-from iris_core.task.task import Look, Task
+from iris_core.task.task import Task
 from iris_core.task_prediction import apply_task
 from iris_core.triple import triple
 from iris_core.volume_io import read_image
@@ -154,12 +154,14 @@ class Annotator:
     def _task(self, catalogue: Catalogue, options: Options, choice: Choice) -> Task:
         views = _views(options.spacing, choice.references[0][1], choice.names)
         showing = {
-            name: [e.study for e, _ in choice.references if name in e.classes][-MOST_REFERENCES:]
+            name: [entry.study for entry, _ in choice.references if name in entry.classes][-MOST_REFERENCES:]
             for name in choice.names
         }
-        entries = [e for e, _ in choice.references if any(e.study in shown for shown in showing.values())]
-        pool, sources, cards = [], [], []
-        for entry in entries:
+        entries, cards = [], []
+        for entry, _ in choice.references:
+            own = [name for name in choice.names if entry.study in showing[name]]
+            if not own:
+                continue
             try:
                 card = self.embeddings.get(catalogue, entry, views, options.sparse)
             except (Outdated, PassingError):
@@ -167,29 +169,21 @@ class Annotator:
             except InputError as error:
                 choice.warnings.append(f"{entry.study} is left out: {error}")
                 continue
-            held = [n for n in choice.names if n in card.names and entry.study in showing[n]]
+            held = [name for name in own if name in card.names]
             if held:
-                pool.append(card.pool[0].select(held))
-                sources.append(entry.study)
-                cards.append((card, held))
-        names = [n for n in choice.names if any(n in embedding.names for embedding in pool)]
-        if not names:
+                entries.append(entry)
+                cards.append(card.select(held))
+        if not cards:
             raise InputError("No reference can be used", found="; ".join(choice.warnings))
         register = catalogue.register
-        classes = tuple(
-            ClassInfo(name, number, register.color(number))
-            for name, number in ((name, register.numbers[name]) for name in names)
-        )
-        entries = [entry for entry in entries if entry.study in sources]
-        provenance: dict[str, Any] = {"references": sources, "modality_reason": "references"}
-        strategy = "one-shot" if len(pool) == 1 else "ensemble"
-        if options.strategy not in ("auto", "tuning"):
-            strategy = options.strategy
-        task = Task(
-            classes, choice.modality, views.spacing, tuple(pool), strategy, self.fingerprint, provenance
-        )
-        task = replace(task, looks=_looks(views, task, cards))
-        if options.strategy not in ("auto", "tuning"):
+        numbers = [(name, register.numbers[name]) for name in choice.names]
+        classes = tuple(ClassInfo(name, number, register.color(number)) for name, number in numbers)
+        given = options.strategy not in ("auto", "tuning")
+        strategy = options.strategy if given else "one-shot" if len(cards) == 1 else "ensemble"
+        provenance = {"modality_reason": "references"}
+        empty = Task(classes, choice.modality, views.spacing, (), strategy, self.fingerprint, provenance)
+        task = join_with_close_ups(empty, cards, views)
+        if given:
             return task
         asked = options.strategy == "tuning"
         tuned = self.tuned.get(task, entries, self.method, once=asked, sparse=options.sparse)
@@ -241,48 +235,13 @@ def weights_word(method: str, tuned: TunedStore) -> str:
 def _views(wanted: str, first: Facts, names: Sequence[str]) -> Views:
     """The views of a task: those of its oldest reference, unless the request names a voxel size."""
     if wanted == "auto":
-        seen = first.views.looks[0][0] if first.views.looks else ()
-        # the whole has to show what no look does
-        whole = first.views.spacing if set(names) <= set(seen) else first.spacing
+        closer = first.views.close_ups[0][0] if first.views.close_ups else ()
+        # the whole study has to show what no close-up does
+        whole = first.views.spacing if set(names) <= set(closer) else first.spacing
         return replace(first.views, spacing=whole)
     if wanted == "preview":
         return Views(triple(PREVIEW * size for size in first.spacing))
     return Views(PAPER_SPACING if wanted == "paper" else (float(wanted),) * 3)
-
-
-def _looks(views: Views, task: Task, cards: Sequence[tuple[Task, Sequence[str]]]) -> tuple[Look, ...]:
-    """The closer looks of a task, joined from the cards of its references and the classes taken of each."""
-    looks = []
-    for names, size in views.looks:
-        parts = [
-            (source, look, kept)
-            for source, (card, held) in zip(task.provenance["references"], cards, strict=True)
-            for look in card.looks
-            if set(look.task.names) <= set(names) and (kept := [n for n in look.task.names if n in held])
-        ]
-        classes = tuple(c for c in task.classes if any(c.name in kept for _, _, kept in parts))
-        if not classes:
-            continue
-        pool = tuple(look.task.pool[0].select(kept) for _, look, kept in parts)
-        strategy = "one-shot" if len(pool) == 1 else task.strategy
-        provenance = {**task.provenance, "references": [source for source, _, _ in parts]}
-        extent = triple(max(sizes) for sizes in zip(*(look.extent for _, look, _ in parts), strict=True))
-        closer = replace(
-            task, classes=classes, spacing=size, pool=pool, strategy=strategy, provenance=provenance
-        )
-        places = tuple(
-            _mean_place(info.name, [look for _, look, kept in parts if info.name in kept]) for info in classes
-        )
-        looks.append(Look(closer, extent, places))
-    return tuple(looks)
-
-
-def _mean_place(name: str, looks: Sequence[Look]) -> Place:
-    places = [look.places[look.task.names.index(name)] for look in looks]
-    first, last = (
-        [sum(axis) / len(axis) for axis in zip(*ends, strict=True)] for ends in zip(*places, strict=True)
-    )
-    return triple(first), triple(last)
 
 
 def _record(

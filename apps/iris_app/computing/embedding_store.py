@@ -21,7 +21,7 @@ from iris_core.preprocessing.spacing import choose_spacing
 from iris_core.remarks import Remark, listening, texts
 from iris_core.segmenter import Segmenter
 from iris_core.task.card import load_card, save_card
-from iris_core.task.closer_look import Views, choose_views
+from iris_core.task.close_up import Views, choose_views
 from iris_core.task.reference import Reference, joined_classes
 from iris_core.task.task import Task
 from iris_core.task_encoding import encode_task
@@ -41,7 +41,7 @@ class Facts:
     Args:
         modality: "ct", "mr" or "pet".
         spacing: that "auto" gives for all of its classes in the whole study, mm.
-        views: that "auto" gives with closer looks.
+        views: that "auto" gives with close-ups.
         remarks: what a person should know: of the files, and of a label that was drawn in some slices only.
     """
 
@@ -94,7 +94,7 @@ class EmbeddingStore:
                     "modality": detect_modality(reference.image).name,
                     "spacing": spacing,
                     "whole": views.spacing,
-                    "looks": views.looks,
+                    "looks": views.close_ups,
                     "remarks": remarks,
                 }
             except Outdated:
@@ -106,8 +106,8 @@ class EmbeddingStore:
             write_json(kept, path)
         if "problem" in kept:
             raise InputError(kept["problem"])
-        looks = tuple((tuple(names), tuple(size)) for names, size in kept["looks"])
-        views = Views(tuple(kept["whole"]), looks)
+        close_ups = tuple((tuple(names), tuple(size)) for names, size in kept["looks"])
+        views = Views(tuple(kept["whole"]), close_ups)
         self._facts[path] = Facts(kept["modality"], tuple(kept["spacing"]), views, tuple(kept["remarks"]))
         return self._facts[path]
 
@@ -125,7 +125,7 @@ class EmbeddingStore:
         """
         modality = self.facts(catalogue, entry, sparse).modality
         seen = digest(
-            self.segmenter.settings.method(self.fingerprint), entry.study, views.spacing, views.looks
+            self.segmenter.settings.method(self.fingerprint), entry.study, views.spacing, views.close_ups
         )
         word = f"{self._word(catalogue, entry, sparse)}-{self.fingerprint}-{seen}"
         with self._lock:

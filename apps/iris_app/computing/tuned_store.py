@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from apps.iris_app.catalogue.catalogue import Catalogue, ReferenceEntry
 from apps.iris_app.computing.embedding_store import read_reference
 from apps.iris_app.lib.state import State, digest, read_json, write_json
 from iris_core.errors import CardError
 from iris_core.preprocessing.intensity import IntensityRecipe
-from iris_core.preprocessing.prepare import prepare_image
 from iris_core.progress import Progress
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.tuning import Example, tune
@@ -107,16 +107,11 @@ class TunedStore:
             "modality": task.modality,
         }
         name = _key(task, entries, segmenter.settings.method(task.fingerprint), sparse)
-        save_card(
-            Task(
-                task.classes, task.modality, task.spacing, task.pool, "tuning", task.fingerprint, stats,
-                tuned.embedding,
-            ),
-            (self.folder if shared else self.once) / f"{name}.safetensors",
-        )  # fmt: skip
+        kept = replace(task, strategy="tuning", provenance=stats, tuned=tuned.embedding, close_ups=())
+        save_card(kept, (self.folder if shared else self.once) / f"{name}.safetensors")
         if not shared:
-            kept = sorted(self.once.glob("[!.]*.safetensors"), key=lambda path: path.stat().st_mtime)
-            for path in kept[:-KEPT]:
+            cards = sorted(self.once.glob("[!.]*.safetensors"), key=lambda path: path.stat().st_mtime)
+            for path in cards[:-KEPT]:
                 path.unlink(missing_ok=True)
             return stats
         for path in self.folder.glob(f"{task.modality}-*.safetensors"):
@@ -146,6 +141,5 @@ def _example(
     sparse: str,
 ) -> Example:
     reference = read_reference(catalogue, entry).completed(sparse).prepared_as(task.modality)
-    prepared = prepare_image(reference.image, modality=task.modality, spacing=task.spacing, recipe=recipe)
-    held = reference.held([info for info in task.classes if info.name in names])
-    return prepared_example(reference, held, prepared)
+    task = replace(task, classes=tuple(info for info in task.classes if info.name in names))
+    return prepared_example(reference, task, recipe)[0]

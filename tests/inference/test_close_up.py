@@ -14,7 +14,7 @@ from iris_core.inference.settings import DEFAULTS
 from iris_core.preprocessing.grid import make_grid
 from iris_core.segmenter import Segmenter
 from iris_core.task.card import load_card, save_card
-from iris_core.task.closer_look import Views, choose_views, finding_spacing, look_groups, reference_box
+from iris_core.task.close_up import Views, choose_views, close_up_groups, finding_spacing, reference_box
 from iris_core.task.reference import Reference
 from iris_core.task_encoding import encode_task
 from iris_core.task_prediction import apply_task
@@ -77,14 +77,14 @@ def test_the_box_is_the_same_in_any_order_of_axes():
 
 def test_all_classes_share_a_look_where_their_box_is_small():
     near = study({1: block(60, 20, 20), 2: block(75, 20, 20)})
-    assert look_groups(near) == [("a", "b")]
+    assert close_up_groups(near) == [("a", "b")]
 
 
 def test_scattered_small_classes_are_looked_at_one_by_one_and_large_ones_are_not():
-    assert look_groups(study({1: block(2, 2, 2), 2: block(180, 40, 30)})) == [("a",), ("b",)]
+    assert close_up_groups(study({1: block(2, 2, 2), 2: block(180, 40, 30)})) == [("a",), ("b",)]
     large = (slice(5, 195), slice(5, 55), slice(5, 45))
-    assert look_groups(study({1: large})) == []
-    assert look_groups(study({1: large, 2: block(180, 40, 30)})) == [("b",)]
+    assert close_up_groups(study({1: large})) == []
+    assert close_up_groups(study({1: large, 2: block(180, 40, 30)})) == [("b",)]
 
 
 def test_the_query_s_box_has_the_references_extent_around_what_was_found():
@@ -120,17 +120,17 @@ def test_a_class_of_few_voxels_keeps_the_fine_size():
 def test_a_class_alone_is_seen_as_among_others():
     reference = study({1: block(60, 20, 20), 2: block(75, 20, 20)})
     among, alone = choose_views(reference, reference.classes), choose_views(reference, reference.classes[:1])
-    assert among == alone and among.looks[0][0] == ("a", "b")
+    assert among == alone and among.close_ups[0][0] == ("a", "b")
     runner = Threshold(network())
     tasks = [encode_task(runner, [reference], modality="ct", classes=c) for c in (None, ["a"])]
-    looks = [task.looks[0] for task in tasks]
-    assert looks[0].extent == looks[1].extent and looks[0].places[:1] == looks[1].places
-    memories = [look.task.pool[0].memories[0] for look in looks]
+    close_ups = [task.close_ups[0] for task in tasks]
+    assert close_ups[0].extent == close_ups[1].extent and close_ups[0].places[:1] == close_ups[1].places
+    memories = [one.task.pool[0].memories[0] for one in close_ups]
     assert torch.equal(memories[0].features, memories[1].features)
 
     grid = make_grid(reference.image, (1.0, 1.0, 1.0))
     logits = torch.from_numpy(np.stack([reference.label.array == v for v in (1, 2)])) * 2.0 - 1.0
-    boxes = [query_box(logits[:k], grid, looks[0].extent, looks[0].places[:k], grid.crop) for k in (1, 2)]
+    boxes = [query_box(logits[:k], grid, close_ups[0].extent, close_ups[0].places[:k], grid.crop) for k in (1, 2)]
     assert boxes[0] == boxes[1] == reference_box(reference, ["a", "b"])
 
 
@@ -139,10 +139,10 @@ def test_what_was_small_comes_out_in_the_query_s_own_voxels(flip):
     affine = np.diag([flip, 1.0, 1.0, 1.0])
     reference, query = study({1: block(100, 30, 20)}), study({1: block(40, 21, 11)}, affine)
     task = encode_task(threshold(), [reference], modality="ct")
-    assert len(task.looks) == 1 and max(task.looks[0].task.spacing) == 1.0 < min(task.spacing)
+    assert len(task.close_ups) == 1 and max(task.close_ups[0].task.spacing) == 1.0 < min(task.spacing)
     truth = query.label.array == 1
     looked = apply_task(threshold(), task, query.image)
-    blurred = apply_task(threshold(), replace(task, looks=()), query.image)
+    blurred = apply_task(threshold(), replace(task, close_ups=()), query.image)
     assert np.array_equal(looked.label.array == 1, truth) and np.array_equal(looked.masks[0], truth)
     assert not np.array_equal(blurred.label.array == 1, truth)
     assert looked.references_used == {"a": ["study"]}
@@ -150,17 +150,17 @@ def test_what_was_small_comes_out_in_the_query_s_own_voxels(flip):
 
 def test_a_spacing_that_is_asked_for_is_the_only_one():
     task = encode_task(threshold(), [study({1: block(100, 30, 20)})], modality="ct", spacing=2.0)
-    assert task.looks == () and task.spacing == (2.0, 2.0, 2.0)
+    assert task.close_ups == () and task.spacing == (2.0, 2.0, 2.0)
 
 
 def test_classes_without_a_look_of_their_own_keep_what_the_whole_study_said():
     large = (slice(5, 195), slice(5, 35), slice(5, 45))
     reference = study({1: large, 2: block(180, 44, 30)})
     task = encode_task(threshold(), [reference], modality="ct")
-    assert [look.task.names for look in task.looks] == [("b",)]
+    assert [one.task.names for one in task.close_ups] == [("b",)]
     prediction = apply_task(threshold(), task, reference.image)
     assert prediction.maps[0].grid.spacing == task.spacing
-    assert prediction.maps[1].grid.spacing == task.looks[0].task.spacing
+    assert prediction.maps[1].grid.spacing == task.close_ups[0].task.spacing
 
 
 def test_a_look_that_is_less_sure_than_the_whole_study_does_not_replace_it():
@@ -180,7 +180,7 @@ def test_a_look_that_is_less_sure_than_the_whole_study_does_not_replace_it():
     )
     runner = threshold(Doubting)
     prediction = apply_task(runner, task, reference.image)
-    alone = apply_task(runner, replace(task, looks=()), reference.image)
+    alone = apply_task(runner, replace(task, close_ups=()), reference.image)
     assert prediction.maps[0].grid.crop != alone.maps[0].grid.crop  # it was looked at
     assert np.array_equal(prediction.label.array, alone.label.array)
     assert 0.9 * alone.quality["a"] < prediction.quality["a"] <= alone.quality["a"]
@@ -208,8 +208,8 @@ def test_a_label_in_plain_air_has_no_look_and_keeps_what_the_whole_study_says():
     image[60:] = -1024  # the label and all around it
     reference = replace(reference, image=replace(reference.image, array=image))
     task = encode_task(threshold(), [reference], modality="ct")
-    assert task.looks == () and len(task.pool) == 1
-    (told,) = task.provenance["looks_left_out"]
+    assert task.close_ups == () and len(task.pool) == 1
+    (told,) = task.provenance["close_ups_left_out"]
     assert told.startswith("a: ") and "clipped" in told
 
 
@@ -219,18 +219,18 @@ def test_a_reference_whose_box_is_air_is_left_out_of_the_look_and_the_others_loo
     image[60:] = -1024
     bad = replace(bad, image=replace(bad.image, array=image), name="bad")
     task = encode_task(threshold(), [good, bad], modality="ct")
-    (look,) = task.looks
-    assert len(task.pool) == 2 and len(look.task.pool) == 1
-    assert look.task.provenance["references"] == [good.name] and good.name != "bad"
-    (told,) = task.provenance["looks_left_out"]
+    (close_up,) = task.close_ups
+    assert len(task.pool) == 2 and len(one.task.pool) == 1
+    assert one.task.provenance["references"] == [good.name] and good.name != "bad"
+    (told,) = task.provenance["close_ups_left_out"]
     assert told.startswith("a: ") and "clipped" in told
 
 
 def test_each_reference_is_cut_to_its_own_box():
     references = [study({1: block(100, 30, 20)}), study({1: block(20, 5, 8, side=16)})]
     task = encode_task(threshold(), references, modality="ct")
-    assert task.looks[0].extent == (32.0, 29.0, 32.0)  # the larger one, cut off by the image at one side
-    shapes = [embedding.memories[0].masks.shape for embedding in task.looks[0].task.pool]
+    assert task.close_ups[0].extent == (32.0, 29.0, 32.0)  # the larger one, cut off by the image at one side
+    shapes = [embedding.memories[0].masks.shape for embedding in task.close_ups[0].task.pool]
     assert all(max(shape[2:]) <= 32 for shape in shapes)
 
 
@@ -240,7 +240,7 @@ def test_a_card_keeps_the_looks_and_gives_the_same_mask(tmp_path):
     task = encode_task(runner, [reference], modality="ct")
     save_card(task, tmp_path / "card.safetensors")
     again = load_card(tmp_path / "card.safetensors", "f")
-    assert again.looks[0].extent == task.looks[0].extent
+    assert again.close_ups[0].extent == task.close_ups[0].extent
     one, other = (apply_task(runner, t, query.image) for t in (task, again))
     assert np.array_equal(one.label.array, other.label.array)
     for a, b in zip(one.maps, other.maps, strict=True):
@@ -273,7 +273,7 @@ def test_a_mistake_is_not_looked_at():
     query = study({1: block(150, 24, 24, side=4)})
     runner = threshold()
     task = encode_task(runner, [reference], modality="ct")
-    assert task.looks
+    assert task.close_ups
     shown = []
 
     def watched(query, embedding, progress=None):
