@@ -56,11 +56,6 @@ class Grid:
         step[:3, 3] = np.array([start for start, _ in self.crop]) + scale / 2 - 0.5
         return canonical_affine(self.native_affine, self.native_shape) @ step
 
-    @property
-    def center_mm(self) -> np.ndarray:
-        """(3,): the centre of the working grid in RAS+ mm."""
-        return self.affine[:3, :3] @ ((np.array(self.shape) - 1) / 2) + self.affine[:3, 3]
-
 
 def make_grid(volume: Volume, spacing: Spacing, box: Box | None = None) -> Grid:
     """The grid of a volume's nonzero box at a spacing.

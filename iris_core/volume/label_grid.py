@@ -14,15 +14,10 @@ import numpy as np
 
 from iris_core.errors import InputError
 from iris_core.remarks import remark
-from iris_core.volume.placement import ITK, corner_voxels, voxels_apart
+from iris_core.volume.placement import ITK, corner_voxels
 from iris_core.volume.volume import LabelVolume, Volume
 
 TOLERANCE_VOXELS = 0.1  # how far a corner of the label may lie from a voxel centre of the image
-
-
-def same_grid(a: Volume | LabelVolume, b: Volume | LabelVolume) -> bool:
-    """Whether both have the same shape, and the same affine up to a tenth of a voxel at the corners."""
-    return a.shape == b.shape and voxels_apart(a.affine, b.affine, a.shape) <= TOLERANCE_VOXELS
 
 
 def fit_label(label: LabelVolume, image: Volume) -> LabelVolume:

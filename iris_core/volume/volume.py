@@ -16,7 +16,7 @@ from iris_core.errors import InputError
 from iris_core.triple import triple
 from iris_core.volume.colors import PALETTE, Color
 from iris_core.volume.label_values import label_dtype, values_in
-from iris_core.volume.orientation import canonical_affine, from_canonical, to_canonical
+from iris_core.volume.orientation import canonical_affine, to_canonical
 from iris_core.volume.placement import Placement
 
 MIN_DETERMINANT = 1e-3  # of the affine's axes scaled to length 1; below it the axes lie in one plane
@@ -199,11 +199,6 @@ def canonical(volume: Volume) -> Volume:
     """The volume reordered to the closest RAS+ arrangement; only flips and permutations."""
     array = np.ascontiguousarray(to_canonical(volume.array, volume.affine))
     return replace(volume, array=array, affine=canonical_affine(volume.affine, volume.shape), placement=None)
-
-
-def uncanonical(array: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """Exact inverse of `canonical` for an array (..., I, J, K); `affine` is the original volume's own."""
-    return np.ascontiguousarray(from_canonical(array, affine))
 
 
 def _check(array: np.ndarray, affine: np.ndarray, source: Path | None) -> None:

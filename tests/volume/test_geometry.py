@@ -21,7 +21,7 @@ from iris_core.preprocessing.prepare import (
     restore,
     restore_labels,
 )
-from iris_core.volume.volume import LabelVolume, Volume, canonical, uncanonical
+from iris_core.volume.volume import LabelVolume, Volume, canonical
 
 ORDERS = [(order, signs) for order in permutations(range(3)) for signs in product((1, -1), repeat=3)]
 TILT = Rotation.from_euler("xyz", [12, -17, 23], degrees=True).as_matrix()
@@ -91,19 +91,10 @@ def test_the_prepared_image_does_not_depend_on_the_axis_order(kind):
         volume, _ = drawn(*turned_affine(kind, order, signs))
         prepared = prepare_image(volume, modality="mr", spacing=(1.5, 1.25, 2.0))
         images.append(prepared.image)
-        centers.append(prepared.grid.center_mm)
+        grid = prepared.grid
+        centers.append(millimetres(grid.affine, grid.shape).reshape(-1, 3).mean(axis=0))
     assert all(torch.allclose(image, images[0], atol=1e-4) for image in images)
     assert np.allclose(centers, centers[0])
-
-
-@pytest.mark.parametrize(("order", "signs"), ORDERS)
-def test_uncanonical_undoes_canonical_bit_for_bit(order, signs):
-    affine, shape = turned_affine("oblique", order, signs)
-    array = np.random.default_rng(0).random((2, *shape), dtype=np.float32)
-    turned = canonical(Volume(array[0], affine))
-    assert np.array_equal(uncanonical(turned.array, affine), array[0])
-    both = np.stack([canonical(Volume(part, affine)).array for part in array])
-    assert np.array_equal(uncanonical(both, affine), array)
 
 
 @pytest.mark.parametrize(("order", "signs"), ORDERS)
@@ -175,5 +166,4 @@ def test_the_working_affine_places_every_working_voxel():
     assert unclipped.sum() > 100
     assert np.allclose(prepared.image[0].numpy()[inner][unclipped], expected[unclipped], atol=1e-3)
     middle = millimetres(prepared.grid.affine, prepared.grid.shape).reshape(-1, 3).mean(axis=0)
-    assert np.allclose(middle, prepared.grid.center_mm)
     assert np.allclose(middle, millimetres(affine, shape).reshape(-1, 3).mean(axis=0))
