@@ -128,7 +128,7 @@ def _views(
 def _encoded(
     segmenter: Segmenter, reference: Reference, empty: Task, box: Box | None = None
 ) -> tuple[Task, Example]:
-    """The task of one reference, whole or cut to a box, and what was encoded; an error names the reference."""
+    """The task of one reference, whole or cut to a box, and its images; an error names the reference."""
     example, grid = prepared_example(reference, empty, segmenter.recipe, box)
     labelled = prepare_masks(reference.labelled, [1], grid)
     try:
@@ -138,8 +138,10 @@ def _encoded(
             f"{error.where}: {error.what}", where=reference.name, expected=error.expected, found=error.found,
             remedy=error.remedy,
         ) from error  # fmt: skip
-    held, provenance = tuple(info for info, _ in reference.held(empty.classes)), {"references": [reference.name]}
-    return replace(empty, classes=held, pool=(embedding,), provenance=provenance), example
+    held = tuple(info for info, _ in reference.held(empty.classes))
+    return replace(
+        empty, classes=held, pool=(embedding,), provenance={"references": [reference.name]}
+    ), example
 
 
 def _tuned(
@@ -170,7 +172,7 @@ def _close_up(
         except InputError as error:  # a box of air, say; the whole study has what there is
             reasons.append(f"{', '.join(info.name for info in shown)}: {error}")
             continue
-        parts.append(close_up_of(reference, names, box, part))
+        parts.append(close_up_of(reference, box, part))
         examples.append(example)
     if not parts:
         return None, reasons

@@ -109,12 +109,11 @@ def finding_spacing(reference: Reference, settings: CloseUpSettings = DEFAULTS.c
     return choose_spacing(reference.image, reference.label, "auto")
 
 
-def close_up_of(reference: Reference, names: Sequence[str], box: Box, task: Task) -> CloseUp:
+def close_up_of(reference: Reference, box: Box, task: Task) -> CloseUp:
     """The close-up of one reference.
 
     Args:
         reference: the whole study.
-        names: of the classes that the box lies around; the reference may lack some.
         box: as `reference_box` gives it.
         task: of the reference in the box.
     """

@@ -141,7 +141,7 @@ def test_another_modality_is_passed_over_where_there_is_a_choice_and_told_where_
     nib.save(nib.Nifti1Image(ct, image.affine), folder.root / "case_3.nii.gz")
     folder.refresh()
     record = annotate(folder, "case_3").record
-    assert any("references are mr, this study close_ups like ct" in w for w in record["warnings"])
+    assert any("references are mr, this study looks like ct" in w for w in record["warnings"])
 
     folder.label("case_3")
     assert annotate(folder, "case_2").record["references_used"]["bright"] == ["case_1"]

@@ -130,7 +130,8 @@ def test_a_class_alone_is_seen_as_among_others():
 
     grid = make_grid(reference.image, (1.0, 1.0, 1.0))
     logits = torch.from_numpy(np.stack([reference.label.array == v for v in (1, 2)])) * 2.0 - 1.0
-    boxes = [query_box(logits[:k], grid, close_ups[0].extent, close_ups[0].places[:k], grid.crop) for k in (1, 2)]
+    extent, places = close_ups[0].extent, close_ups[0].places
+    boxes = [query_box(logits[:k], grid, extent, places[:k], grid.crop) for k in (1, 2)]
     assert boxes[0] == boxes[1] == reference_box(reference, ["a", "b"])
 
 
@@ -220,8 +221,8 @@ def test_a_reference_whose_box_is_air_is_left_out_of_the_look_and_the_others_loo
     bad = replace(bad, image=replace(bad.image, array=image), name="bad")
     task = encode_task(threshold(), [good, bad], modality="ct")
     (close_up,) = task.close_ups
-    assert len(task.pool) == 2 and len(one.task.pool) == 1
-    assert one.task.provenance["references"] == [good.name] and good.name != "bad"
+    assert len(task.pool) == 2 and len(close_up.task.pool) == 1
+    assert close_up.task.provenance["references"] == [good.name] and good.name != "bad"
     (told,) = task.provenance["close_ups_left_out"]
     assert told.startswith("a: ") and "clipped" in told
 
