@@ -14,8 +14,7 @@ from benchmarks.peer_universeg.network import SIDE, UniverSeg
 from benchmarks.peer_universeg.slice_episode import positions, squared
 from iris_core.preprocessing.modality import detect_modality
 from iris_core.preprocessing.prepare import Prepared, prepare_image, prepare_masks, restore_labels
-from iris_core.volume.orientation import canonical_affine
-from iris_core.volume.volume import LabelVolume, Volume, voxel_sizes
+from iris_core.volume.volume import LabelVolume, Volume, canonical_spacing
 
 AXIAL = 2  # of the RAS+ axes
 THICKER = 1.25  # how much longer than the others a voxel's longest side is where slices are thick
@@ -38,7 +37,7 @@ class SliceStack:
 
 def slice_axis(image: Volume) -> int:
     """The RAS+ axis that slices are stacked along: that of the longest voxel side, else the axial one."""
-    sizes = np.array(voxel_sizes(canonical_affine(image.affine, image.shape)))
+    sizes = np.array(canonical_spacing(image.affine))
     longest = int(sizes.argmax())
     return longest if sizes[longest] > THICKER * np.delete(sizes, longest).max() else AXIAL
 
@@ -105,7 +104,7 @@ def segment(
 
 def _prepared(image: Volume, modality: str | None) -> Prepared:
     """The image in RAS+ order and z-scored, in its own spacing."""
-    spacing = voxel_sizes(canonical_affine(image.affine, image.shape))
+    spacing = canonical_spacing(image.affine)
     return prepare_image(image, modality=modality or detect_modality(image).name, spacing=spacing)
 
 

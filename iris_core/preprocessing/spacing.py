@@ -18,8 +18,7 @@ from iris_core.errors import InputError
 from iris_core.preprocessing.grid import Spacing, nonzero_box
 from iris_core.triple import triple
 from iris_core.volume.boxes import Box
-from iris_core.volume.orientation import canonical_affine
-from iris_core.volume.volume import LabelVolume, Volume, voxel_sizes
+from iris_core.volume.volume import LabelVolume, Volume, canonical_spacing
 
 SHORT_SIDE, LONG_SIDE = 64, 112  # voxels wanted along the longest side of the working grid
 LIMIT_SIDE = 256  # voxels along the longest side that thin structures may ask for
@@ -63,7 +62,7 @@ def choose_spacing(
         return PAPER_SPACING
     if policy != "auto":
         return _explicit(policy)
-    native = np.array(voxel_sizes(canonical_affine(reference.affine, reference.shape)))
+    native = np.array(canonical_spacing(reference.affine))
     field = np.array(box or nonzero_box(reference))
     longest = float(((field[:, 1] - field[:, 0]) * native).max())
     wanted = float(np.clip(np.median(native), longest / LONG_SIDE, longest / SHORT_SIDE))

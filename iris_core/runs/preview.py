@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from iris_core.volume.boxes import box_around, slices_of
-from iris_core.volume.orientation import canonical_affine, to_canonical
-from iris_core.volume.volume import LabelVolume, Volume, voxel_sizes
+from iris_core.volume.orientation import to_canonical
+from iris_core.volume.volume import LabelVolume, Volume, canonical_spacing
 from iris_core.volume_io import atomic_path
 
 PANEL = 300  # pixels, side of one slice
@@ -44,7 +44,7 @@ def overlay(image: Volume, label: LabelVolume, *, title: str = "") -> Image.Imag
     """
     voxels = to_canonical(image.array, image.affine)
     classes = to_canonical(label.array, label.affine)
-    spacing = voxel_sizes(canonical_affine(image.affine, image.shape))
+    spacing = canonical_spacing(image.affine)
     low, high = _window(voxels)
     grey = np.clip((voxels - low) / (high - low), 0, 1)
     box = _content(grey, classes)

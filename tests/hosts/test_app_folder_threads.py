@@ -76,22 +76,28 @@ def test_whoever_asks_while_studies_come_and_labels_go_finds_every_study_that_wa
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_a_fault_while_the_folder_is_looked_at_does_not_end_the_watch(tmp_path, monkeypatch):
+@pytest.mark.parametrize("what", ["a study comes", "the index is changed"])
+def test_a_fault_while_a_change_is_handled_does_not_end_the_watch(tmp_path, monkeypatch, what):
     from apps.iris_app.datastores.whole_folder import WholeFolder
 
     store = WholeFolder(str(tmp_path), auto_reload=True)
     tried = threading.Event()
 
-    def fails(self) -> int:
+    def fails(self, *_) -> int:
         tried.set()
         raise FileNotFoundError("a folder that goes while it is read")
 
     with monkeypatch.context() as patched:
-        patched.setattr(WholeFolder, "_remove_non_existing", fails)
-        nib.save(IMAGE, tmp_path / "one.nii.gz")
+        patched.setattr(WholeFolder, "_init_from_datastore_file", fails)
+        if what == "a study comes":
+            nib.save(IMAGE, tmp_path / "one.nii.gz")
+        else:
+            (tmp_path / "datastore_v2.json").write_text("{}")
         assert tried.wait(20)
         time.sleep(0.2)
-    nib.save(IMAGE, tmp_path / "two.nii.gz")
+    (tmp_path / "datastore_v2.json").unlink(missing_ok=True)
+    for name in ("one", "two"):
+        nib.save(IMAGE, tmp_path / f"{name}.nii.gz")
     end = time.monotonic() + 20
     while set(store.list_images()) != {"one", "two"} and time.monotonic() < end:
         time.sleep(0.1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from apps.iris_app.catalogue.catalogue import Catalogue, Outdated, ReferenceEntry
@@ -78,7 +78,9 @@ class EmbeddingStore:
             PassingError: a fault that may pass, such as a full disk.
             InputError: image or label cannot be read, or do not belong together.
         """
-        path = self._folder(entry) / f"{self._word(catalogue, entry, sparse)}.json"
+        close_up = self.segmenter.settings.close_up
+        word = f"{self._word(catalogue, entry, sparse)}-{digest(asdict(close_up))}"
+        path = self._folder(entry) / f"{word}.json"
         if path in self._facts:
             return self._facts[path]
         kept = read_json(path, None)
@@ -89,7 +91,7 @@ class EmbeddingStore:
                 remarks = [*_lines(heard, catalogue.studies[entry.study]), *reference.gap_lines(sparse)]
                 reference = reference.completed(sparse)
                 spacing = choose_spacing(reference.image, reference.label, "auto")
-                views = choose_views(reference, joined_classes([reference], entry.classes))
+                views = choose_views(reference, joined_classes([reference], entry.classes), close_up)
                 kept = {
                     "modality": detect_modality(reference.image).name,
                     "spacing": spacing,

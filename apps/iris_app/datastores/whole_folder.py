@@ -44,6 +44,22 @@ LISTING = """
 """.split()
 
 
+def one_thread_at_a_time(folder: type[WholeFolder]) -> type[WholeFolder]:
+    """Lets one thread at a time into the methods of LISTING; a thread that is in may call the others."""
+
+    def guarded(method: Callable) -> Callable:
+        @wraps(method)
+        def alone(self: WholeFolder, *args: Any, **kwargs: Any) -> Any:
+            with self._listing:
+                return method(self, *args, **kwargs)
+
+        return alone
+
+    for name in LISTING:
+        setattr(folder, name, guarded(getattr(folder, name)))
+    return folder
+
+
 @dataclass(frozen=True)
 class CurrentLabel:
     """The label of a study that counts now.
@@ -59,6 +75,7 @@ class CurrentLabel:
     info: dict
 
 
+@one_thread_at_a_time
 class WholeFolder(LocalDatastore):
     """The host's class, made safe.
 
@@ -90,6 +107,7 @@ class WholeFolder(LocalDatastore):
         super().__init__(datastore_path, images_dir=self._images_dir, **kwargs)
         if hasattr(self, "_handler"):  # the host's batch saves in a process of its own, by this class too
             self._handler.on_moved = self._on_moved
+            self._handler.dispatch = self._handle
             if images is not None:
                 self._observer.schedule(self._handler, str(images))
 
@@ -161,12 +179,12 @@ class WholeFolder(LocalDatastore):
         super()._init_from_datastore_file(throw_exception)
         self._datastore.images_dir = self._images_dir
 
-    def _on_any_event(self, event: Any) -> None:
-        """Looks at the folder again; a failure must not end the host's only thread that watches it."""
+    def _handle(self, event: Any) -> None:
+        """Handles a change of the folder; a failure must not end the only thread that watches it."""
         try:
-            super()._on_any_event(event)
+            type(self._handler).dispatch(self._handler, event)
         except Exception:
-            log.exception("the folder could not be looked at after %s", event)
+            log.exception("the folder's list could not be brought up to date after %s", event)
 
     def _on_moved(self, event: Any) -> None:
         """Takes up what another process has moved to its place: a label, or the index."""
@@ -212,22 +230,6 @@ class WholeFolder(LocalDatastore):
             log.error("%s cannot be written: %s", index, error.strerror)
         else:
             self.index_lags = False
-
-
-def _one_thread_at_a_time(name: str) -> None:
-    """Lets one thread at a time into a method of the folder; a thread that is in may call others."""
-    method = getattr(WholeFolder, name)
-
-    @wraps(method)
-    def alone(self: WholeFolder, *args: Any, **kwargs: Any) -> Any:
-        with self._listing:
-            return method(self, *args, **kwargs)
-
-    setattr(WholeFolder, name, alone)
-
-
-for _name in LISTING:
-    _one_thread_at_a_time(_name)
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from iris_core.volume.orientation import canonical_affine, canonical_shape, from_canonical, to_canonical
-from iris_core.volume.volume import LabelVolume, Volume, voxel_sizes
+from iris_core.volume.orientation import canonical_shape, from_canonical, to_canonical
+from iris_core.volume.volume import LabelVolume, Volume, canonical_spacing
 
 
 def copy_prompt(label: LabelVolume, query: Volume, values: Sequence[int]) -> dict[str, LabelVolume]:
@@ -33,8 +33,7 @@ def copy_prompt(label: LabelVolume, query: Volume, values: Sequence[int]) -> dic
     source = to_canonical(label.array, label.affine)
     kept = np.where(np.isin(source, list(values)), source, 0)
     shape = canonical_shape(query.affine, query.shape)
-    sizes = [voxel_sizes(canonical_affine(one.affine, one.shape)) for one in (query, label)]
-    steps = np.divide(sizes[0], sizes[1])
+    steps = np.divide(canonical_spacing(query.affine), canonical_spacing(label.affine))
     copies = {}
     for how, nearest in (("rescaled", _stretched), ("centred", _centred)):
         indices = [nearest(*axis) for axis in zip(shape, kept.shape, steps, strict=True)]
