@@ -71,7 +71,10 @@ def encode_task(
         provenance["label_gaps"] = lines
     views = _views(references[0], infos, spacing, segmenter.settings.close_up)
     weights = segmenter.fingerprint
-    empty = Task(tuple(infos), chosen, views.spacing, (), strategy, weights, provenance, seed=seed)
+    empty = Task(
+        tuple(infos), chosen, views.spacing, (), strategy, weights, provenance, seed=seed,
+        modality_given=modality != "auto",
+    )  # fmt: skip
     total = len(references) + (segmenter.passes * STEPS if strategy == "tuning" else 0)
     parts, examples = [], []
     for number, reference in enumerate(references, start=1):

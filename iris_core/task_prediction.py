@@ -37,8 +37,7 @@ def apply_task(
         InputError: the query would be too large at the task's spacing.
     """
     started = time.perf_counter()
-    given = task.provenance.get("modality_reason") == "given"
-    modality, warnings = query_modality(image, task.modality, given=given)
+    modality, warnings = query_modality(image, task.modality, given=task.modality_given)
     image = in_hounsfield(image, modality)
     maps = _segment(segmenter, task, image, modality, progress, None)
     names, colors = {c.value: c.name for c in task.classes}, {c.value: c.color for c in task.classes}

@@ -102,6 +102,7 @@ class BankTask:
         self.task = Task(
             infos, self.modalities[0], tuple(facts["spacing"]), (bank.embedding(names),), "one-shot",
             loaded.fingerprint, {"references": ["memory bank"], "modality_reason": reason},
+            modality_given=bool(modality),
         )  # fmt: skip
 
     @property

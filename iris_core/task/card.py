@@ -96,6 +96,7 @@ def _header(task: Task, prefix: str, tensors: dict[str, Tensor]) -> dict:
     return {
         "classes": [asdict(c) for c in task.classes],
         "modality": task.modality,
+        "modality_given": task.modality_given,
         "spacing": list(task.spacing),
         "strategy": task.strategy,
         "provenance": task.provenance,
@@ -199,7 +200,9 @@ def _task(header: dict, tensors: Mapping[str, Tensor], fingerprint: str, prefix:
         )
         for n, entry in enumerate(header.get("looks", ()))
     )
+    provenance = header["provenance"]
+    given = header.get("modality_given", provenance.get("modality_reason") == "given")  # not in first cards
     return Task(
         classes, header["modality"], tuple(header["spacing"]), tuple(embeddings), header["strategy"],
-        fingerprint, header["provenance"], tuned, int(header["seed"]), close_ups,
+        fingerprint, provenance, tuned, int(header["seed"]), close_ups, bool(given),
     )  # fmt: skip

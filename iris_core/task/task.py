@@ -50,6 +50,7 @@ class Task:
         tuned: the tuned embedding, for strategy "tuning".
         seed: of retrieval's first reference.
         close_ups: of some of the classes; their masks are fused with those of the whole study.
+        modality_given: a person named the modality; else it was read off the references.
     """
 
     classes: tuple[ClassInfo, ...]
@@ -62,6 +63,7 @@ class Task:
     tuned: TaskEmbedding | None = None
     seed: int = 0
     close_ups: tuple[CloseUp, ...] = ()
+    modality_given: bool = False
 
     @property
     def facts(self) -> Task:
