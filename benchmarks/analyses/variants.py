@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks.analyses.bench.record import conditions, interval, markdown, spoken
 from iris_core.checkpoint import load_model
@@ -23,11 +22,11 @@ from iris_core.cli.engine import choose_device
 from iris_core.cli.options import count, names
 from iris_core.errors import InputError
 from iris_core.model.iris import Iris
-from iris_core.training.pretraining import Settings
-from iris_core.training.pretraining import run as pretrain
-from iris_core.training.pretraining.settings import GPU_SHAPES, Shape
+from iris_core.training.pretraining import Settings, pretrain
+from iris_core.training.pretraining.recipe import Shape
+from iris_core.training.pretraining.segment import recipe_for
+from iris_core.training.pretraining.step import answer
 from iris_core.training.synthesis import synthesise
-from iris_core.training.synthesis.episode_batch import EpisodeBatch
 from iris_core.training.synthesis.families import FAMILIES
 
 LOG = logging.getLogger(__name__)
@@ -79,7 +78,7 @@ def add_arguments(
         metavar="A,B",
         help=f"families (default: {','.join(held_out) or 'none'})",
     )
-    parser.add_argument("--batch", type=count, default=2)
+    parser.add_argument("--batch", type=count, metavar="N", help="pairs of people in a step")
     parser.add_argument("--episodes", type=int, default=24, help="of each kind to measure on (default: 24)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--seed", type=int, default=0)
@@ -106,7 +105,8 @@ def train(variant: Variant, arguments: argparse.Namespace) -> Path:
     path, done, whole = folder / "last.safetensors", 0.0, arguments.steps or arguments.minutes * 0.99
     if path.is_file():
         meta = load_model(path).meta
-        told = meta.get("settings", {}).get("steps")
+        recipe = meta.get("run", {}).get("recipe", {})
+        told = None if recipe.get("minutes") else recipe.get("steps")
         if told != arguments.steps and (told or arguments.steps):
             raise InputError(
                 "was trained with another budget", where=path, expected=spoken_budget(vars(arguments)),
@@ -116,12 +116,12 @@ def train(variant: Variant, arguments: argparse.Namespace) -> Path:
     if done >= whole:
         return path
     device = choose_device(arguments.device)
-    shapes = {"shapes": GPU_SHAPES} if device == "cuda" else {}
+    seed = arguments.seed if variant.seed is None else variant.seed
     settings = Settings(
         output=folder, preset=arguments.preset,
         changes=(PLAIN if arguments.network == "plain" else {}) | dict(variant.changes),
-        families=variant.families, resume=path if done else None, batch=arguments.batch, device=device,
-        seed=arguments.seed if variant.seed is None else variant.seed, **_budget(arguments, done), **shapes,
+        recipe=recipe_for(device, arguments.batch, families=variant.families, seed=seed),
+        resume=path if done else None, device=device, **_budget(arguments, done),
     )  # fmt: skip
     return pretrain(settings)
 
@@ -132,6 +132,7 @@ def _budget(arguments: argparse.Namespace, done: float) -> dict[str, float]:
     return {"minutes": arguments.minutes - done, "total_minutes": arguments.minutes}
 
 
+@torch.no_grad()
 def episode_dice(
     model: Iris, families: Sequence[str], episodes: int, shape: Shape, device: str
 ) -> list[tuple[int, float, float]]:
@@ -141,22 +142,13 @@ def episode_dice(
     for number in range(episodes):
         family = families[number % len(families)]
         batch = synthesise(1, CLASSES, shape, generator, device=device, families=[family])
-        logits = _answer(model, batch)
+        reference, query = (model.encode_image(one) for one in (batch.reference_image, batch.query_image))
+        logits = answer(model, batch, reference, query, batch.reference_mask)[1].logits
         for k in torch.nonzero((batch.valid & batch.present)[0]).flatten().tolist():
             truth, result = batch.query_mask[0, k] > 0, logits[0, k] > 0
             both = 2 * float((truth & result).sum()) / float(truth.sum() + result.sum())
             found.append((number, float(truth.float().mean()), both))
     return found
-
-
-@torch.no_grad()
-def _answer(model: Iris, batch: EpisodeBatch) -> Tensor:
-    reference = model.encode_image(batch.reference_image)
-    tokens = model.encode_tokens(reference, batch.reference_mask)
-    memory = model.encode_memory(reference, batch.reference_mask, batch.reference_offset)
-    query = model.encode_image(batch.query_image)
-    evidence = None if memory is None else model.compare(query, memory, batch.query_offset)
-    return model.decode(query, tokens, evidence).logits
 
 
 def measured(variant: Variant, path: Path, arguments: argparse.Namespace, known: Sequence[str]) -> dict:

@@ -82,7 +82,7 @@ def _land(folder: Path) -> str:
     if state is None:
         raise InputError("nothing to land", where=folder, remedy="make long-run starts the run")
     number = land(state)
-    counters = state.progress.counters
+    counters = state.counters
     return (f"Landing {number}: {counters.seconds / 3600:.2f} worker hours, {counters.steps} steps, "
             f"{counters.episodes} episodes. Commit {LANDED.relative_to(job.ROOT)}.")  # fmt: skip
 
@@ -93,13 +93,13 @@ def _work(folder: Path) -> str:
     with job.alone_in(folder):
         one = worker(folder)
         one.run()
-        return f"{one.trainer.counters.to_dict()}"
+        return f"{one.trainer.counters}"
 
 
 def _curve(_: Path) -> str:
-    from benchmarks.long_run.curve import draw_curve
     from benchmarks.long_run.landing import read_landing
     from iris_core.errors import InputError
+    from iris_core.training.pretraining.curve import draw_curve
 
     landed, picture = read_landing(), job.ROOT / "docs" / "images" / "long_run.png"
     if landed is None:

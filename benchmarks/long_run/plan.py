@@ -10,14 +10,15 @@ from pathlib import Path
 import torch
 
 from benchmarks.control_episodes import FOLDER, SETS, read_episodes, write_episodes
+from benchmarks.long_run import worker as work
 from benchmarks.long_run.landing import LANDED
-from benchmarks.long_run.worker import Worker, quiet_threads
 from iris_core.checkpoint import load_model
 from iris_core.config import ModelConfig, preset
 from iris_core.errors import InputError
 from iris_core.model.build import build
 from iris_core.model.iris import Iris
-from iris_core.training.pretraining.long.recipe import Recipe
+from iris_core.training.pretraining.recipe import Recipe
+from iris_core.training.pretraining.run import Run
 from iris_core.training.synthesis import FAMILIES, synthesise
 
 CONFIG: ModelConfig = preset("tiny", deep_vectors=True, balanced_tokens=True)
@@ -36,12 +37,12 @@ def start() -> Iris:
     return model
 
 
-def worker(folder: Path) -> Worker:
-    """The worker of the run in a folder."""
-    quiet_threads()
+def worker(folder: Path) -> Run:
+    """The run in a folder, as planned."""
+    work.quiet_threads()
     controls = {name: read_episodes(FOLDER / f"{name}.npz") for name in SETS}
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Worker(folder, RECIPE, start, controls, LANDED, device=device)
+    return work.worker(folder, RECIPE, start, controls, LANDED, device=device)
 
 
 def write_new_controls() -> Path:
@@ -56,7 +57,7 @@ def write_new_controls() -> Path:
     torch.set_num_threads(1)
     generator, names = torch.Generator().manual_seed(NEW_SEED), list(FAMILIES)
     batches = [
-        synthesise(2, NEW_CLASSES, NEW_SHAPE, generator, families=names[i : i + 2], places_too=False)
+        synthesise(2, NEW_CLASSES, NEW_SHAPE, generator, families=names[i : i + 2])
         for _ in range(NEW_ROUNDS)
         for i in range(0, len(names), 2)
     ]

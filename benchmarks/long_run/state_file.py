@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 from iris_core.config import ModelConfig
 from iris_core.errors import CheckpointError
 from iris_core.stored.tensor_file import read_tensors
-from iris_core.training.pretraining.long.trainer import Counters, Progress
+from iris_core.training.pretraining.trainer import Counters, Progress
 
 FORMAT = "iris-long-run-1"
 NAME, PREVIOUS = "state.safetensors", "state.previous.safetensors"
 
 
-@dataclass
-class State:
-    """A run between two steps.
-
-    Args:
-        config: of the network.
-        progress: weights, moments, counters.
-        recipe: as it was when the state was written, as plain JSON types.
-        log: lines of control figures, one for each worker hour and for the beginning.
-    """
-
-    config: ModelConfig
-    progress: Progress
-    recipe: dict
-    log: list[dict] = field(default_factory=list)
-
-
-def write_state(folder: Path, state: State) -> None:
-    """Writes the state; the one before it stays as a second file.
+def write_state(folder: Path, progress: Progress) -> None:
+    """Writes a run between two steps; the one before it stays as a second file.
 
     A process that is killed at any moment leaves one of the two whole.
     """
@@ -42,13 +25,13 @@ def write_state(folder: Path, state: State) -> None:
 
     header = {
         "format": FORMAT,
-        "config": json.dumps(state.config.to_dict()),
-        "counters": json.dumps(state.progress.counters.to_dict()),
-        "recipe": json.dumps(state.recipe),
-        "log": json.dumps(state.log),
+        "config": json.dumps(progress.config.to_dict()),
+        "counters": json.dumps(asdict(progress.counters)),
+        "recipe": json.dumps(progress.recipe),
+        "log": json.dumps(progress.log),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    data = save(state.progress.tensors, metadata=header)
+    data = save(progress.tensors, metadata=header)
     part = folder / f".{NAME}.{os.getpid()}"
     with open(part, "wb") as file:
         file.write(data)
@@ -61,7 +44,7 @@ def write_state(folder: Path, state: State) -> None:
         left.unlink(missing_ok=True)
 
 
-def read_state(folder: Path) -> State | None:
+def read_state(folder: Path) -> Progress | None:
     """The newest whole state of a folder; None where there is none.
 
     Raises:
@@ -84,13 +67,11 @@ def read_state(folder: Path) -> State | None:
     return None
 
 
-def _read(path: Path) -> State:
+def _read(path: Path) -> Progress:
     header, tensors = read_tensors(path, CheckpointError)
     if header.get("format") != FORMAT:
         raise CheckpointError("is no state of the long run", where=path, expected=FORMAT,
                               found=header.get("format", "no format entry"))  # fmt: skip
     counters = Counters(**json.loads(header["counters"]))
-    return State(
-        ModelConfig.from_dict(json.loads(header["config"])), Progress(counters, tensors),
-        json.loads(header["recipe"]), json.loads(header["log"]),
-    )  # fmt: skip
+    config = ModelConfig.from_dict(json.loads(header["config"]))
+    return Progress(config, counters, tensors, json.loads(header["recipe"]), json.loads(header["log"]))

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from benchmarks.long_run import job
 from benchmarks.long_run.landing import LANDED, landings, read_landing
-from benchmarks.long_run.state_file import NAME, State, read_state
+from benchmarks.long_run.state_file import NAME, read_state
+from iris_core.training.pretraining.curve import control_sets
+from iris_core.training.pretraining.trainer import Progress
 
 SHOWN = ("own", "tokens", "swapped", "rolled")
 
@@ -32,18 +34,17 @@ def spoken_status(folder: Path, path: Path = LANDED) -> str:
     return "\n".join(lines)
 
 
-def _spoken(state: State) -> str:
-    counters = state.progress.counters
+def _spoken(progress: Progress) -> str:
+    counters = progress.counters
     text = (
         f"{counters.seconds / 3600:.2f} worker hours, {counters.steps} steps, {counters.episodes} episodes, "
         f"{counters.skipped} skipped."
     )
-    if not state.log:
+    if not progress.log:
         return text
-    last = state.log[-1]
+    last = progress.log[-1]
     sets = [
         f"{name}: " + ", ".join(f"{key} {figures[key]:.3f}" for key in SHOWN if key in figures)
-        for name, figures in last.items()
-        if isinstance(figures, dict) and "own" in figures
+        for name, figures in control_sets(last).items()
     ]
     return f"{text} After {last['hours']:.2f} hours, {'; '.join(sets)}."

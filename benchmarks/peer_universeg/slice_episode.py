@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iris_core.training.pretraining.settings import CPU_SHAPES
 from iris_core.training.synthesis import synthesise
 
+# of the pairs, voxels
+SHAPES = ((48, 48, 32), (32, 48, 48), (48, 32, 48), (48, 48, 48), (32, 32, 32), (64, 64, 64))
 SPREAD = 0.08  # of the reference's length: half the stretch that its slices are taken from
 JITTER = 0.05  # of the reference's length: how far training moves that stretch
 SHOWING = 0.85  # share of query slices in training that show the class, where the query has it
@@ -76,7 +77,7 @@ def draw_episode(
 
     found: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     while not found:
-        shape = CPU_SHAPES[pick(len(CPU_SHAPES))]
+        shape = SHAPES[pick(len(SHAPES))]
         pair = synthesise(1, CLASSES, shape, generator, progress=progress)
         axis = pick(3)
         reference, query = (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from iris_core.cli import options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options; those left out are decided by `iris_core.training.pretraining.Settings`."""
+    """Adds the command's options; those left out take the defaults of `Settings` and `Recipe`."""
     parser.add_argument(
         "--output",
         type=Path,
@@ -30,14 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="wall time of the whole run, when it comes in segments",
     )
     parser.add_argument("--resume", type=Path, metavar="FILE", help="weights to go on from")
-    parser.add_argument("--batch", type=options.count, metavar="N", help="episodes in a step and worker")
+    parser.add_argument(
+        "--batch", type=options.count, metavar="N",
+        help="pairs of people in a step and worker, two episodes each (default: 1 to 3, by the window)",
+    )  # fmt: skip
     parser.add_argument("--workers", type=options.count, metavar="N", help="CPU processes that share a step")
     parser.add_argument("--seed", type=int, help="seed of weights and tasks")
     parser.add_argument(
         "--families", type=options.names, metavar="A,B,...", help="synthetic anatomies (default: all)"
-    )
-    parser.add_argument(
-        "--matching", type=float, metavar="W", help="weight of the loss that matches places (default: 0)"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
 
@@ -55,17 +56,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     from iris_core.cli.engine import choose_device
     from iris_core.runs.folder_run import require_writable
-    from iris_core.training.pretraining import Settings
-    from iris_core.training.pretraining import run as pretrain
-    from iris_core.training.pretraining.settings import GPU_SHAPES
+    from iris_core.training.pretraining import Settings, pretrain
+    from iris_core.training.pretraining.segment import recipe_for
 
-    names = ("preset", "minutes", "total_minutes", "steps", "resume", "batch", "workers", "seed", "families")
-    given = {name: getattr(arguments, name) for name in (*names, "matching")}
-    given = {name: value for name, value in given.items() if value is not None}
+    def given(*names: str) -> dict[str, Any]:
+        return {name: value for name in names if (value := getattr(arguments, name)) is not None}
+
     device = choose_device(arguments.device)
-    if device == "cuda":
-        given["shapes"] = GPU_SHAPES
-    settings = Settings(output=arguments.output, device=device, **given)
+    recipe = recipe_for(device, arguments.batch, **given("seed", "families"))
+    segment = given("preset", "minutes", "total_minutes", "steps", "resume", "workers")
+    settings = Settings(arguments.output, recipe, device=device, **segment)
     require_writable(arguments.output)
     if not arguments.quiet:
         logging.getLogger("iris_core.training.pretraining").setLevel(logging.INFO)

@@ -7,8 +7,6 @@ cross-entropy and the mean probability are its loss, so that an empty answer is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,26 +16,6 @@ ABSENT_WEIGHT = 0.5  # of the mean probability of an absent class (ours)
 EVIDENCE_WEIGHTS = {"similarity": 0.1, "propagated": 0.2, "warped": 0.5}  # per map (ours)
 SMOOTHNESS = 0.02  # of the squared step between neighbours in a displacement field, cells of 4 voxels (ours)
 EPSILON = 1e-4
-MATCHING_SCALE = 12.0  # of the cosine between cells, before the softmax (ours)
-MATCHING_CELLS = 128  # query cells a pair and level that are compared with all of the reference (ours)
-LEAST_NEAR = 0.5  # of the Gaussian at the nearest cell, else the reference does not show the place (ours)
-
-
-@dataclass(frozen=True)
-class Landmarks:
-    """Cells of B images with their features and the places they show.
-
-    Args:
-        features: (B, F, d, h, w).
-        points: (B, 3, d, h, w), place of the anatomy, voxels.
-        kinds: (B, d, h, w), label, 0 where a cell is not comparable.
-        stride: voxels per side of a cell.
-    """
-
-    features: Tensor
-    points: Tensor
-    kinds: Tensor
-    stride: int
 
 
 def soft_dice(probability: Tensor, target: Tensor) -> Tensor:
@@ -113,38 +91,3 @@ def smoothness_loss(displacements: list[Tensor]) -> Tensor:
     """
     steps = [(field.float().diff(dim=axis) ** 2).mean() for field in displacements for axis in (2, 3, 4)]
     return SMOOTHNESS * sum(steps, torch.zeros_like(steps[0])) if steps else torch.zeros(())
-
-
-def matching_loss(query: Landmarks, reference: Landmarks, generator: torch.Generator) -> Tensor:
-    """Every cell of the query should look most like the cell of the reference that shows the same place.
-
-    The probability that a softmax over all cells of the reference gives to the right place, counted with a
-    Gaussian of one cell around it and within the same label; its negative logarithm, averaged over cells
-    drawn so that small structures have their say. Cells whose place the reference does not show are left out.
-
-    Args:
-        query: B queries, of one level and stride.
-        reference: their references, of the same.
-        generator: draws the cells.
-    """
-    total, counted = query.features.new_zeros(()), 0
-    for one in range(query.kinds.shape[0]):
-        kinds = query.kinds[one].flatten().long()
-        share = torch.bincount(kinds, minlength=256).clamp_min(1).float().rsqrt()[kinds] * (kinds > 0)
-        if not bool(share.any()):
-            continue
-        chosen = torch.multinomial(share.cpu(), MATCHING_CELLS, True, generator=generator).to(kinds.device)
-        points = query.points[one].flatten(1)[:, chosen].T, reference.points[one].flatten(1).T
-        near = torch.exp(-(torch.cdist(*points) ** 2) / (2 * query.stride**2))  # (cells, cells there)
-        near = near * (kinds[chosen][:, None] == reference.kinds[one].flatten().long())
-        best = near.amax(1, keepdim=True)
-        seen = best[:, 0] > LEAST_NEAR
-        if not bool(seen.any()):
-            continue
-        own = F.normalize(query.features[one].float().flatten(1)[:, chosen], dim=0)
-        there = F.normalize(reference.features[one].float().flatten(1), dim=0)
-        chance = (MATCHING_SCALE * own.T @ there).log_softmax(1)[seen]
-        right = (near[seen] / best[seen]).clamp_min(1e-12).log()
-        total = total - torch.logsumexp(chance + right, dim=1).mean()
-        counted += 1
-    return total / max(counted, 1)

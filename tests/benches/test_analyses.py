@@ -214,7 +214,8 @@ def test_variants_differ_in_what_they_say_and_share_the_budget(tmp_path, monkeyp
     asked = [variants.Variant(f"m = {m}", ("chain",), {"context_tokens": m}) for m in (1, 4)]
     paths = [variants.train(variant, options) for variant in asked]
     assert len(set(paths)) == 2 and [s.changes["context_tokens"] for s in seen] == [1, 4]
-    assert {(s.minutes, s.total_minutes, s.seed, s.families) for s in seen} == {(1.0, 1.0, 0, ("chain",))}
+    assert {(s.minutes, s.total_minutes) for s in seen} == {(1.0, 1.0)}
+    assert {(s.recipe.seed, s.recipe.families) for s in seen} == {(0, ("chain",))}
     assert not any(s.changes["correspondence"] for s in seen)
     variants.train(asked[0], options)
     assert len(seen) == 2  # a finished variant is not trained again
@@ -230,7 +231,7 @@ def test_steps_are_a_budget_in_place_of_minutes_and_a_variant_may_have_its_own_s
         save_model(
             settings.output / "last.safetensors",
             network(),
-            {"seconds": 9.0, "steps": settings.steps, "settings": {"steps": 4}},
+            {"seconds": 9.0, "steps": settings.steps, "run": {"recipe": {"steps": 4}}},
         )
         return settings.output / "last.safetensors"
 
@@ -238,7 +239,7 @@ def test_steps_are_a_budget_in_place_of_minutes_and_a_variant_may_have_its_own_s
     one = variants.Variant("again", ("chain",), seed=5)
     for _ in range(2):  # the second time it is finished
         variants.train(one, told(tmp_path, steps=4))
-    assert [(s.steps, s.seed, s.resume) for s in seen] == [(4, 5, None)]
+    assert [(s.steps, s.recipe.seed, s.resume) for s in seen] == [(4, 5, None)]
     for other in ({"steps": 3}, {"minutes": 1.0}):
         with pytest.raises(InputError, match="another budget"):
             variants.train(one, told(tmp_path, **other))

@@ -100,8 +100,8 @@ def test_trainings_leave_a_row_for_every_variant(place_of, tmp_path, monkeypatch
     done, record = run(place_of, tmp_path, name, "--minutes", "1", "--episodes", "2", "--device", "cpu")
     assert done == 0 and len(record["rows"]) == len(told) == len(many)
     assert all(row["small"] == [[0, 0.2]] and row["steps"] == 3 for row in record["rows"])
-    assert len({(s.families, tuple(sorted(s.changes.items()))) for s in told}) == len(many)
-    assert not {"brain", "heart"} & {family for s in told for family in s.families}
+    assert len({(s.recipe.families, tuple(sorted(s.changes.items()))) for s in told}) == len(many)
+    assert not {"brain", "heart"} & {family for s in told for family in s.recipe.families}
     assert (
         tmp_path / f"{name}.png"
     ).is_file() and "unseen families (brain, heart)" in capsys.readouterr().out
@@ -123,8 +123,8 @@ def test_leaving_a_family_out_is_measured_beside_the_training_on_all(place_of, t
     more = ["--steps", "3", "--held-out", ",".join(held_out), "--episodes", "2"]
     done, record = run(place_of, tmp_path, "left_out", *where, *more)
     assert done == 0
-    assert [s.families for s in told] == [("organs", "chain")] * 2 + [("chain",), ("organs",)]
-    assert [s.seed for s in told] == [0, 1, 0, 0] and {s.steps for s in told} == {3}
+    assert [s.recipe.families for s in told] == [("organs", "chain")] * 2 + [("chain",), ("organs",)]
+    assert [s.recipe.seed for s in told] == [0, 1, 0, 0] and {s.steps for s in told} == {3}
     rows = record["rows"]
     assert len(rows) == 4 * (1 + 2 * 2) and len({row["variant"] for row in rows}) == 4
     assert (tmp_path / "left_out.png").stat().st_size > 5000

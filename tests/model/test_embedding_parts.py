@@ -12,8 +12,6 @@ from iris_core.config import EMBEDDING_PARTS, ModelConfig
 from iris_core.errors import InputError
 from iris_core.model.build import build
 from iris_core.model.task_encoder import TaskEncoder
-from iris_core.training.pretraining import Settings
-from iris_core.training.pretraining.run import _families
 from tests.tiny import PLAIN, boxes, noise
 
 
@@ -57,11 +55,3 @@ def test_a_variant_is_a_checkpoint_like_any_other_and_older_fingerprints_hold(tm
 def test_parts_that_leave_no_token_or_do_not_exist_are_refused(parts):
     with pytest.raises(InputError, match="embedding_parts: no such parts of a task embedding"):
         replace(PLAIN, embedding_parts=parts)
-
-
-def test_only_the_families_named_are_drawn(tmp_path):
-    told = Settings(output=tmp_path, batch=64, families=("chain", "brain"))
-    assert set(_families(told, torch.Generator().manual_seed(0))) == {"chain", "brain"}
-    assert _families(Settings(output=tmp_path), torch.Generator()) is None
-    with pytest.raises(InputError, match=r"^brian: no such family; expected some of partition"):
-        Settings(output=tmp_path, families=("brian",))

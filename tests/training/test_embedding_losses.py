@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from iris_core.training.pretraining.long.contrast import contrast_loss
-from iris_core.training.pretraining.long.nuisance import VolumeProbe
+from iris_core.training.pretraining.contrast import contrast_loss
+from iris_core.training.pretraining.nuisance import VolumeProbe
 from iris_core.training.synthesis import synthesise
 from tests.tiny import noise
 
@@ -98,8 +98,8 @@ def test_embeddings_that_follow_its_gradient_forget_the_volume():
 
 def test_a_pair_both_ways_makes_each_person_the_others_reference():
     shape, source = (16, 32, 16), torch.Generator().manual_seed(4)
-    batch = synthesise(2, 3, shape, source, both_ways=True, places_too=False)
-    assert batch.reference_image.shape[0] == len(batch.family) == 4 and batch.reference_points is None
+    batch = synthesise(2, 3, shape, source, both_ways=True)
+    assert batch.reference_image.shape[0] == len(batch.family) == 4
     assert batch.family[:2] == batch.family[2:]
     assert torch.equal(batch.query_image, batch.reference_image.roll(-2, 0))
     assert torch.equal(batch.query_offset, batch.reference_offset.roll(-2, 0))
@@ -108,5 +108,3 @@ def test_a_pair_both_ways_makes_each_person_the_others_reference():
     assert both > 0.7
     one_way = synthesise(2, 3, shape, torch.Generator().manual_seed(4))
     assert torch.equal(one_way.query_mask, batch.query_mask[:2])
-
-

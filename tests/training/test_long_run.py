@@ -15,31 +15,35 @@ import pytest
 import torch
 
 from benchmarks.long_run import __main__ as command
-from benchmarks.long_run import curve, job, landing, status
+from benchmarks.long_run import job, landing, status
 from benchmarks.long_run.landing import MOST_BYTES, land, landings, read_landing
 from benchmarks.long_run.state_file import NAME, PREVIOUS, read_state
-from benchmarks.long_run.worker import Worker, furthest
+from benchmarks.long_run.worker import furthest, worker
 from iris_core.checkpoint import load_model
 from iris_core.errors import CheckpointError, InputError
 from iris_core.model.build import build
-from iris_core.training.pretraining.long.nuisance import VolumeProbe
-from iris_core.training.pretraining.long.recipe import Recipe, Window
-from iris_core.training.pretraining.long.step import draw_batch, losses_of
+from iris_core.training.pretraining import curve
+from iris_core.training.pretraining.nuisance import VolumeProbe
+from iris_core.training.pretraining.recipe import Recipe, Window
+from iris_core.training.pretraining.run import Run
+from iris_core.training.pretraining.step import draw_batch, losses_of
 from tests.tiny import EXTENDED
 
 ROOT = Path(__file__).parents[2]
 NETWORK = replace(EXTENDED, deep_vectors=True, balanced_tokens=True)
 RECIPE = Recipe(
     windows=(Window((16, 16, 16), 0.5, 1), Window((32, 16, 16), 0.5, 1)), classes=(3, 3),
-    warmup=4, ramp=6, steps=50,
+    warmup=4, ramp=0.12, steps=50,
     rate=1e-5,  # small, so that rounding does not grow into another course of training
 )  # fmt: skip
 
 
-def small_worker(folder: Path, landed: Path | None = None, **options) -> Worker:
+def small_worker(folder: Path, landed: Path | None = None) -> Run:
     landed = landed or folder / "none.safetensors"
-    options = {"save_seconds": 1e9, "half": False} | options  # rounding of float16 is not what is asked here
-    return Worker(folder, RECIPE, lambda: build(NETWORK, seed=3), {}, landed, **options)
+    # rounding of float16 is not what these tests are about
+    run = worker(folder, RECIPE, lambda: build(NETWORK, seed=3), {}, landed, half=False)
+    run.save_seconds = 1e9
+    return run
 
 
 def same(a: dict[str, float], b: dict[str, float]) -> None:
@@ -48,13 +52,15 @@ def same(a: dict[str, float], b: dict[str, float]) -> None:
         assert value == pytest.approx(b[name], abs=1e-4), name
 
 
-def test_rate_and_difficulty_follow_steps_alone():
-    recipe = replace(RECIPE, rate=1.0, cooling=0.2, steps=100, warmup=10, ramp=20)
-    assert [recipe.rate_at(s) for s in (0, 4, 9, 50, 79)] == pytest.approx([0.1, 0.5, 1, 1, 1])
-    assert recipe.rate_at(90) == pytest.approx(0.5) and recipe.rate_at(100) == pytest.approx(0.02)
-    assert recipe.rate_at(60, warm_from=60) == pytest.approx(0.1)  # after a start without moments
-    assert [recipe.progress_at(s) for s in (0, 10, 20, 90)] == [0, 0.5, 1, 1]
-    assert replace(recipe, ramp=0).progress_at(0) == 1
+def test_rate_and_difficulty_follow_the_share_of_the_run_that_is_done():
+    recipe = replace(RECIPE, rate=1.0, cooling=0.2, steps=100, warmup=10, ramp=0.2)
+    rates = [recipe.rate_at(recipe.done(step, 0), step) for step in (0, 4, 9, 50, 79, 90, 100)]
+    assert rates == pytest.approx([0.1, 0.5, 1, 1, 1, 0.5, 0.02])
+    assert recipe.rate_at(0.6, 0) == pytest.approx(0.1)  # after a start without moments
+    assert [recipe.difficulty_at(done) for done in (0, 0.1, 0.2, 0.9)] == [0, 0.5, 1, 1]
+    assert replace(recipe, ramp=0).difficulty_at(0) == 1
+    timed = replace(recipe, minutes=2.0)
+    assert [timed.done(10**6, seconds) for seconds in (0, 60, 120)] == [0, 0.5, 1]
 
 
 def test_a_run_that_went_on_takes_the_same_steps_as_one_that_never_stopped(tmp_path):
@@ -112,7 +118,7 @@ def test_a_landing_is_a_checkpoint_of_few_bytes_and_only_goes_forward(tmp_path):
         land(read_state(tmp_path), path)
     run.run(steps=1)
     assert land(read_state(tmp_path), path) == landings(path) == 2
-    assert read_landing(path).progress.counters.steps == 3
+    assert read_landing(path).counters.steps == 3
 
 
 def test_the_run_goes_on_from_whichever_state_is_furthest(tmp_path):
@@ -130,7 +136,7 @@ def test_a_broken_state_gives_way_to_the_one_before_it(tmp_path):
     run.run(steps=1)
     whole = (tmp_path / NAME).read_bytes()
     (tmp_path / NAME).write_bytes(whole[: len(whole) // 2])
-    assert read_state(tmp_path).progress.counters.steps == 1
+    assert read_state(tmp_path).counters.steps == 1
     (tmp_path / PREVIOUS).write_bytes(b"")
     with pytest.raises(CheckpointError, match="no state of the long run can be read"):
         read_state(tmp_path)
@@ -140,7 +146,7 @@ def test_a_state_names_parameters_and_no_module_of_the_code(tmp_path):
     run = small_worker(tmp_path)
     run.run(steps=2)
     names = set(run.trainer.model.state_dict())
-    for name in read_state(tmp_path).progress.tensors:
+    for name in read_state(tmp_path).tensors:
         part, _, own = name.partition(".")
         known = ("weights", "average", "first", "second", "count")
         assert part == "probe" or (part in known and own in names)
@@ -199,8 +205,8 @@ def test_a_run_that_is_killed_again_and_again_loses_nothing_beyond_its_last_stat
         process.wait()
         process.stdout.close()
         state = read_state(tmp_path)
-        assert state.progress.counters.steps > begun
-        seen = state.progress.counters.steps
+        assert state.counters.steps > begun
+        seen = state.counters.steps
     torch.set_num_threads(1)
     whole = small_worker(tmp_path / "whole")
     expected = [whole.trainer.step() for _ in range(seen + 1)]
@@ -237,9 +243,9 @@ def test_a_job_is_one_process_that_can_stand_still_go_on_and_end(tmp_path):
     wait_until(lambda: steps_of(tmp_path) > still)
     job.signalled(tmp_path, signal.SIGTERM)
     wait_until(lambda: job.running(tmp_path) is None)
-    assert read_state(tmp_path).progress.counters.steps == steps_of(tmp_path)
+    assert read_state(tmp_path).counters.steps == steps_of(tmp_path)
 
 
 def read_or_none(folder: Path) -> int:
     state = read_state(folder)
-    return 0 if state is None else state.progress.counters.steps
+    return 0 if state is None else state.counters.steps

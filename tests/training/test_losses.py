@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
 
 from iris_core.training.losses import (
     SMOOTHNESS,
-    Landmarks,
     evidence_loss,
-    matching_loss,
     segmentation_loss,
     smoothness_loss,
     soft_dice,
@@ -96,28 +92,3 @@ def test_only_a_displacement_that_changes_from_cell_to_cell_costs():
     fold[:, 0, 1] = 2  # one step of 2 along the first axis, none along the others
     assert smoothness_loss([shift]).item() == 0 == smoothness_loss([]).item()
     assert smoothness_loss([fold.expand(-1, -1, -1, 4, 4)]).item() == pytest.approx(SMOOTHNESS * 4 / 3)
-
-
-def landmarks(features: Tensor, kinds: int = 1) -> Landmarks:
-    """Cells in a row, 100 voxels apart, so that each shows a place of its own."""
-    points = torch.zeros(1, 3, features.shape[2], 1, 1)
-    points[0, 0, :, 0, 0] = 100.0 * torch.arange(features.shape[2])
-    return Landmarks(features, points, torch.full(points.shape[:1] + points.shape[2:], kinds), 2)
-
-
-def matched(query: Landmarks, reference: Landmarks) -> float:
-    return matching_loss(query, reference, torch.Generator().manual_seed(0)).item()
-
-
-def test_cells_that_look_like_their_own_place_cost_least():
-    row = torch.eye(6)[None, :, :, None, None]  # every cell has a direction of its own
-    right, wrong = matched(landmarks(row), landmarks(row)), matched(landmarks(row), landmarks(row.flip(2)))
-    # softmax of 12 against five zeros; and of one of the zeros
-    assert right == pytest.approx(math.log(1 + 5 * math.exp(-12)), abs=1e-6)
-    assert wrong == pytest.approx(12 + math.log(1 + 5 * math.exp(-12)), abs=1e-4)
-
-
-def test_a_place_that_the_reference_does_not_show_is_not_asked_for():
-    row = torch.eye(6)[None, :, :, None, None]
-    assert matched(landmarks(row), landmarks(row, kinds=2)) == 0
-    assert matched(landmarks(row, kinds=0), landmarks(row)) == 0

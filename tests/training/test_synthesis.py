@@ -252,29 +252,3 @@ def test_upsampling_is_trilinear_interpolation():
     coarse = torch.randn(2, 3, 4, 5, 6, generator=torch.Generator().manual_seed(0))
     literal = torch.nn.functional.interpolate(coarse, size=(9, 8, 16), mode="trilinear", align_corners=True)
     assert torch.allclose(upsampled(coarse, (9, 8, 16)), literal, atol=1e-5)
-
-
-def test_the_same_place_has_the_same_landmark_in_both_people(many):
-    """Of cells whose places are as good as equal, nearly all show the same label."""
-    alike, compared = 0, 0
-    for batch in many[:6]:
-        for one in range(7):
-            here, there = batch.query_kinds[one].flatten(), batch.reference_kinds[one].flatten()
-            chosen = (here > 0).nonzero()[:, 0][::7]
-            points = batch.query_points[one].flatten(1).T[chosen], batch.reference_points[one].flatten(1).T
-            gap, place = torch.cdist(*points).min(1)
-            near = (gap < 1) & (there[place] > 0)
-            alike += int((here[chosen] == there[place])[near].sum())
-            compared += int(near.sum())
-    assert compared > 1000 and alike > 0.9 * compared
-
-
-def test_identical_people_have_identical_landmarks():
-    for seed in range(20):
-        batch = draw(seed, progress=0.0)
-        for one in range(4):
-            if torch.equal(batch.query_image[one], batch.reference_image[one]):
-                assert torch.equal(batch.query_points[one], batch.reference_points[one])
-                assert torch.equal(batch.query_kinds[one], batch.reference_kinds[one])
-                return
-    raise AssertionError("no pair of identical people was drawn")

@@ -1,6 +1,5 @@
-"""Training from synthetic tasks alone; imports torch, numpy and scipy, so that it runs on a bare machine."""
+"""Training on synthetic tasks alone: one loop for `iris pretrain` and for the long run (docs/training.md)."""
 
-from iris_core.training.pretraining.run import run
-from iris_core.training.pretraining.settings import Settings
+from iris_core.training.pretraining.segment import Settings, pretrain
 
-__all__ = ["Settings", "run"]
+__all__ = ["Settings", "pretrain"]

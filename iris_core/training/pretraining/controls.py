@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from iris_core.model.iris import Iris
-from iris_core.training.pretraining.step import answer, encode_pair
-from iris_core.training.synthesis.episode_batch import EpisodeBatch
+from iris_core.training.pretraining.step import answer
+from iris_core.training.synthesis import EpisodeBatch
 
 
 def _dice(prediction: Tensor, target: Tensor) -> Tensor:
@@ -17,7 +20,7 @@ def _dice(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def control_figures(model: Iris, batches: list[EpisodeBatch]) -> dict[str, float]:
+def control_figures(model: Iris, batches: Sequence[EpisodeBatch]) -> dict[str, float]:
     """Means over fixed episodes.
 
     Returns:
@@ -27,26 +30,22 @@ def control_figures(model: Iris, batches: list[EpisodeBatch]) -> dict[str, float
     """
     sums: dict[str, list[Tensor]] = {}
     for batch in batches:
-        shift = [n // 2 for n in batch.query_mask.shape[2:]]
-        masks = {
-            "own": batch.reference_mask,
-            "swapped": batch.reference_mask.roll(1, dims=1),
-            "rolled": batch.reference_mask.roll(shift, dims=(2, 3, 4)),
-        }
-        where = batch.valid & batch.present
-        reference, query = encode_pair(model, batch)
-        for name, mask in masks.items():
-            decoded = answer(model, batch, reference, query, mask)
-            found = decoded.logits > 0
-            sums.setdefault(name, []).append(_dice(found, batch.query_mask)[where])
+        reference, query = model.encode_image(batch.reference_image), model.encode_image(batch.query_image)
+        truth, where, absent = batch.query_mask, batch.valid & batch.present, batch.valid & ~batch.present
+        right = batch.reference_mask
+        half = [n // 2 for n in truth.shape[2:]]
+        for name, masks in {
+            "own": right, "swapped": right.roll(1, dims=1), "rolled": right.roll(half, dims=(2, 3, 4)),
+            "tokens": right,
+        }.items():  # fmt: skip
+            _, decoded = answer(model, batch, reference, query, masks, alone=name == "tokens")
+            drawn = decoded.logits > 0
+            sums.setdefault(name, []).append(_dice(drawn, truth)[where])
             if name == "own":
-                absent = batch.valid & ~batch.present
-                sums.setdefault("absent", []).append(found.flatten(2).float().mean(-1)[absent])
+                sums.setdefault("absent", []).append(drawn.flatten(2).float().mean(-1)[absent])
                 if "warped" in decoded.evidence:
-                    coarse = torch.nn.functional.avg_pool3d(batch.query_mask, 2) > 0.5
+                    coarse = F.avg_pool3d(truth, 2) > 0.5
                     moved = decoded.evidence["warped"][:, :, 0] > 0.5
                     sums.setdefault("warped", []).append(_dice(moved, coarse)[where])
-        alone = answer(model, batch, reference, query, memory=False).logits > 0
-        sums.setdefault("tokens", []).append(_dice(alone, batch.query_mask)[where])
-        sums.setdefault("copy", []).append(_dice(batch.reference_mask, batch.query_mask)[where])
+        sums.setdefault("copy", []).append(_dice(right, truth)[where])
     return {name: round(torch.cat(v).mean().item(), 4) for name, v in sums.items() if torch.cat(v).numel()}

@@ -1,18 +1,24 @@
-"""The picture of a run: loss and control figures over minutes, from log.jsonl."""
+"""The picture of a run: control figures over hours, a panel for each set of control episodes."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 FIGURES = ("own", "warped", "tokens", "swapped", "rolled", "absent")
 
 
-def draw_curve(log: Path, picture: Path) -> None:
-    """Draws log.jsonl as a PNG.
+def control_sets(line: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The control figures in a line of the log, by the name of their set."""
+    return {name: one for name, one in line.items() if isinstance(one, dict) and "own" in one}
+
+
+def draw_curve(lines: Sequence[dict[str, Any]], picture: Path) -> None:
+    """Draws the log of a run as a PNG.
 
     Args:
-        log: one JSON object a line, as the run writes them.
+        lines: as the run writes them.
         picture: PNG file to write.
     """
     import matplotlib
@@ -20,20 +26,17 @@ def draw_curve(log: Path, picture: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    minutes = [row["minutes"] for row in rows]
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4))
-    left.plot(minutes, [row["loss"] for row in rows], color="black")
-    left.set(title="training loss", xlabel="minutes")
-    for name in FIGURES:
-        pairs = [(row["minutes"], row[name]) for row in rows if name in row]
-        if pairs:
-            right.plot(*zip(*pairs, strict=True), label=name)
-    copies = [row["copy"] for row in rows if "copy" in row]
-    if copies:
-        right.axhline(copies[-1], color="grey", linestyle=":", label="copy")
-    right.set(title="synthetic control episodes, Dice", xlabel="minutes", ylim=(0, 1))
-    right.legend(fontsize=8)
+    names = list(control_sets(lines[-1]))
+    figure, axes = pyplot.subplots(1, len(names), figsize=(5 * len(names), 4), sharey=True, squeeze=False)
+    for name, axis in zip(names, axes[0], strict=True):
+        measured = [(line["hours"], line[name]) for line in lines if name in line]
+        for number, key in enumerate(FIGURES):
+            pairs = [(hours, one[key]) for hours, one in measured if key in one]
+            if pairs:
+                axis.plot(*zip(*pairs, strict=True), marker=".", color=f"C{number}", label=key)
+        axis.axhline(lines[-1][name]["copy"], color="grey", linestyle=":", label="copy")
+        axis.set(title=f"{name} control set, Dice", xlabel="hours", ylim=(0, 1))
+    axes[0, 0].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(picture, dpi=80)
     pyplot.close(figure)

@@ -1,4 +1,4 @@
-"""One training step: episodes -> task embeddings -> logits -> loss. Paper: Algorithm 1, lines 10-15."""
+"""One step: pairs of people, each the other's reference, encoded once. Paper: Algorithm 1, lines 10-15."""
 
 from __future__ import annotations
 
@@ -7,24 +7,50 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from iris_core.model.iris import Decoded, ImageFeatures, Iris
-from iris_core.training.losses import (
-    Landmarks,
-    evidence_loss,
-    matching_loss,
-    segmentation_loss,
-    smoothness_loss,
-)
-from iris_core.training.synthesis.episode_batch import EpisodeBatch
+from iris_core.training.losses import evidence_loss, segmentation_loss, smoothness_loss
+from iris_core.training.pretraining.contrast import contrast_loss, log_volumes, pooled
+from iris_core.training.pretraining.nuisance import VolumeProbe
+from iris_core.training.pretraining.recipe import Recipe
+from iris_core.training.synthesis import EpisodeBatch, synthesise
 
-WITHOUT_MEMORY = 0.2  # share of steps in which the decoder has the tokens alone, as from a memory bank (ours)
+RANK_SEED = 7_919  # apart from the seeds of other workers
 
 
-LEVELS = (2, 4)  # strides of the levels whose cells are matched
+def draw_batch(
+    recipe: Recipe, step: int, difficulty: float = 1.0, device: str = "cpu", rank: int = 0
+) -> tuple[EpisodeBatch, bool]:
+    """The episodes of a step, and whether its tokens answer alone; all follow from its number.
+
+    Args:
+        recipe: what steps draw.
+        step: its number.
+        difficulty: of the tasks, 0 to 1.
+        device: where the batch is made.
+        rank: of the worker; all workers draw the same kind of step, each its own episodes.
+    """
+    seed = recipe.seed * 1_000_003 + step
+    source = torch.Generator().manual_seed(seed)
+    shares = torch.tensor([window.share for window in recipe.windows])
+    window = recipe.windows[int(torch.multinomial(shares, 1, generator=source))]
+    fewest, most = recipe.classes
+    classes = int(torch.randint(fewest, most + 1, (), generator=source))
+    alone = torch.rand((), generator=source).item() < recipe.without_memory
+    if rank:
+        source.manual_seed(seed + rank * RANK_SEED * 1_000_003)
+    families = None
+    if recipe.families:
+        drawn = torch.randint(len(recipe.families), (window.pairs,), generator=source)
+        families = [recipe.families[index] for index in drawn.tolist()]
+    batch = synthesise(
+        window.pairs, classes, window.shape, source, device, difficulty, families, both_ways=True
+    )
+    return batch, alone
 
 
-def encode_pair(model: Iris, batch: EpisodeBatch) -> tuple[ImageFeatures, ImageFeatures]:
-    """Features of references and queries."""
-    return model.encode_image(batch.reference_image), model.encode_image(batch.query_image)
+def moved_on(features: ImageFeatures, count: int) -> ImageFeatures:
+    """Features of a batch whose images stand `count` places further back."""
+    maps = tuple(m.roll(-count, 0) for m in features.maps)
+    return ImageFeatures(maps, tuple(m.roll(-count, 0) for m in features.pyramid))
 
 
 def answer(
@@ -32,54 +58,67 @@ def answer(
     batch: EpisodeBatch,
     reference: ImageFeatures,
     query: ImageFeatures,
-    masks: Tensor | None = None,
+    masks: Tensor,
     *,
-    memory: bool = True,
-) -> Decoded:
-    """Encodes the tasks, decodes the query.
+    alone: bool = False,
+) -> tuple[Tensor, Decoded]:
+    """Encodes the tasks of a batch and decodes its queries.
 
     Args:
         model: the network.
         batch: B episodes.
-        reference: from :func:`encode_pair`.
-        query: from :func:`encode_pair`.
-        masks: reference masks other than the batch's own, for controls.
-        memory: False leaves the extensions' memory out.
+        reference: features of its references.
+        query: features of its queries.
+        masks: (B, K, D, H, W), the structures to segment, in the references.
+        alone: without the extensions' memory.
+
+    Returns:
+        The tokens (B, K, m + 1, C), and what was decoded.
     """
-    masks = batch.reference_mask if masks is None else masks
     tokens = model.encode_tokens(reference, masks)
-    stored = model.encode_memory(reference, masks, batch.reference_offset) if memory else None
-    evidence = None if stored is None else model.compare(query, stored, batch.query_offset)
-    return model.decode(query, tokens, evidence)
+    memory = None if alone else model.encode_memory(reference, masks, batch.reference_offset)
+    evidence = None if memory is None else model.compare(query, memory, batch.query_offset)
+    return tokens, model.decode(query, tokens, evidence)
 
 
-def loss_of(model: Iris, batch: EpisodeBatch, generator: torch.Generator, matching: float = 0.0) -> Tensor:
-    """The loss of a batch.
+def losses_of(
+    model: Iris, batch: EpisodeBatch, recipe: Recipe, probe: VolumeProbe, *, alone: bool
+) -> dict[str, Tensor]:
+    """The parts of a step's loss, weighted; their sum is what is minimised.
 
     Args:
         model: the network.
-        batch: B episodes.
-        generator: decides whether the extensions' memory is left out, and draws cells.
-        matching: weight of :func:`iris_core.training.losses.matching_loss`, each level.
+        batch: drawn both ways.
+        recipe: weights of the parts.
+        probe: of the volume; it learns from the step.
+        alone: without the extensions' memory.
     """
-    alone = torch.rand((), generator=generator).item() < WITHOUT_MEMORY
-    reference, query = encode_pair(model, batch)
-    decoded = answer(model, batch, reference, query, memory=not alone)
-    loss = segmentation_loss(decoded.logits, batch.query_mask, batch.valid, batch.present)
-    loss = loss + evidence_loss(decoded.evidence, batch.query_mask, batch.valid, batch.present)
-    loss = loss + smoothness_loss(decoded.displacements).to(loss.device)
-    for level, stride in enumerate(LEVELS if matching and query.pyramid else ()):
-        there = _landmarks(reference, level, stride, *batch.reference_places)
-        here = _landmarks(query, level, stride, *batch.query_places)
-        loss = loss + matching * matching_loss(here, there, generator)
-    return loss
+    reference = model.encode_image(batch.reference_image, compare=not alone)
+    query = moved_on(reference, len(batch.family) // 2)
+    tokens, decoded = answer(model, batch, reference, query, batch.reference_mask, alone=alone)
+    return _answers(decoded, batch, recipe) | _embeddings(tokens, batch, recipe, probe)
 
 
-def _landmarks(features: ImageFeatures, level: int, stride: int, points: Tensor, kinds: Tensor) -> Landmarks:
-    """Cells of one level; coarser ones count where all that they hold is of one label."""
-    wider = stride // LEVELS[0]
-    if wider > 1:
-        points, values = F.avg_pool3d(points, wider), kinds[:, None].float()
-        low, high = -F.max_pool3d(-values, wider)[:, 0], F.max_pool3d(values, wider)[:, 0]
-        kinds = torch.where(low == high, high, torch.zeros_like(high))
-    return Landmarks(features.pyramid[level], points, kinds.long(), stride)
+def _answers(decoded: Decoded, batch: EpisodeBatch, recipe: Recipe) -> dict[str, Tensor]:
+    target, flags = batch.query_mask, (batch.valid, batch.present)
+    parts = {"answer": segmentation_loss(decoded.logits, target, *flags)}
+    if decoded.evidence:
+        parts["evidence"] = evidence_loss(decoded.evidence, target, *flags)
+        parts["smooth"] = smoothness_loss(decoded.displacements)
+    coarse = target
+    for logits in reversed(decoded.coarse) if recipe.deep else ():
+        coarse = F.avg_pool3d(coarse, coarse.shape[2] // logits.shape[2])
+        stride = target.shape[2] // logits.shape[2]
+        parts[f"stride {stride}"] = recipe.deep * segmentation_loss(logits, coarse, *flags)
+    return parts
+
+
+def _embeddings(tokens: Tensor, batch: EpisodeBatch, recipe: Recipe, probe: VolumeProbe) -> dict[str, Tensor]:
+    vectors, parts = pooled(tokens), {}
+    with torch.autocast(vectors.device.type, enabled=False):
+        if recipe.contrast:
+            parts["contrast"] = recipe.contrast * contrast_loss(vectors, batch.reference_mask, batch.valid)
+        if recipe.nuisance:
+            volumes = log_volumes(batch.reference_mask)[batch.valid]
+            parts["nuisance"] = recipe.nuisance * probe.loss(vectors[batch.valid], volumes)
+    return parts

@@ -9,18 +9,18 @@ from torch import distributed, nn
 
 
 class Team:
-    """What a worker and its fellows agree on; a team of one agrees with itself.
+    """The processes that take every step together; a team of one waits for nobody.
 
     Args:
-        rank: of this worker.
-        size: workers in all.
+        rank: of this process.
+        size: processes in all.
     """
 
     def __init__(self, rank: int, size: int) -> None:
         self.rank, self.size, self._parent = rank, size, os.getppid()
 
     def clock(self, elapsed: float) -> tuple[float, bool]:
-        """The first worker's elapsed seconds, and whether the command was ended from outside."""
+        """The first process's elapsed seconds, and whether the command that started them is gone."""
         if self.size == 1:
             return elapsed, False
         orphan = os.getppid() != self._parent
@@ -29,7 +29,7 @@ class Team:
         return shared[0].item(), shared[1].item() > 0
 
     def share_gradients(self, model: nn.Module) -> None:
-        """Replaces every gradient by its mean over the workers."""
+        """Replaces every gradient by its mean over the processes."""
         if self.size == 1:
             return
         parameters = [p for p in model.parameters() if p.requires_grad]
@@ -40,3 +40,6 @@ class Team:
         flat /= self.size
         for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
             parameter.grad = part.view_as(parameter).clone()
+
+
+ALONE = Team(0, 1)

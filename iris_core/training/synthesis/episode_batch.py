@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -21,12 +22,6 @@ class EpisodeBatch:
         reference_offset: (B, 3) float32 voxels, window centre minus field of view's centre; 0 if unknown.
         query_offset: (B, 3) float32.
         family: B names of the families of anatomies.
-        reference_points: (B, 3, D/2, H/2, W/2) float32, the place of the anatomy that each cell of 2^3 voxels
-            shows, in voxels; the same place has the same numbers in the query. None: not drawn, as the next
-            three.
-        reference_kinds: (B, D/2, H/2, W/2) uint8, label of a cell that lies in one label; 0: not comparable.
-        query_points: `reference_points` of the query.
-        query_kinds: `reference_kinds` of the query.
     """
 
     reference_image: torch.Tensor
@@ -38,31 +33,8 @@ class EpisodeBatch:
     reference_offset: torch.Tensor
     query_offset: torch.Tensor
     family: list[str]
-    reference_points: torch.Tensor | None = None
-    reference_kinds: torch.Tensor | None = None
-    query_points: torch.Tensor | None = None
-    query_kinds: torch.Tensor | None = None
 
-    @property
-    def reference_places(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """`reference_points` and `reference_kinds`.
-
-        Raises:
-            ValueError: the batch was drawn without them.
-        """
-        return _drawn(self.reference_points, self.reference_kinds)
-
-    @property
-    def query_places(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """`query_points` and `query_kinds`.
-
-        Raises:
-            ValueError: the batch was drawn without them.
-        """
-        return _drawn(self.query_points, self.query_kinds)
-
-
-def _drawn(points: torch.Tensor | None, kinds: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    if points is None or kinds is None:
-        raise ValueError("the episodes were drawn without the places of the anatomy")
-    return points, kinds
+    def to(self, device: str) -> EpisodeBatch:
+        """The episodes on a device."""
+        moved: dict[str, Any] = {n: v.to(device) for n, v in vars(self).items() if torch.is_tensor(v)}
+        return replace(self, **moved)

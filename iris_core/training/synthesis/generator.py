@@ -19,7 +19,6 @@ from iris_core.training.synthesis.deformation import draw_displacement, place
 from iris_core.training.synthesis.episode_batch import EpisodeBatch
 from iris_core.training.synthesis.families import FAMILIES, draw_family
 from iris_core.training.synthesis.imperfect_mask import imperfect
-from iris_core.training.synthesis.landmarks import landmarks
 from iris_core.training.synthesis.person_pair import Person, draw_pair
 from iris_core.training.synthesis.primitive import Primitive
 from iris_core.training.synthesis.task_sampling import LEAST, PRESENT, Task, draw_tasks
@@ -37,7 +36,6 @@ def synthesise(
     progress: float = 1.0,
     families: list[str] | None = None,
     both_ways: bool = False,
-    places_too: bool = True,
 ) -> EpisodeBatch:
     """Draws B pairs of images with K tasks each.
 
@@ -52,7 +50,6 @@ def synthesise(
         families: B names of families instead of drawn ones.
         both_ways: every person is the other's reference: 2B episodes, B from one to the other and B back. The
             query of episode i is then the reference of episode (i + B) % 2B.
-        places_too: False leaves out which place of the anatomy each cell shows.
 
     Returns:
         The batch, on `device`.
@@ -97,7 +94,6 @@ def synthesise(
                 given[i, k] = imperfect(given[i, k], rng, noise)
     asked = list(range(2 * batch_size if both_ways else batch_size))
     other = [(i + batch_size) % (2 * batch_size) for i in asked]
-    shown = landmarks(labels, places, anatomies * 2, objects) if places_too else None
     offsets = torch.tensor(np.stack([p.offset for p in people]), dtype=torch.float32, device=device)
     return EpisodeBatch(
         reference_image=images[asked],
@@ -109,10 +105,6 @@ def synthesise(
         reference_offset=offsets[asked],
         query_offset=offsets[other],
         family=[names[i % batch_size] for i in asked],
-        reference_points=shown[0][asked] if shown else None,
-        reference_kinds=shown[1][asked] if shown else None,
-        query_points=shown[0][other] if shown else None,
-        query_kinds=shown[1][other] if shown else None,
     )
 
 

@@ -1,20 +1,23 @@
-"""The trainer of the long run: takes steps, and gives and takes back all that it needs to go on."""
+"""The trainer: takes steps, and gives and takes back all that it needs to go on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from iris_core.config import ModelConfig
 from iris_core.model.iris import Iris
 from iris_core.model.layers import in_channels_last
 from iris_core.training.pretraining.average import WeightAverage
-from iris_core.training.pretraining.long.nuisance import VolumeProbe
-from iris_core.training.pretraining.long.recipe import Recipe
-from iris_core.training.pretraining.long.step import draw_batch, losses_of
+from iris_core.training.pretraining.nuisance import VolumeProbe
+from iris_core.training.pretraining.recipe import Recipe
+from iris_core.training.pretraining.step import draw_batch, losses_of
+from iris_core.training.pretraining.workers import ALONE, Team
 
 CLIP = 1.0  # gradient norm
 EPSILON = 1e-6  # of AdamW
@@ -23,15 +26,15 @@ SKIPS_IN_A_ROW = 5
 
 @dataclass
 class Counters:
-    """How far the run is.
+    """How far a run is.
 
-    Args:
+    Attributes:
         steps: taken, skipped ones among them.
-        episodes: answered.
+        episodes: answered, by all workers together.
         skipped: steps whose gradient was not finite.
         warm_from: the step after the last start without moments.
         averaged: updates of the averaged weights.
-        seconds: of processor time, user and system, of the steps alone.
+        seconds: spent, by the clock of whoever drives the trainer.
     """
 
     steps: int = 0
@@ -41,29 +44,26 @@ class Counters:
     averaged: int = 0
     seconds: float = 0.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        return asdict(self)
-
 
 @dataclass
 class Progress:
-    """All that a run needs to go on, apart from its recipe.
+    """A run between two steps: all that it needs to go on.
 
-    Args:
+    Attributes:
+        config: of the network.
         counters: how far it is.
-        tensors: "average.NAME" for every parameter of the network, "probe.NAME" of the volume probe; with
-            moments also "weights.NAME", "first.NAME", "second.NAME" and "count.NAME". NAME is the parameter's
-            own name in the network, so that the file outlives moves of the code.
+        tensors: "average.NAME" for every parameter of the network, "probe.moments" of the volume probe, if it
+            has begun; with moments of the optimiser also "weights.NAME", "first.NAME", "second.NAME" and
+            "count.NAME". NAME is the parameter's own name, so that the file outlives moves of the code.
+        recipe: as it was, as plain JSON types.
+        log: lines of control figures.
     """
 
+    config: ModelConfig
     counters: Counters = field(default_factory=Counters)
     tensors: dict[str, Tensor] = field(default_factory=dict)
-
-    @property
-    def has_moments(self) -> bool:
-        """Whether the optimiser can go on where it was."""
-        return any(name.startswith("first.") for name in self.tensors)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    log: list[dict[str, Any]] = field(default_factory=list)
 
 
 def native_half(device: str) -> bool:
@@ -82,11 +82,14 @@ class Trainer:
         recipe: what each step does.
         device: "cpu" or "cuda".
         half: whether steps without memory compute in bfloat16; None: where the device does so natively.
+        team: the workers that share every step.
     """
 
-    def __init__(self, model: Iris, recipe: Recipe, device: str = "cpu", half: bool | None = None) -> None:
+    def __init__(
+        self, model: Iris, recipe: Recipe, device: str = "cpu", half: bool | None = None, team: Team = ALONE
+    ) -> None:
         self.model = in_channels_last(model.to(device)).train().requires_grad_(True)
-        self.recipe, self.device = recipe, device
+        self.recipe, self.device, self.team = recipe, device, team
         self.half = native_half(device) if half is None else half
         self.average = WeightAverage(self.model, recipe.ema)
         self.optimiser = torch.optim.AdamW(
@@ -102,18 +105,22 @@ class Trainer:
         Returns:
             The parts of its loss, weighted, and the rate.
         """
-        rate = self.recipe.rate_at(self.counters.steps, self.counters.warm_from)
+        recipe, counters = self.recipe, self.counters
+        done = recipe.done(counters.steps, counters.seconds)
+        rate = recipe.rate_at(done, counters.steps - counters.warm_from)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        batch, alone = draw_batch(self.recipe, self.counters.steps, self.device)
+        difficulty = recipe.difficulty_at(done)
+        batch, alone = draw_batch(recipe, counters.steps, difficulty, self.device, self.team.rank)
         self.optimiser.zero_grad(set_to_none=True)
         # places are compared in float32: in bfloat16 the gradients of correspondence are mostly rounding
         with torch.autocast(self.device, torch.bfloat16, enabled=self.half and alone):
-            parts = losses_of(self.model, batch, self.recipe, self.probe, alone=alone)
+            parts = losses_of(self.model, batch, recipe, self.probe, alone=alone)
         sum(parts.values(), torch.zeros((), device=self.device)).backward()
+        self.team.share_gradients(self.model)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
-        self.counters.steps += 1
-        self.counters.episodes += len(batch.family)
+        counters.steps += 1
+        counters.episodes += len(batch.family) * self.team.size
         self._take(bool(torch.isfinite(norm)))
         kind = "alone" if alone else "with memory"
         named = {f"{name}, {kind}" if name == "answer" else name: part.item() for name, part in parts.items()}
@@ -136,10 +143,14 @@ class Trainer:
         self.optimiser.state.clear()
         self.counters.warm_from, self._skips_in_a_row = self.counters.steps, 0
 
-    def progress(self) -> Progress:
-        """A copy of all that is needed to go on."""
+    def progress(self, log: Sequence[dict[str, Any]] = ()) -> Progress:
+        """A copy of all that is needed to go on.
+
+        Args:
+            log: lines of control figures, kept with it.
+        """
         self.counters.averaged = self.average.updates
-        tensors = {f"probe.{name}": value for name, value in self.probe.tensors().items()}
+        tensors = {"probe.moments": self.probe.moments}
         for name, value in self.average.model.state_dict().items():
             tensors[f"average.{name}"] = value
         for name, parameter in self.model.named_parameters():
@@ -149,20 +160,21 @@ class Trainer:
                 tensors |= {f"first.{name}": held["exp_avg"], f"second.{name}": held["exp_avg_sq"],
                             f"count.{name}": held["step"]}  # fmt: skip
         copies = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-        return Progress(Counters(**self.counters.to_dict()), copies)
+        recipe = json.loads(json.dumps(asdict(self.recipe)))
+        return Progress(self.model.config, replace(self.counters), copies, recipe, list(log))
 
     def go_on(self, progress: Progress) -> None:
         """Takes back what :meth:`progress` gave; without moments it warms up again."""
         tensors = progress.tensors
-        self.counters = Counters(**progress.counters.to_dict())
-        average = _under("average.", tensors)
-        self.average.model.load_state_dict(average)
+        self.counters = replace(progress.counters)
+        self.average.model.load_state_dict(under("average.", tensors))
         self.average.updates = self.counters.averaged
-        self.probe.restore(_under("probe.", tensors))
-        if not progress.has_moments:
+        if "probe.moments" in tensors:
+            self.probe.moments.copy_(tensors["probe.moments"])
+        if not under("first.", tensors):
             self._begin_anew()
             return
-        self.model.load_state_dict(_under("weights.", tensors))
+        self.model.load_state_dict(under("weights.", tensors))
         self.optimiser.state.clear()
         for name, parameter in self.model.named_parameters():
             if f"first.{name}" in tensors:
@@ -173,8 +185,8 @@ class Trainer:
                 }
 
 
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What stands under a prefix, in float32."""
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, by the rest of their names, in float32."""
     return {n.removeprefix(prefix): v.float() for n, v in tensors.items() if n.startswith(prefix)}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -13,7 +11,9 @@ FEWEST = 8  # embeddings of a step worth a look
 
 
 class VolumeProbe:
-    """A ridge regression of the logarithm of the volume, told by running moments.
+    """A ridge regression of the logarithm of the volume, from running moments.
+
+    A run keeps `moments` with its state.
 
     Args:
         channels: C of the embeddings.
@@ -22,14 +22,6 @@ class VolumeProbe:
 
     def __init__(self, channels: int, device: str = "cpu") -> None:
         self.moments = torch.zeros(channels + 2, channels + 2, device=device)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """What must be kept to go on."""
-        return {"moments": self.moments}
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Takes back what :meth:`tensors` gave."""
-        self.moments.copy_(tensors["moments"])
 
     def loss(self, vectors: Tensor, volumes: Tensor) -> Tensor:
         """R2 of the best ridge regression over the last steps, 0 to 1, and this step joins them.
