@@ -59,7 +59,7 @@ def phantom_bank(loaded: LoadedModel, _: Path) -> Prediction:
     names = [label.name_of(value) for value in values]
     tokens = Segmenter(loaded.model).tokens_of(grid.image, prepare_masks(label, values, grid.grid), names)
     bank = MemoryBank(names, tokens.tokens.shape[1] - 1, tokens.tokens.shape[2])
-    bank.update_batch(names, tokens.tokens)
+    bank.update(names, tokens.tokens)
     facts = describe_bank(
         classes=dict(zip(names, values, strict=True)), spacing=(3.0,) * 3, window=WINDOW, modalities=["mr"],
         canonical=True,

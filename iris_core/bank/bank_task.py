@@ -1,6 +1,6 @@
 """Classes that training has seen need no reference: a Task from a checkpoint's memory bank.
 
-Paper: 3.3 and supplement 7, Fig. 8. The checkpoint says how its images were prepared; so is a query.
+Paper: 3.3 and supplement 7, Fig. 8. A query is prepared as the images of the training were.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class BankTask:
     Args:
         loaded: a checkpoint that `iris export` or the trainer wrote.
         classes: names wanted; None: all that training has seen.
-        modality: of the queries; None: the training's, or what the query looks like.
+        modality: of the queries; None: that one of the training's modalities which the query looks like.
 
     Attributes:
         task: as `encode_task` gives it, with the bank's tokens.
@@ -107,7 +107,7 @@ class BankTask:
 
     @property
     def facts(self) -> Task:
-        """What it says of itself: as a task of the bank's tokens."""
+        """The task of the bank's tokens."""
         return self.task
 
     def apply(self, segmenter: Segmenter, image: Volume, progress: Progress | None = None) -> Prediction:

@@ -53,39 +53,29 @@ class MemoryBank(nn.Module):
         self.register_buffer("seen", torch.zeros(len(names), dtype=torch.bool))
 
     @torch.no_grad()
-    def update(self, which: str | int, tokens: Tensor) -> None:
-        """T_k <- alpha T_k + (1 - alpha) T_k^new. Paper: Eq. 7.
-
-        Args:
-            which: name or position of the class.
-            tokens: (m + 1, C), its new embedding; the first one fills the entry.
-
-        Raises:
-            InputError: the class is not in the bank, or the shape is wrong.
-        """
-        k = self._position(which)
-        if tokens.shape != self.tokens.shape[1:]:
-            raise InputError(
-                "an embedding of another network", where=self.names[k],
-                expected=f"shape {tuple(self.tokens.shape[1:])}", found=f"shape {tuple(tokens.shape)}",
-            )  # fmt: skip
-        new = tokens.to(self.tokens)
-        moved = self.momentum * self.tokens[k] + (1 - self.momentum) * new
-        self.tokens[k] = torch.where(self.seen[k], moved, new)
-        self.seen[k] = True
-
-    def update_batch(self, classes: Sequence[str | int], tokens: Tensor) -> None:
-        """Updates with each embedding of a batch, first to last.
+    def update(self, classes: Sequence[str | int], tokens: Tensor) -> None:
+        """T_k <- alpha T_k + (1 - alpha) T_k^new for each embedding, first to last. Paper: Eq. 7.
 
         Args:
             classes: N names or positions.
-            tokens: (N, m + 1, C).
+            tokens: (N, m + 1, C), their new embeddings; the first one of a class fills its entry.
+
+        Raises:
+            InputError: a class is not in the bank, or the shape is wrong.
         """
-        for which, one in zip(classes, tokens, strict=True):
-            self.update(which, one)
+        if tokens.shape[1:] != self.tokens.shape[1:]:
+            raise InputError(
+                "embeddings of another network", where="tokens",
+                expected=f"shape {tuple(self.tokens.shape[1:])}", found=f"shape {tuple(tokens.shape[1:])}",
+            )  # fmt: skip
+        for which, new in zip(classes, tokens.to(self.tokens), strict=True):
+            k = self._position(which)
+            moved = self.momentum * self.tokens[k] + (1 - self.momentum) * new
+            self.tokens[k] = torch.where(self.seen[k], moved, new)
+            self.seen[k] = True
 
     def embedding(self, names: Sequence[str]) -> TaskEmbedding:
-        """The task embedding of seen classes; tokens alone, so the extensions have nothing to compare with.
+        """The task embedding of seen classes, of tokens alone: the extensions have no memory to compare with.
 
         Raises:
             InputError: a class is not in the bank, or no training step has held it.

@@ -23,6 +23,7 @@ from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
 REFINEMENTS = (2, 1)  # passes of the displacement networks at strides 4 and 2 (ours)
 AGREEMENT_SIDE = 3  # cells, side of the box over which agreement of features is averaged (ours)
 RIDGE = 1e-2  # of the affine fit, towards the identity (ours)
+HEADS = 2  # of the attention (ours)
 MAX_KEYS = 8192  # reference cells that take part in attention; more are pooled 2x2x2 (ours)
 
 
@@ -94,17 +95,16 @@ def sample(values: Tensor, positions: Tensor, offset: Tensor, size: Sequence[flo
 class Correspondence(nn.Module):
     """Attention from query cells to reference cells and the displacement field refined from it."""
 
-    def __init__(self, width: int, heads: int = 2) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.heads, self.width = heads, width
-        self.to_q = nn.Linear(width, heads * width, bias=False)
-        self.to_k = nn.Linear(width, heads * width, bias=False)
+        self.to_q = nn.Linear(width, HEADS * width, bias=False)
+        self.to_k = nn.Linear(width, HEADS * width, bias=False)
         for layer in (self.to_q, self.to_k):
-            layer.weight.data = torch.eye(width).repeat(heads, 1) + 0.02 * torch.randn(heads * width, width)
-        self.log_scale = nn.Parameter(torch.full((heads,), 2.3))  # of the cosine
-        self.log_stiffness = nn.Parameter(torch.linspace(-2.0, -6.0, heads))  # of the squared distance
+            layer.weight.data = torch.eye(width).repeat(HEADS, 1) + 0.02 * torch.randn(HEADS * width, width)
+        self.log_scale = nn.Parameter(torch.full((HEADS,), 2.3))  # of the cosine
+        self.log_stiffness = nn.Parameter(torch.linspace(-2.0, -6.0, HEADS))  # of the squared distance
         self.log_choice = nn.Parameter(torch.tensor(1.5))  # how sharply agreement chooses between guesses
-        self.coarse = Refinement(width, guesses=heads + 1)
+        self.coarse = Refinement(width, guesses=HEADS + 1)
         self.fine = Refinement(width // 2, guesses=0)
 
     def attend(self, query: Tensor, query_position: Tensor, memory: ReferenceMemory) -> Tensor:
@@ -124,8 +124,8 @@ class Correspondence(nn.Module):
             position = F.avg_pool3d(position.transpose(1, 2).unflatten(2, keys.shape[2:]), 2, ceil_mode=True)
             position = position.flatten(2).transpose(1, 2)
             keys, masks = F.avg_pool3d(keys, 2, ceil_mode=True), F.avg_pool3d(masks, 2, ceil_mode=True)
-        q = self.to_q(query.flatten(2).transpose(1, 2)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        k = self.to_k(keys.flatten(2).transpose(1, 2)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        q = self.to_q(query.flatten(2).transpose(1, 2)).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+        k = self.to_k(keys.flatten(2).transpose(1, 2)).unflatten(-1, (HEADS, -1)).transpose(1, 2)
         q = F.normalize(q, dim=-1) * self.log_scale.exp()[:, None, None]  # (B, h, n, F)
         k = F.normalize(k, dim=-1)
         # -a |p - r|^2 = 2a p.r - a |r|^2 + (a constant per row, which softmax drops)
@@ -134,10 +134,10 @@ class Correspondence(nn.Module):
         ones = p.new_ones(p.shape[0], 1, p.shape[2], 1)
         q = torch.cat([q, 2 * a * p, -a * ones], dim=-1)
         place = torch.cat([r, (r * r).sum(-1, keepdim=True)], dim=-1)
-        k = torch.cat([k, place.expand(-1, self.heads, -1, -1)], dim=-1)
+        k = torch.cat([k, place.expand(-1, HEADS, -1, -1)], dim=-1)
         value = torch.cat([masks.flatten(2).transpose(1, 2), position], dim=-1)  # (B, s, K + 3)
-        value = value[:, None].expand(-1, self.heads, -1, -1)
-        # one width for all: the kernel that builds no matrix asks for it
+        value = value[:, None].expand(-1, HEADS, -1, -1)
+        # one width for all: the kernel that builds no matrix needs it
         width = -(-max(q.shape[-1], value.shape[-1]) // 8) * 8
         q, k, padded = (F.pad(t, (0, width - t.shape[-1])) for t in (q, k, value))
         return F.scaled_dot_product_attention(q, k, padded, scale=1.0)[..., : value.shape[-1]]
@@ -150,7 +150,7 @@ class Correspondence(nn.Module):
         Args:
             query: (B, F, d, h, w).
             own: (B, 3, d, h, w), positions of the query's cells.
-            carried: (B, heads, dhw, 3), positions that attention found.
+            carried: (B, heads, dhw, 3), positions by attention.
             memory: of the reference.
 
         Returns:

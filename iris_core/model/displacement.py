@@ -9,14 +9,14 @@ from torch.nn import functional as F
 HIDDEN = 32
 
 
-def fit_affine(own: Tensor, found: Tensor, weight: Tensor, ridge: float) -> Tensor:
+def fit_affine(own: Tensor, matches: Tensor, weight: Tensor, ridge: float) -> Tensor:
     """The affine map that sends positions to their matches best, evaluated at those positions.
 
     Weighted least squares for the displacement, with a ridge that pulls it towards a pure shift.
 
     Args:
         own: (B, 3, d, h, w), positions.
-        found: (B, 3, d, h, w), their matches.
+        matches: (B, 3, d, h, w), where they lie in the reference.
         weight: (B, 1, d, h, w), above 0.
         ridge: of the linear part, relative to the spread of the positions.
 
@@ -24,7 +24,7 @@ def fit_affine(own: Tensor, found: Tensor, weight: Tensor, ridge: float) -> Tens
         (B, 3, d, h, w).
     """
     with torch.autocast(own.device.type, enabled=False):
-        p, f, w = own.float().flatten(2), found.float().flatten(2), weight.float().flatten(2)
+        p, f, w = own.float().flatten(2), matches.float().flatten(2), weight.float().flatten(2)
         w = w / w.sum(-1, keepdim=True)
         centre = (w * p).sum(-1, keepdim=True)
         shift = (w * (f - p)).sum(-1, keepdim=True)
@@ -52,7 +52,7 @@ def local_correlation(query: Tensor, there: Tensor) -> Tensor:
 
 
 class Refinement(nn.Module):
-    """One step of a displacement field, from local correlation and what is known of the field.
+    """One step of a displacement field, from local correlation and the field so far.
 
     Args:
         width: of the features compared.

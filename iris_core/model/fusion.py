@@ -15,12 +15,6 @@ from torch.nn import functional as F
 from iris_core.config import ModelConfig
 
 CLASSES_AT_ONCE = 2  # small enough for the cache and for memory that is used again
-PROBABILITY_FLOOR = 0.02  # keeps the logit of a propagated mask finite
-
-
-def soft_logit(probability: Tensor) -> Tensor:
-    """Logit of a probability clamped away from 0 and 1."""
-    return torch.logit(probability.clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR))
 
 
 class EvidenceHead(nn.Module):
@@ -54,15 +48,13 @@ class EvidenceHead(nn.Module):
         """
         weight = self.from_evidence.weight
         given = self.shared + sum(part.shape[2] for part in own)
-        context = F.conv3d(shared, weight[:, : self.shared], self.from_evidence.bias) + self.from_context(
-            half
-        )
+        context = F.conv3d(shared, weight[:, : self.shared], self.from_evidence.bias)
+        context = context + self.from_context(half)
         maps = []
         for first in range(0, own[0].shape[1], CLASSES_AT_ONCE):
             evidence = torch.cat([part[:, first : first + CLASSES_AT_ONCE] for part in own], dim=2)
-            x = F.conv3d(evidence.flatten(0, 1), weight[:, self.shared : given]).unflatten(
-                0, evidence.shape[:2]
-            )
+            x = F.conv3d(evidence.flatten(0, 1), weight[:, self.shared : given])
+            x = x.unflatten(0, evidence.shape[:2])
             x = F.leaky_relu(x.add_(context[:, None]).flatten(0, 1), 0.01, inplace=True)
             x = x + F.leaky_relu(self.mix(x), 0.01, inplace=True)
             maps.append(self.out(x)[:, 0].unflatten(0, evidence.shape[:2]))

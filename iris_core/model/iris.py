@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iris_core.config import ModelConfig
-from iris_core.model.correspondence import Correspondence, Places
+from iris_core.model.correspondence import HEADS, Correspondence, Places
 from iris_core.model.encoder import Encoder
-from iris_core.model.fusion import EvidenceHead, soft_logit
+from iris_core.model.fusion import EvidenceHead
 from iris_core.model.layers import box_mean, place_matrix, upsample_many
 from iris_core.model.mask_decoder import MaskDecoder, class_logits
 from iris_core.model.matching import STRIDES, MatchingPyramid
@@ -24,18 +24,18 @@ from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE, Refere
 from iris_core.model.similarity import prototypes, similarity_maps
 from iris_core.model.task_encoder import TaskEncoder
 
-CORRESPONDENCE_HEADS = 2
+PROBABILITY_FLOOR = 0.02  # and 1 less it as the ceiling; keeps the logit of a mask finite
 PLACE_BLUR = 3  # cells of 2 voxels, side of the box that blurs the reference mask twice
 
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """What the encoder knows of one image.
+    """The features of B images.
 
     Args:
         maps: at strides 1 to 16.
-        pyramid: matching features, or empty.
-        image: (B, 1, D, H, W), what was encoded.
+        pyramid: matching features at strides 2 to 16; empty without extensions.
+        image: (B, 1, D, H, W), that were encoded.
     """
 
     maps: tuple[Tensor, ...]
@@ -45,7 +45,7 @@ class ImageFeatures:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What references say of a query.
+    """The maps by which references vote on the voxels of a query.
 
     Args:
         maps: by name, (B, K or 1, E, d, h, w) at half resolution.
@@ -58,14 +58,14 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a pass gives.
+    """The result of a pass.
 
     Args:
         logits: (B, K, D, H, W).
         evidence: by name, maps (B, K, E, d, h, w) at half resolution, which training supervises.
         displacements: (B, 3, d, h, w) per memory, cells of 4 voxels.
-        coarse: (B, K, d, h, w), what the tokens alone answer at strides 8, 4 and 2, or 2 alone; extensions
-            have no part in it.
+        coarse: (B, K, d, h, w), logits of the tokens alone at strides 8, 4 and 2, or 2 alone; extensions have
+            no part in them.
     """
 
     logits: Tensor
@@ -95,8 +95,8 @@ class Iris(nn.Module):
                 self.similarity_scale = nn.Parameter(torch.full((len(STRIDES),), 3.0))
                 self.similarity_bias = nn.Parameter(torch.full((len(STRIDES),), -1.0))
             if config.correspondence:
-                self.correspondence = Correspondence(config.matching_channels, CORRESPONDENCE_HEADS)
-                own += CORRESPONDENCE_HEADS + 1
+                self.correspondence = Correspondence(config.matching_channels)
+                own += HEADS + 1
                 shared += 1
             if config.place:
                 own += 1
@@ -169,13 +169,13 @@ class Iris(nn.Module):
         offset: Tensor | None = None,
         places: Places | None = None,
     ) -> Evidence:
-        """What one reference says of a query.
+        """The evidence of one reference for a query.
 
         Args:
             features: of the query.
             memory: of the reference.
             offset: (B, 3), of the query window, voxels; None: zeros.
-            places: where its cells lie in the reference; None: where the network finds them.
+            places: where its cells lie in the reference; None: the network finds them.
         """
         pyramid, size = features.pyramid, features.pyramid[0].shape[2:]
         if offset is None:
@@ -188,12 +188,12 @@ class Iris(nn.Module):
             )
         places = self.places(features, memory, offset) if places is None else places
         if places is not None:
-            found = self.correspondence.read(pyramid[0], memory, places)
-            fine = upsample_many(found.propagated.flatten(1, 2), size)
-            maps["propagated"] = fine.unflatten(1, found.propagated.shape[1:3])
-            maps["warped"] = found.warped[:, :, None]
-            maps["agreement"] = found.agreement[:, None]
-            fields = [found.displacement]
+            match = self.correspondence.read(pyramid[0], memory, places)
+            fine = upsample_many(match.propagated.flatten(1, 2), size)
+            maps["propagated"] = fine.unflatten(1, match.propagated.shape[1:3])
+            maps["warped"] = match.warped[:, :, None]
+            maps["agreement"] = match.agreement[:, None]
+            fields = [match.displacement]
         if self.config.place:
             maps["place"] = self._place(pyramid[1], memory, offset)[:, :, None]
         return Evidence(maps, fields)
@@ -204,7 +204,7 @@ class Iris(nn.Module):
         Args:
             features: of the query.
             tokens: (B, K, m + 1, C).
-            evidence: what references say; None: tokens alone.
+            evidence: of the references; None: tokens alone.
         """
         made = self.mask_decoder(features.maps, tokens)
         full, half = made.maps[-1], made.maps[-2]
@@ -223,7 +223,7 @@ class Iris(nn.Module):
         coarse = self.evidence_head(torch.cat(shared, dim=1), parts, half)
         guess = maps.get("warped", maps.get("place"))
         if guess is not None:
-            coarse = coarse + self.prior_gain * soft_logit(box_mean(guess[:, :, 0], 3))
+            coarse = coarse + self.prior_gain * torch.logit(box_mean(guess[:, :, 0], 3), PROBABILITY_FLOOR)
         if self.config.deep_vectors:
             coarse = coarse + self.token_gain * deep[-1]
         logits = class_logits(full, vector, plus=upsample_many(coarse + bias, full.shape[2:]))

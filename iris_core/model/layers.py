@@ -34,13 +34,7 @@ def norm(channels: int) -> nn.GroupNorm:
 
 
 class ResidualBlock(nn.Module):
-    """a = act(norm(conv(x))), then act(a + norm(conv(a))); the first convolution changes the shape.
-
-    Args:
-        in_channels: width of what comes in.
-        out_channels: width of what goes out.
-        stride: 1 or 2, of the first convolution.
-    """
+    """a = act(norm(conv(x))), then act(a + norm(conv(a))); the first convolution changes width and stride."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -56,12 +50,7 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Pre-norm multi-head attention with a residual: x + Attention(norm(x), norm(context)).
-
-    Args:
-        channels: width of both sides.
-        heads: number of heads.
-    """
+    """Pre-norm multi-head attention with a residual: x + Attention(norm(x), norm(context))."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -76,8 +65,8 @@ class Attention(nn.Module):
         """Tokens after one round of attention.
 
         Args:
-            x: (B, n, C), the tokens that ask.
-            context: (B, s, C), the tokens that answer; None for self-attention.
+            x: (B, n, C), the queries of the attention.
+            context: (B, s, C), its keys and values; None for self-attention.
 
         Returns:
             (B, n, C).
@@ -104,7 +93,7 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens (B, n, C), each with what the block makes of it."""
+        """Tokens (B, n, C), each with the block's output added."""
         return x + self.body(x)
 
 

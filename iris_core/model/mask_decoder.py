@@ -44,7 +44,7 @@ class BidirectionalBlock(nn.Module):
 
 
 class Expanded(NamedTuple):
-    """What the decoder gives: maps that all classes share, and vectors of each class for them.
+    """The decoder's result: maps that all classes share, and vectors of each class for them.
 
     Attributes:
         maps: (B, C, d, h, w) at strides 8, 4, 2 and 1.
@@ -62,7 +62,7 @@ class Expanded(NamedTuple):
     likeness: Tensor | None
 
     def coarse_logits(self) -> tuple[Tensor, list[Tensor]]:
-        """What class vectors say on coarse maps.
+        """The logits of the class vectors on coarse maps.
 
         Returns:
             logits (B, K, d, h, w) at stride 2 alone; and at strides 8, 4 and 2 (or at 2 alone) the sums of

@@ -23,11 +23,11 @@ class ReferenceMemory:
         masks: (B, K, 2d, 2h, 2w), mean of each class mask in cells of 2^3 voxels.
         prototypes: (B, K, L, 2, F), unit vectors of foreground and background at strides 2, 4, 8, 16; the
             finest level fills half of F.
-        landmarks: (B, 1, d, h, w) in [0, 1], how much of each cell is labelled at all, whichever classes are
-            asked for; by them the query is aligned (iris_core.inference.alignment).
+        landmarks: (B, 1, d, h, w) in [0, 1], how much of each cell is labelled at all, also by classes that
+            the task leaves out; by them the query is aligned (iris_core.inference.alignment).
         offset: (B, 3), centre of this grid minus the centre of the reference's field of view, in voxels.
-        bias: (B, K), what is added to the logits of a class (iris_core.inference.bias); infinity where the
-            reference does not tell.
+        bias: (B, K), added to the logits of a class (iris_core.inference.bias); infinity where the reference
+            decides nothing.
         edges: (B, 3, D, H, W), directions of the image's edges, voxel by voxel, in a box around all that is
             labelled (iris_core.inference.pair_fit); None: no query is fitted to them.
         outlines: (B, K, D, H, W) bool, each class in that box.

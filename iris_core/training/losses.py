@@ -65,21 +65,15 @@ def evidence_loss(evidence: dict[str, Tensor], target: Tensor, valid: Tensor, pr
     """
     total = target.new_zeros(())
     coarse = F.avg_pool3d(target, 2)
-    for name, weight in EVIDENCE_WEIGHTS.items():
-        if name not in evidence:
-            continue
-        maps = evidence[name].float()
-        for index in range(maps.shape[2]):
-            one = maps[:, :, index]
+    for name in [name for name in EVIDENCE_WEIGHTS if name in evidence]:
+        for one in evidence[name].float().unbind(2):
             if name == "similarity":
-                entropy = F.binary_cross_entropy_with_logits(one, coarse, reduction="none")
-                entropy = entropy.flatten(2).mean(-1)
-                total = total + weight * _mean_where(entropy, valid)
-                continue
-            one = one.clamp(EPSILON, 1 - EPSILON)
-            entropy = F.binary_cross_entropy(one, coarse, reduction="none").flatten(2).mean(-1)
-            dice = soft_dice(one, coarse) * present
-            total = total + weight * _mean_where(entropy + dice, valid)
+                error = F.binary_cross_entropy_with_logits(one, coarse, reduction="none").flatten(2).mean(-1)
+            else:
+                one = one.clamp(EPSILON, 1 - EPSILON)
+                entropy = F.binary_cross_entropy(one, coarse, reduction="none").flatten(2).mean(-1)
+                error = entropy + soft_dice(one, coarse) * present
+            total = total + EVIDENCE_WEIGHTS[name] * _mean_where(error, valid)
     return total
 
 

@@ -86,7 +86,7 @@ def remember(network: BankNetwork, batch: LabelledBatch, tokens: Tensor) -> None
         distributed.all_gather_object(shares, mine)
     with torch.no_grad():
         for classes, own in shares:
-            network.bank.update_batch(classes, own)
+            network.bank.update(classes, own)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ def bank_network(order=(0, 1, 2), config=None, seen=(0, 2)) -> BankNetwork:
     iris = network(config) if config else network()
     bank = MemoryBank(NAMES, iris.config.context_tokens, iris.config.channels[-1])
     for k in seen:
-        bank.update(k, noise(iris.config.context_tokens + 1, iris.config.channels[-1], seed=k))
+        bank.update([k], noise(1, iris.config.context_tokens + 1, iris.config.channels[-1], seed=k))
     return BankNetwork(iris, bank, order).eval()
 
 

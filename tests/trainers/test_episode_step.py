@@ -53,7 +53,7 @@ def test_the_shares_of_what_a_step_is_given_are_those_of_the_settings():
 
 def test_a_step_on_the_bank_does_not_look_at_the_reference():
     own, batch = bank_network(), collate([episode()])
-    own.bank.update_batch([0, 1], noise(2, 4, 32, seed=5))
+    own.bank.update([0, 1], noise(2, 4, 32, seed=5))
     other = collate([episode(7)])
     for name in ("query_image", "query_mask", "query_offset"):
         setattr(other, name, getattr(batch, name))

@@ -39,7 +39,7 @@ def trained() -> BankNetwork:
     config = preset("tiny")
     bank = MemoryBank(["1", "2", "3"], config.context_tokens, config.channels[-1])
     for k in range(2):
-        bank.update(k, noise(config.context_tokens + 1, config.channels[-1], seed=k))
+        bank.update([k], noise(1, config.context_tokens + 1, config.channels[-1], seed=k))
     return BankNetwork(build(config, seed=0), bank)
 
 

@@ -9,12 +9,7 @@ from torch.nn import functional as F
 TEMPERATURE = 0.03
 LIKENESS = 0.5  # of log volumes, within which another structure counts fully
 FARTHEST = 0.05  # of a structure of quite another size
-SAME = 0.5  # overlap above which two tasks ask for nearly the same
-
-
-def pooled(tokens: Tensor) -> Tensor:
-    """What retrieval compares, before it is normalised: (B, K, m + 1, C) -> (B, K, C)."""
-    return tokens.float().mean(2)
+SAME = 0.5  # overlap above which two tasks are nearly the same
 
 
 def log_volumes(masks: Tensor) -> Tensor:
@@ -27,7 +22,7 @@ def contrast_loss(vectors: Tensor, masks: Tensor, known: Tensor) -> Tensor:
 
     Args:
         vectors: (2G, K, C): G references, then the same G pairs' other people.
-        masks: (2G, K, D, H, W), what was encoded.
+        masks: (2G, K, D, H, W), from which they were encoded.
         known: (2G, K) bool, the mask is not empty.
     """
     both = known[: len(known) // 2] & known[len(known) // 2 :]
@@ -50,7 +45,7 @@ def contrast_loss(vectors: Tensor, masks: Tensor, known: Tensor) -> Tensor:
 
 
 def _alike(masks: Tensor, where: Tensor) -> Tensor:
-    """(N, N) bool: itself, or a task of the same image that asks for nearly the same; in either person."""
+    """(N, N) bool: itself, or nearly the same task of the same image; in either person."""
     flat = F.avg_pool3d(masks.float(), 2).flatten(2)
     shared = flat @ flat.transpose(1, 2)  # (2G, K, K)
     size = shared.diagonal(dim1=1, dim2=2)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from iris_core.model.iris import Decoded, ImageFeatures, Iris
 from iris_core.training.losses import evidence_loss, segmentation_loss, smoothness_loss
-from iris_core.training.pretraining.contrast import contrast_loss, log_volumes, pooled
+from iris_core.training.pretraining.contrast import contrast_loss, log_volumes
 from iris_core.training.pretraining.nuisance import VolumeProbe
 from iris_core.training.pretraining.recipe import Recipe
 from iris_core.training.synthesis import EpisodeBatch, synthesise
@@ -114,7 +114,7 @@ def _answers(decoded: Decoded, batch: EpisodeBatch, recipe: Recipe) -> dict[str,
 
 
 def _embeddings(tokens: Tensor, batch: EpisodeBatch, recipe: Recipe, probe: VolumeProbe) -> dict[str, Tensor]:
-    vectors, parts = pooled(tokens), {}
+    vectors, parts = tokens.float().mean(2), {}  # (B, K, C), which retrieval compares
     with torch.autocast(vectors.device.type, enabled=False):
         if recipe.contrast:
             parts["contrast"] = recipe.contrast * contrast_loss(vectors, batch.reference_mask, batch.valid)

@@ -15,7 +15,7 @@ FIRST_OBJECT = 64  # labels of objects start here, labels of the base layer lie 
 
 @dataclass
 class Anatomy:
-    """A base layer, the objects painted over it in order, and what is known of the labels.
+    """A base layer, the objects painted over it in order, and facts of the labels.
 
     Attributes:
         family: name of the family that drew it.
@@ -24,7 +24,7 @@ class Anatomy:
         kinds: groups of labels that look alike (both kidneys, all vertebrae).
         droppable: labels that another person may lack.
         contrast: labels that must differ in brightness from what surrounds them (lesions).
-        favoured: labels that tasks ask for more often.
+        favoured: labels that become tasks more often.
         alike: groups of labels that look the same in every image; unlike a kind, no task is their union.
         link: (3,) step from one member of a row of look-alikes to the next, voxels; None: no row.
         window_shift: how far windows may wander, 0 to 1 (0 for a structure the window was cropped around).
@@ -40,7 +40,3 @@ class Anatomy:
     window_shift: float = 1.0
     alike: list[list[int]] = field(default_factory=list)
     link: np.ndarray | None = None
-
-    def centres(self, objects: list[Primitive]) -> dict[int, np.ndarray]:
-        """Centre (3,) of each object label, in anatomy coordinates."""
-        return {o.label: np.asarray(o.centre) * np.array([o.side, 1, 1]) for o in objects}

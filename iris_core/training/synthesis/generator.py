@@ -1,7 +1,7 @@
 """Synthetic episodes for training: no file is read, every pair is new.
 
 An anatomy is drawn from a family, given to two people (pose, warp, proportions, window), painted into two
-label volumes, rendered into two images, and asked K questions. After SynthMorph (Hoffmann et al. 2022),
+label volumes, rendered into two images, and given K tasks. After SynthMorph (Hoffmann et al. 2022),
 SynthSeg (Billot et al. 2023) and anatomix (Dey et al. 2025), with shapes of our own.
 """
 
@@ -11,16 +11,15 @@ import numpy as np
 import torch
 
 from iris_core.errors import InputError
-from iris_core.training.synthesis.anatomy import LABELS, Anatomy
-from iris_core.training.synthesis.appearance.detail import detail_maps, draw_detail
+from iris_core.training.synthesis.anatomy import LABELS
+from iris_core.training.synthesis.appearance.detail import detail_maps
 from iris_core.training.synthesis.appearance.painting import paint
 from iris_core.training.synthesis.appearance.rendering import draw_looks, render
 from iris_core.training.synthesis.deformation import draw_displacement, place
 from iris_core.training.synthesis.episode_batch import EpisodeBatch
 from iris_core.training.synthesis.families import FAMILIES, draw_family
 from iris_core.training.synthesis.imperfect_mask import imperfect
-from iris_core.training.synthesis.person_pair import Person, draw_pair
-from iris_core.training.synthesis.primitive import Primitive
+from iris_core.training.synthesis.person_pair import draw_pair
 from iris_core.training.synthesis.task_sampling import LEAST, PRESENT, Task, draw_tasks
 
 IMPERFECT_SHARE = 0.3
@@ -63,48 +62,46 @@ def synthesise(
     anatomies = [FAMILIES[name][0](rng, shape) for name in names]
     pairs = [draw_pair(rng, anatomy, shape, progress) for anatomy in anatomies]
     people = [pair[0] for pair in pairs] + [pair[1] for pair in pairs]  # references, then queries
-    twins = [i for i, pair in enumerate(pairs) if pair[2]]
+    twins = [i for i, (reference, query) in enumerate(pairs) if reference is query]
 
     amplitudes, spacings = np.array([p.amplitude for p in people]), np.array([p.spacing for p in people])
     shifts = draw_displacement(shape, amplitudes, spacings, noise)
     for i in twins:
         shifts[batch_size + i] = shifts[i]
     places = place(shape, np.stack([p.matrix for p in people]), np.stack([p.shift for p in people]), shifts)
-    objects = [p.objects for p in people]
-    labels = paint(anatomies * 2, objects, [p.merged for p in people], places)  # (2B, D, H, W)
+    objects, merged = [p.objects for p in people], [p.merged for p in people]
+    labels = paint(anatomies * 2, objects, merged, places)  # (2B, D, H, W)
 
     looks = [draw_looks(rng, anatomy, progress) for anatomy in anatomies]
     boxes = np.stack([p.box for p in people])
-    detail = detail_maps([draw_detail(rng) for _ in anatomies], places, noise)
+    detail = detail_maps(rng, places, noise)
     images = render(labels, detail, [a for a, _ in looks] + [b for _, b in looks], boxes, noise)
     for i in twins:
         images[batch_size + i] = images[i]
 
     _clear_outside(labels, boxes)
-    counts = _count(labels)
-    tasks = [
-        _tasks_of(rng, anatomies[i], people[i], people[batch_size + i], counts[[i, batch_size + i]], classes)
-        for i in range(batch_size)
-    ]
-    masks = _masks(tasks, labels, places)  # (2B, K, D, H, W) bool
+    counts = np.stack([torch.bincount(one.flatten(), minlength=LABELS).cpu().numpy() for one in labels])
+    both = counts.reshape(2, batch_size, LABELS).swapaxes(0, 1)  # voxels of each label in reference and query
+    tasks = [draw_tasks(rng, *one, classes) for one in zip(anatomies, pairs, both, strict=True)]
+    masks = _masks(tasks, labels, places)
     given = masks.clone()
-    for i in range(2 * batch_size if both_ways else batch_size):
+    own = list(range(2 * batch_size if both_ways else batch_size))
+    other = [(i + batch_size) % (2 * batch_size) for i in own]
+    for i in own:
         for k in range(classes):
             if i % batch_size not in twins and rng.random() < IMPERFECT_SHARE:
                 given[i, k] = imperfect(given[i, k], rng, noise)
-    asked = list(range(2 * batch_size if both_ways else batch_size))
-    other = [(i + batch_size) % (2 * batch_size) for i in asked]
     offsets = torch.tensor(np.stack([p.offset for p in people]), dtype=torch.float32, device=device)
     return EpisodeBatch(
-        reference_image=images[asked],
-        reference_mask=given[asked].float(),
+        reference_image=images[own],
+        reference_mask=given[own].float(),
         query_image=images[other],
         query_mask=masks[other].float(),
-        valid=given[asked].flatten(2).any(-1),
+        valid=given[own].flatten(2).any(-1),
         present=masks[other].flatten(2).sum(-1) >= PRESENT,
-        reference_offset=offsets[asked],
+        reference_offset=offsets[own],
         query_offset=offsets[other],
-        family=[names[i % batch_size] for i in asked],
+        family=[names[i % batch_size] for i in own],
     )
 
 
@@ -132,32 +129,12 @@ def _clear_outside(labels: torch.Tensor, boxes: np.ndarray) -> None:
             one.narrow(axis, end, one.shape[axis] - end).zero_()
 
 
-def _count(labels: torch.Tensor) -> np.ndarray:
-    """Voxels (2B, LABELS) of each label."""
-    first = torch.arange(labels.shape[0], device=labels.device).view(-1, 1) * LABELS
-    counts = torch.bincount((labels.flatten(1) + first).flatten(), minlength=labels.shape[0] * LABELS)
-    return counts.view(-1, LABELS).cpu().numpy()
-
-
-def _tasks_of(
-    rng: np.random.Generator,
-    anatomy: Anatomy,
-    reference: Person,
-    query: Person,
-    counts: np.ndarray,
-    classes: int,
-) -> list[Task]:
-    def centres(objects: list[Primitive]) -> dict[int, np.ndarray]:
-        return {} if anatomy.contrast else anatomy.centres(objects)
-
-    return draw_tasks(rng, anatomy, counts, (centres(reference.objects), centres(query.objects)), classes)
-
-
 def _masks(tasks: list[list[Task]], labels: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Masks (2B, K, D, H, W) of all tasks, references before queries."""
     batch = len(tasks)
     masks = torch.empty((2 * batch, len(tasks[0]), *labels.shape[1:]), dtype=torch.bool, device=labels.device)
-    for i, asked in enumerate(tasks):
-        for k, task in enumerate(asked):
+    for i, own in enumerate(tasks):
+        for k, task in enumerate(own):
             reference = task.mask(labels[i], places[i], query=False)
             if task.normal is not None and int(reference.sum()) < LEAST:  # the window shows the other half
                 task = Task(task.labels)

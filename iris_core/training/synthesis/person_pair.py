@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from iris_core.training.synthesis.anatomy import Anatomy
+from iris_core.training.synthesis.draws import log_uniform, small_rotation
 from iris_core.training.synthesis.primitive import Primitive
-from iris_core.training.synthesis.rotation import small_rotation
 
-DROP_SHARE = 0.8  # pairs whose query lacks something, so that absent tasks can be asked
+DROP_SHARE = 0.8  # pairs whose query lacks something, so that tasks may be absent
 LINKS_SHARE = 0.35  # pairs with a row of look-alikes whose fields of view differ by whole members of it
 EXTRA_SHARE = 0.1  # pairs whose reference lacks something
 SMALL_SHARE = 0.1  # pairs whose images are both smaller than the window
@@ -27,8 +27,8 @@ class Person:
         amplitude: standard deviation of the velocity field, voxels.
         spacing: distance of its nodes, voxels.
         objects: the objects this person has, in painting order.
-        merged: base labels that this person lacks -> what is there instead.
-        offset: (3,) place of the window in its field of view as told to the model, voxels.
+        merged: base labels that this person lacks, and the base label in their place.
+        offset: (3,) place of the window in its field of view, voxels; 0 where the network does not get it.
         box: (3, 2) first and last + 1 voxel that the image covers; outside is padding.
     """
 
@@ -44,12 +44,12 @@ class Person:
 
 def draw_pair(
     rng: np.random.Generator, anatomy: Anatomy, shape: tuple[int, int, int], progress: float
-) -> tuple[Person, Person, bool]:
-    """Reference, query, and whether the two are identical.
+) -> tuple[Person, Person]:
+    """Reference and query; the same person twice where the two are identical.
 
     Args:
         rng: source of the draw.
-        anatomy: what both share.
+        anatomy: of both.
         shape: (D, H, W) of the window.
         progress: 0 to 1; identical pairs fade out until .1, differences grow until .2.
     """
@@ -60,7 +60,7 @@ def draw_pair(
     lacking = [] if identical or not anatomy.droppable else list(anatomy.droppable)
     lacking = lacking[: 1 + int(rng.integers(len(lacking)))] if lacking and rng.random() < DROP_SHARE else []
     extra = [v for v in anatomy.droppable if v not in lacking][:1] if rng.random() < EXTRA_SHARE else []
-    nominal, zooms, told = _windows(rng, side, anatomy.window_shift * strength)
+    nominal, zooms, known = _windows(rng, side, anatomy.window_shift * strength)
     if anatomy.link is not None and not identical and rng.random() < LINKS_SHARE:
         nominal = nominal + np.array([[0.0], [1.0]]) * anatomy.link * int(rng.choice([-2, -1, 1, 2]))
     small = _box_of_a_crop(rng, shape) if rng.random() < SMALL_SHARE else None
@@ -68,22 +68,18 @@ def draw_pair(
     for nth, without in enumerate((extra, lacking)):
         matrix = _pose(rng, strength) * zooms[nth]
         shift = nominal[nth] + rng.uniform(-0.05, 0.05, 3) * side * strength
-        offset = np.linalg.solve(matrix, nominal[nth]) if told else np.zeros(3)
+        offset = np.linalg.solve(matrix, nominal[nth]) if known else np.zeros(3)
         objects = [o.moved(rng, length, strength) for o in anatomy.objects if o.label not in without]
-        amplitude = float(np.exp(rng.uniform(np.log(0.5), np.log(4)))) * strength * (length / 64) ** 0.5
+        amplitude = log_uniform(rng, 0.5, 4) * strength * (length / 64) ** 0.5
         spacing = length * 2.0 ** rng.uniform(-4, -2)
         amplitude = min(amplitude, spacing * 0.5)  # short waves stay shallow
-        regions = [v for v in without if v not in _object_labels(anatomy)]
+        regions = [v for v in without if v not in {o.label for o in anatomy.objects}]
         merged = {v: _neighbour(rng, anatomy, v, without) for v in regions}
         box = _box(rng, shape) if small is None else small
         people.append(Person(matrix, shift, amplitude, spacing, objects, merged, offset, box))
     if identical:
         people[1] = people[0]
-    return people[0], people[1], identical
-
-
-def _object_labels(anatomy: Anatomy) -> set[int]:
-    return {o.label for o in anatomy.objects}
+    return people[0], people[1]
 
 
 def _neighbour(rng: np.random.Generator, anatomy: Anatomy, label: int, without: list[int]) -> int:
@@ -105,7 +101,7 @@ def _pose(rng: np.random.Generator, strength: float) -> np.ndarray:
 def _windows(
     rng: np.random.Generator, side: np.ndarray, freedom: float
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Nominal window centres (2, 3), zooms (2,), and whether the offsets are told to the model."""
+    """Nominal window centres (2, 3), zooms (2,), and whether the network gets the offsets."""
     nominal, zooms = np.zeros((2, 3)), np.ones(2)
     draw = rng.random()
     length = side.mean()

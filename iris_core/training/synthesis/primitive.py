@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 WIDTH = 23  # numbers in a packed row
-MAX_PARTS = 3
 FAR = 9.0  # a cut that never cuts
 
 
@@ -51,6 +50,16 @@ class Primitive:
     roam: float = 0.0
 
     @property
+    def place(self) -> np.ndarray:
+        """(3,) where the centre lies in the anatomy, on the side that the object is on."""
+        return np.asarray(self.centre) * np.array([self.side, 1, 1])
+
+    @property
+    def parts(self) -> range:
+        """The labels of its parts."""
+        return range(self.label, self.label + 1 + sum(cut < FAR for cut in self.cuts))
+
+    @property
     def reach(self) -> float:
         """Radius in voxels of a ball around the centre that holds the object."""
         wide = np.asarray(self.radii, float).copy()
@@ -76,7 +85,7 @@ class Primitive:
             strength: 0 leaves the object as it is, 1 is the full variation.
         """
         amount = strength * self.jitter
-        centre, radii, rotation = np.asarray(self.centre, float), np.asarray(self.radii, float), self.rotation
+        centre, radii = np.asarray(self.centre, float), np.asarray(self.radii, float)
         if self.roam > 0 and strength > 0:
             shift = rng.normal(size=3)
             centre = centre + shift / np.linalg.norm(shift) * self.roam * rng.random() ** (1 / 3)
@@ -85,7 +94,7 @@ class Primitive:
             radii = radii * common * np.exp(rng.normal(0, 0.04, 3) * amount)
             room = min(0.06 * length, 0.35 * float(radii.max()) + 1.0)
             centre = centre + rng.uniform(-1, 1, 3) * room * amount
-        return replace(self, centre=centre, radii=radii, rotation=rotation)
+        return replace(self, centre=centre, radii=radii)
 
 
 def own_coordinates(

@@ -1,4 +1,4 @@
-"""Tasks: which masks are asked for on a pair."""
+"""Tasks: the structures that a network must segment on a pair."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from iris_core.training.synthesis.anatomy import Anatomy
+from iris_core.training.synthesis.person_pair import Person
 
 LEAST = 30  # voxels of a task in the reference
 ABSENT_SHARE = 0.17  # where something is absent at all; .15 over everything
@@ -48,22 +49,26 @@ class Task:
 def draw_tasks(
     rng: np.random.Generator,
     anatomy: Anatomy,
+    pair: tuple[Person, Person],
     counts: np.ndarray,
-    centres: tuple[dict[int, np.ndarray], dict[int, np.ndarray]],
     classes: int,
 ) -> list[Task]:
     """K tasks on a pair, most on labels that both images show.
 
     Args:
         rng: source of the draw.
-        anatomy: the pair's anatomy.
+        anatomy: that both people share.
+        pair: reference and query.
         counts: (2, LABELS) voxels of each label in reference and query.
-        centres: centre of each label in anatomy coordinates, in reference and query.
         classes: K.
 
     Returns:
         K tasks: 60 % one label, 20 % a union, 10 % a kind, 10 % half a label; 15 % absent in the query.
     """
+    # where lesions are, an object's centre is not that of its label
+    objects = [[] if anatomy.contrast else person.objects for person in pair]
+    here, there = ({o.label: o.place for o in some} for some in objects)
+    centres = {label: (here[label], there[label]) for label in here.keys() & there.keys()}
     most = counts[0].sum() / 2
     seen = (counts[0] >= LEAST) & (counts[0] <= most)
     seen[0] = False
@@ -84,7 +89,7 @@ def draw_tasks(
 def _pick(
     rng: np.random.Generator, anatomy: Anatomy, labels: np.ndarray, counts: np.ndarray, used: set[int]
 ) -> int:
-    """A label, rather an unused, a favoured, a large one."""
+    """A label; unused, favoured and large ones are likelier."""
     weight = counts[labels].astype(float) ** 0.2
     weight *= np.where(np.isin(labels, anatomy.favoured), 8.0, 1.0)
     weight *= np.where(np.isin(labels, list(used)), 0.03, 1.0)
@@ -98,7 +103,7 @@ def _present(
     anatomy: Anatomy,
     labels: np.ndarray,
     counts: np.ndarray,
-    centres: tuple[dict[int, np.ndarray], dict[int, np.ndarray]],
+    centres: dict[int, tuple[np.ndarray, np.ndarray]],
     used: set[int],
     most: float,
 ) -> Task:
@@ -112,8 +117,8 @@ def _present(
         kinds = [kind for kind in anatomy.kinds if label in kind and counts[kind].sum() <= most]
         if kinds:
             return Task(tuple(kinds[0]))
-    elif draw < 0.5 and counts[label] >= 4 * LEAST and label in centres[0] and label in centres[1]:
+    elif draw < 0.5 and counts[label] >= 4 * LEAST and label in centres:
         normal = np.eye(3)[int(rng.integers(3))] if rng.random() < 0.5 else rng.normal(size=3)
         normal = normal / np.linalg.norm(normal) * rng.choice([-1.0, 1.0])
-        return Task((label,), normal, (centres[0][label], centres[1][label]))
+        return Task((label,), normal, centres[label])
     return Task((label,))

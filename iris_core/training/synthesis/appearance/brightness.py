@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from iris_core.training.synthesis.anatomy import FIRST_OBJECT, LABELS, Anatomy
+from iris_core.training.synthesis.draws import log_uniform
 
 CT_RANGES = {  # Hounsfield units
     "lung": (-850.0, -600.0),
@@ -50,7 +51,7 @@ def draw_palettes(rng: np.random.Generator, anatomy: Anatomy, progress: float) -
     """
     first, second = _draw_pair(rng, anatomy, progress)
     left = rng.uniform(FAINTEST, 0.8) if rng.random() < FAINT_SHARE else 1.0
-    amount = float(np.exp(rng.uniform(np.log(0.03), np.log(0.25)))) if rng.random() < DETAIL_SHARE else 0.0
+    amount = log_uniform(rng, 0.03, 0.25) if rng.random() < DETAIL_SHARE else 0.0
     used = _used(anatomy)
     return _faint(first, left, amount, used), _faint(second, left, amount * rng.uniform(0.7, 1.4), used)
 
@@ -75,7 +76,7 @@ def _draw_pair(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> t
         mean, rising = _remap(rng, first.mean)
         return first, replace(first, mean=mean, detail=1.0 if rising else -1.0)
     jitter = rng.uniform(-0.05, 0.05, LABELS) * rng.choice([0.2, 0.6, 1.0])
-    mean = np.clip(first.mean, 0, 1) ** np.exp(rng.uniform(np.log(0.7), np.log(1.5)))
+    mean = np.clip(first.mean, 0, 1) ** log_uniform(rng, 0.7, 1.5)
     return first, replace(first, mean=mean + _keep_shared(first.mean, jitter))
 
 
@@ -107,7 +108,7 @@ def _share(rng: np.random.Generator, mean: np.ndarray, anatomy: Anatomy, free: f
 
 
 def _used(anatomy: Anatomy) -> list[int]:
-    objects = sorted({o.label + i for o in anatomy.objects for i in range(1 + sum(c < 5 for c in o.cuts))})
+    objects = sorted({label for o in anatomy.objects for label in o.parts})
     regions = anatomy.base.scores.shape[1] if anatomy.base.scores is not None else 8
     return [*range(1, min(2 + regions, FIRST_OBJECT)), *objects]
 
@@ -115,7 +116,7 @@ def _used(anatomy: Anatomy) -> list[int]:
 def _mr(rng: np.random.Generator, anatomy: Anatomy) -> Palette:
     mean = _share(rng, rng.uniform(0.05, 1, LABELS), anatomy, 0.5)
     mean[0] = rng.uniform(0, 0.08)
-    rough = np.exp(rng.uniform(np.log(0.005), np.log(0.1)))
+    rough = log_uniform(rng, 0.005, 0.1)
     texture = rough * rng.uniform(0.3, 1.2, LABELS)
     grain = rng.uniform(0.0, 0.06) * rng.uniform(0.3, 1.5, LABELS)
     _share_texture(anatomy, texture, grain)

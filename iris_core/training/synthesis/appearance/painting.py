@@ -31,7 +31,7 @@ def paint(
     Args:
         anatomies: B anatomies, for their base layers.
         objects: the objects of each image in painting order.
-        merged: for each image, base labels that are shown as another base label.
+        merged: for each image, base labels that it lacks, and the base label in their place.
         places: (B, D, H, W, 3) anatomy coordinates of the voxels; sides are multiples of 4.
 
     Returns:
@@ -42,18 +42,14 @@ def paint(
     blocks = places.view(batch, d, BLOCK, h, BLOCK, w, BLOCK, 3).permute(0, 1, 3, 5, 2, 4, 6, 7)
     blocks = blocks.reshape(batch, d * h * w, BLOCK**3, 3)
     label = torch.empty(blocks.shape[:3], dtype=torch.uint8, device=places.device)
-    for out, points, anatomy, less in zip(label, blocks, anatomies, merged, strict=True):
-        out.copy_(_base(anatomy, less, points))
+    for out, points, anatomy, lacking in zip(label, blocks, anatomies, merged, strict=True):
+        base = anatomy.base.labels(points.view(-1, 3)).view(out.shape)
+        for old, new in lacking.items():
+            base = torch.where(base == old, new, base)
+        out.copy_(base)
     _paint_objects(label.view(-1, BLOCK**3), objects, blocks)
     label = label.view(batch, d, h, w, BLOCK, BLOCK, BLOCK).permute(0, 1, 4, 2, 5, 3, 6)
     return label.reshape(batch, *shape)
-
-
-def _base(anatomy: Anatomy, merged: dict[int, int], blocks: torch.Tensor) -> torch.Tensor:
-    label = anatomy.base.labels(blocks.view(-1, 3)).view(blocks.shape[:2])
-    for old, new in merged.items():
-        label = torch.where(label == old, new, label)
-    return label
 
 
 def _paint_objects(label: torch.Tensor, objects: list[list[Primitive]], blocks: torch.Tensor) -> None:

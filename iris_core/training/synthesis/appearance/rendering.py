@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from iris_core.training.synthesis.anatomy import Anatomy
 from iris_core.training.synthesis.appearance.brightness import Palette, draw_palettes
 from iris_core.training.synthesis.deformation import smooth_noise
+from iris_core.training.synthesis.draws import log_uniform
 from iris_core.triple import triple
 
 CT_WINDOW = (-990.0, 500.0)
@@ -58,9 +58,9 @@ def _draw_look(rng: np.random.Generator, palette: Palette, zero_air: bool) -> Lo
     low = rng.random() < LOW_SHARE
     return Look(
         palette=palette,
-        texture_scale=float(np.exp(rng.uniform(np.log(4), np.log(32)))),
+        texture_scale=log_uniform(rng, 4, 32),
         bias=0.0 if palette.ct else float(abs(rng.normal(0, 0.3))),
-        noise=float(rng.uniform(8, 40) if palette.ct else np.exp(rng.uniform(np.log(0.008), np.log(0.07)))),
+        noise=float(rng.uniform(8, 40) if palette.ct else log_uniform(rng, 0.008, 0.07)),
         rician=bool(not palette.ct and rng.random() < 0.5),
         blur=rng.uniform(0.3, 1.0) * rng.uniform(0.8, 1.2, 3),
         low_axis=int(rng.integers(3)) if low else None,
@@ -109,7 +109,7 @@ def render(
     image = blur(image, torch.tensor(blurs, dtype=torch.float32, device=device))
     bias = smooth_noise([(4, 4, 4)] * len(looks), 1, triple(shape), generator).squeeze(1)
     image = image * torch.exp(bias * column([look.bias for look in looks]))
-    image = _add_noise(image, looks, column, generator)
+    image = _noisy(image, column([look.noise for look in looks]), looks, generator)
     for one, look in zip(image, looks, strict=True):
         if look.low_axis is not None:
             one.copy_(thick_slices(one, look.low_axis, look.low_factor))
@@ -118,13 +118,10 @@ def render(
     return _normalise(image, looks, boxes)
 
 
-def _add_noise(
-    image: torch.Tensor,
-    looks: list[Look],
-    column: Callable[[list[float]], torch.Tensor],
-    generator: torch.Generator,
+def _noisy(
+    image: torch.Tensor, sd: torch.Tensor, looks: list[Look], generator: torch.Generator
 ) -> torch.Tensor:
-    sd = column([look.noise for look in looks])
+    """The images with noise of a standard deviation (B, 1, 1, 1) each, Gaussian or Rician."""
     noisy = image + sd * torch.randn(image.shape, generator=generator, device=image.device)
     rician = [i for i, look in enumerate(looks) if look.rician]
     if rician:

@@ -6,8 +6,8 @@ import numpy as np
 
 from iris_core.training.synthesis.anatomy import FIRST_OBJECT, Anatomy
 from iris_core.training.synthesis.appearance.base_layer import BaseLayer, Ripple
-from iris_core.training.synthesis.primitive import Primitive
-from iris_core.training.synthesis.rotation import small_rotation
+from iris_core.training.synthesis.draws import log_uniform, small_rotation, some_of
+from iris_core.training.synthesis.primitive import FAR, Primitive
 
 # base labels: 2 skin, 3 skull, 4 fluid, 5 ribbon and 6 white matter (left or both), 7 and 8 the same (right)
 FIRST_SIDED = 3
@@ -37,7 +37,7 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
     objects, kinds = _deep(rng, body)
     kinds += [[5, 7], [6, 8]] if base.sided is not None else []
     labels = sorted({o.label for o in objects})
-    drop = [int(v) for v in rng.choice(labels, size=4, replace=False)]
+    drop = some_of(rng, labels, 4)
     return Anatomy("brain", base, objects, kinds, drop, favoured=[*labels, 4, 5, 6, 7, 8])
 
 
@@ -48,7 +48,7 @@ def _deep(rng: np.random.Generator, body: np.ndarray) -> tuple[list[Primitive], 
     label = FIRST_OBJECT
     for index in range(int(rng.integers(4, 9))):
         place = body * np.array([rng.uniform(0.14, 0.42), *rng.uniform(-0.4, 0.4, 2)])
-        size = scale * np.exp(rng.uniform(np.log(0.09), np.log(0.22)))
+        size = scale * log_uniform(rng, 0.09, 0.22)
         radii = np.maximum(size * np.array([rng.uniform(1.1, 2.4), *rng.uniform(0.6, 1.1, 2)]), 1.5)
         axis_y_first = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, -1]])  # long axis from back to front
         rotation = small_rotation(rng, 25, 60) @ axis_y_first
@@ -56,7 +56,7 @@ def _deep(rng: np.random.Generator, body: np.ndarray) -> tuple[list[Primitive], 
             place[0] = max(radii[1] * 1.05, body[0] * 0.1)
         bend = (*tuple(rng.normal(0, 0.35, 2) * radii[0]), 0.0)
         parts = 2 if rng.random() < 0.3 else 1
-        cuts = (rng.uniform(-0.3, 0.3), 9.0) if parts == 2 else (9.0, 9.0)
+        cuts = (rng.uniform(-0.3, 0.3) if parts == 2 else FAR, FAR)
         boxy, taper = rng.uniform(0, 0.5), rng.uniform(-0.5, 0.5)
         for which in (1, -1):
             objects.append(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from iris_core.training.synthesis.anatomy import FIRST_OBJECT, Anatomy
+from iris_core.training.synthesis.draws import any_rotation, log_uniform, small_rotation
 from iris_core.training.synthesis.families.partition import clutter
 from iris_core.training.synthesis.primitive import FAR, Primitive
-from iris_core.training.synthesis.rotation import any_rotation, small_rotation
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
@@ -31,7 +31,7 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
     )  # fmt: skip
     neighbours = []
     for i in range(int(rng.integers(2, 9))):
-        size = length * np.exp(rng.uniform(np.log(0.06), np.log(0.25)))
+        size = length * log_uniform(rng, 0.06, 0.25)
         tube = np.array([rng.uniform(1, 3), rng.uniform(0.5, 1), rng.uniform(0.5, 1)])
         centre = rng.uniform(-0.5, 0.5, 3) * side
         radii_near = np.maximum(size * tube, 1.3)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from iris_core.training.synthesis.anatomy import FIRST_OBJECT, Anatomy
+from iris_core.training.synthesis.draws import any_rotation, small_rotation
 from iris_core.training.synthesis.families.partition import clutter
 from iris_core.training.synthesis.primitive import Primitive
-from iris_core.training.synthesis.rotation import any_rotation, small_rotation
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:

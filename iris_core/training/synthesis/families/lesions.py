@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from iris_core.training.synthesis.anatomy import FIRST_OBJECT, Anatomy
+from iris_core.training.synthesis.draws import any_rotation, log_uniform
 from iris_core.training.synthesis.families.partition import clutter
 from iris_core.training.synthesis.primitive import Primitive
-from iris_core.training.synthesis.rotation import any_rotation
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
@@ -29,7 +29,7 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
     looks = int(rng.integers(1, 3))
     for look in range(looks):
         for _ in range(int(rng.integers(2, 7))):
-            size = max(1.6, length * np.exp(rng.uniform(np.log(0.035), np.log(0.12))))
+            size = max(1.6, length * log_uniform(rng, 0.035, 0.12))
             radii = size * np.exp(rng.normal(0, 0.25, 3))
             spot = Primitive(FIRST_OBJECT + 8 + look, host.centre, radii, any_rotation(rng), jitter=0.6)
             room = max(1.0, 0.75 * float(np.min(host.radii)) - size * 0.5)

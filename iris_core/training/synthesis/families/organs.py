@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from iris_core.training.synthesis.anatomy import FIRST_OBJECT, LABELS, Anatomy
+from iris_core.training.synthesis.draws import any_rotation, log_uniform, small_rotation, some_of
 from iris_core.training.synthesis.families.partition import clutter
 from iris_core.training.synthesis.primitive import Primitive
-from iris_core.training.synthesis.rotation import any_rotation, small_rotation
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
@@ -34,9 +34,9 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
             break
     objects.sort(key=lambda o: -float(np.prod(o.radii)))
     labels = [o.label for o in objects]
-    drop = rng.choice(labels, size=max(2, len(labels) // 4), replace=False)
+    drop = some_of(rng, labels, max(2, len(labels) // 4))
     base = clutter(rng, shape, body=rng.random() < 0.7)
-    return Anatomy("organs", base, objects, kinds, [int(v) for v in drop], favoured=labels)
+    return Anatomy("organs", base, objects, kinds, drop, favoured=labels)
 
 
 def _object(rng: np.random.Generator, label: int, half: np.ndarray, length: float) -> Primitive:
@@ -45,16 +45,13 @@ def _object(rng: np.random.Generator, label: int, half: np.ndarray, length: floa
     rotation = any_rotation(rng)
     kind = rng.random()
     if kind < 0.6:
-        size = length * np.exp(rng.uniform(np.log(0.055), np.log(0.3)))
+        size = length * log_uniform(rng, 0.055, 0.3)
         radii = np.maximum(size * np.exp(rng.normal(0, 0.3, 3)), 1.5)
-        bend, boxy, taper = (
-            tuple(rng.normal(0, 0.3, 3) * radii[0]),
-            rng.uniform(0, 0.8),
-            rng.uniform(-0.6, 0.6),
-        )
+        bend = tuple(rng.normal(0, 0.3, 3) * radii[0])
+        boxy, taper = rng.uniform(0, 0.8), rng.uniform(-0.6, 0.6)
         return Primitive(label, centre, radii, rotation, boxy, bend, taper=taper)
     if kind < 0.85:
-        radius = np.exp(rng.uniform(np.log(1.5), np.log(0.12 * length)))
+        radius = log_uniform(rng, 1.5, 0.12 * length)
         radii = np.array([length * rng.uniform(0.2, 0.6), radius, radius * rng.uniform(0.7, 1.3)])
         bend = (*(rng.normal(0, 0.25, 2) * radii[0]), 0.0)
         swing, boxy, taper = radius * rng.uniform(-1, 1), rng.uniform(0.4, 1), rng.uniform(-0.4, 0.4)

@@ -6,6 +6,7 @@ import numpy as np
 
 from iris_core.training.synthesis.anatomy import FIRST_OBJECT, Anatomy
 from iris_core.training.synthesis.appearance.base_layer import BaseLayer, Ripple, draw_partition
+from iris_core.training.synthesis.draws import some_of
 
 MOST_REGIONS = 40
 
@@ -26,8 +27,7 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
         regions=ripple,
     )
     labels = list(range(2, 2 + regions))
-    drop = rng.choice(labels, size=min(6, regions // 2), replace=False)
-    return Anatomy("partition", base, droppable=[int(v) for v in drop])
+    return Anatomy("partition", base, droppable=some_of(rng, labels, min(6, regions // 2)))
 
 
 def clutter(rng: np.random.Generator, shape: tuple[int, int, int], body: bool) -> BaseLayer:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from iris_core.training.synthesis.anatomy import FIRST_OBJECT, Anatomy
+from iris_core.training.synthesis.draws import any_rotation, log_uniform, some_of
 from iris_core.training.synthesis.families.partition import clutter
 from iris_core.training.synthesis.primitive import Primitive
-from iris_core.training.synthesis.rotation import any_rotation
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
     """5 to 16 bodies of equal volume in any shape, half of them as bright as another one."""
     length = float(np.prod(shape)) ** (1 / 3)
     half = np.asarray(shape) * 0.5
-    size = max(2.2, length * np.exp(rng.uniform(np.log(0.06), np.log(0.2))))
+    size = max(2.2, length * log_uniform(rng, 0.06, 0.2))
     count = int(rng.integers(5, 17))
     objects = []
     for i in range(count):
@@ -29,6 +29,6 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
     labels = [o.label for o in objects]
     order = [int(v) for v in rng.permutation(labels)]
     alike = [order[i : i + 2] for i in range(0, count // 2, 2)]
-    drop = [int(v) for v in rng.choice(labels, size=max(2, count // 4), replace=False)]
+    drop = some_of(rng, labels, max(2, count // 4))
     base = clutter(rng, shape, body=rng.random() < 0.6)
     return Anatomy("peers", base, objects, [], drop, favoured=labels, alike=alike)

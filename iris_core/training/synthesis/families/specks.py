@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from iris_core.training.synthesis.anatomy import FIRST_OBJECT, Anatomy
+from iris_core.training.synthesis.draws import any_rotation, log_uniform
 from iris_core.training.synthesis.families.partition import clutter
 from iris_core.training.synthesis.primitive import Primitive
-from iris_core.training.synthesis.rotation import any_rotation
 
 ASKED, DECOY = FIRST_OBJECT + 8, FIRST_OBJECT + 12  # labels of spots in the host, and of spots elsewhere
 
@@ -44,7 +44,7 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
 
 def _spots(rng: np.random.Generator, organ: Primitive, label: int, count: int) -> list[Primitive]:
     """Spots of 0.8 to 2.6 voxels, anywhere in an organ, in every person anew."""
-    size = np.exp(rng.uniform(np.log(0.8), np.log(2.0)))
+    size = log_uniform(rng, 0.8, 2.0)
     made = []
     for _ in range(count):
         radii = size * np.exp(rng.normal(0, 0.25, 3))

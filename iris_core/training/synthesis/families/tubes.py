@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from iris_core.training.synthesis.anatomy import FIRST_OBJECT, Anatomy
+from iris_core.training.synthesis.draws import any_rotation, log_uniform, small_rotation
 from iris_core.training.synthesis.families.partition import clutter
 from iris_core.training.synthesis.primitive import Primitive
-from iris_core.training.synthesis.rotation import any_rotation, small_rotation
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
@@ -19,12 +19,12 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
     count, bodies = int(rng.integers(3, 10)), int(rng.integers(2, 8))
     objects = []
     for i in range(bodies):
-        radii = length * np.exp(rng.uniform(np.log(0.08), np.log(0.25))) * np.exp(rng.normal(0, 0.3, 3))
+        radii = length * log_uniform(rng, 0.08, 0.25) * np.exp(rng.normal(0, 0.3, 3))
         centre = rng.uniform(-0.9, 0.9, 3) * half
         label, boxy = FIRST_OBJECT + count + i, rng.uniform(0, 0.8)
         objects.append(Primitive(label, centre, radii, any_rotation(rng), boxy))
     for i in range(count):
-        thin = np.exp(rng.uniform(np.log(1.2), np.log(3.0)))
+        thin = log_uniform(rng, 1.2, 3.0)
         reach = half[axis] * rng.uniform(0.5, 1.5)
         radii = np.array([reach, thin, thin * rng.uniform(0.7, 1.3)])
         along = small_rotation(rng, 12, 40) @ frame if rng.random() < 0.75 else any_rotation(rng)

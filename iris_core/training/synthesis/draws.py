@@ -1,8 +1,20 @@
-"""Random rotations."""
+"""Random values that several parts of an anatomy need."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number whose logarithm is drawn evenly between those of two others."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def some_of(rng: np.random.Generator, labels: Sequence[int], count: int) -> list[int]:
+    """So many different labels, in random order."""
+    return [int(label) for label in rng.choice(labels, size=count, replace=False)]
 
 
 def small_rotation(rng: np.random.Generator, degrees: float, limit: float = 25.0) -> np.ndarray:
