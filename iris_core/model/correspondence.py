@@ -47,28 +47,18 @@ class Match(NamedTuple):
     """A reference mapped onto a query.
 
     Attributes:
-        propagated: (B, K, heads, d, h, w), masks by attention alone, in [0, 1].
         warped: (B, K, 2d, 2h, 2w), masks by the displacement, in [0, 1].
         agreement: (B, 1, 2d, 2h, 2w), of the features there, in [-1, 1].
         displacement: (B, 3, 2d, 2h, 2w), cells of 4 voxels.
     """
 
-    propagated: Tensor
     warped: Tensor
     agreement: Tensor
     displacement: Tensor
 
 
 def cell_positions(size: tuple[int, int, int] | torch.Size, offset: Tensor) -> Tensor:
-    """Centres of the cells of a stride-4 grid.
-
-    Args:
-        size: (d, h, w).
-        offset: (B, 3), voxels.
-
-    Returns:
-        (B, dhw, 3), cells.
-    """
+    """Centres (B, dhw, 3) of the cells of a stride-4 grid (d, h, w), in cells, moved by (B, 3) voxels."""
     axes = [torch.arange(n, device=offset.device, dtype=offset.dtype) - (n - 1) / 2 for n in size]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(1, -1, 3)
     return grid + offset[:, None] / FEATURE_STRIDE
@@ -205,4 +195,4 @@ class Correspondence(nn.Module):
         there = sample(memory.fine, places.position, memory.offset, whole)
         agreement = F.cosine_similarity(fine, there, dim=1)[:, None]
         warped = sample(memory.masks, places.position, memory.offset, whole)
-        return Match(places.propagated, warped, agreement, places.position - places.own)
+        return Match(warped, agreement, places.position - places.own)

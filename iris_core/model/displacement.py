@@ -19,9 +19,6 @@ def fit_affine(own: Tensor, matches: Tensor, weight: Tensor, ridge: float) -> Te
         matches: (B, 3, d, h, w), where they lie in the reference.
         weight: (B, 1, d, h, w), above 0.
         ridge: of the linear part, relative to the spread of the positions.
-
-    Returns:
-        (B, 3, d, h, w).
     """
     with torch.autocast(own.device.type, enabled=False):
         p, f, w = own.float().flatten(2), matches.float().flatten(2), weight.float().flatten(2)

@@ -23,14 +23,7 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Features at five scales.
-
-        Args:
-            image: (B, 1, D, H, W), each side a multiple of 16.
-
-        Returns:
-            Five maps, finest first.
-        """
+        """Five maps, finest first, of images (B, 1, D, H, W) whose sides are multiples of 16."""
         maps = []
         for stage in self.stages[:-1]:
             image = stage(image)

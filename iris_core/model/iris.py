@@ -75,11 +75,7 @@ class Decoded:
 
 
 class Iris(nn.Module):
-    """The network.
-
-    Args:
-        config: sizes and switches.
-    """
+    """The network of a config."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -116,16 +112,7 @@ class Iris(nn.Module):
         return ImageFeatures(maps, self.matching(maps) if compare and self.config.extended else (), image)
 
     def encode_tokens(self, features: ImageFeatures, masks: Tensor, unknown: Tensor | None = None) -> Tensor:
-        """The paper's task embedding.
-
-        Args:
-            features: of the reference.
-            masks: as in `encode_memory`.
-            unknown: as in `encode_memory`.
-
-        Returns:
-            (B, K, m + 1, C).
-        """
+        """The paper's task embedding (B, K, m + 1, C); arguments as of `encode_memory`."""
         return self.task_encoder(features.maps[-1], masks, unknown)
 
     def encode_memory(
@@ -189,8 +176,8 @@ class Iris(nn.Module):
         places = self.places(features, memory, offset) if places is None else places
         if places is not None:
             match = self.correspondence.read(pyramid[0], memory, places)
-            fine = upsample_many(match.propagated.flatten(1, 2), size)
-            maps["propagated"] = fine.unflatten(1, match.propagated.shape[1:3])
+            fine = upsample_many(places.propagated.flatten(1, 2), size)
+            maps["propagated"] = fine.unflatten(1, places.propagated.shape[1:3])
             maps["warped"] = match.warped[:, :, None]
             maps["agreement"] = match.agreement[:, None]
             fields = [match.displacement]

@@ -62,15 +62,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Tokens after one round of attention.
-
-        Args:
-            x: (B, n, C), the queries of the attention.
-            context: (B, s, C), its keys and values; None for self-attention.
-
-        Returns:
-            (B, n, C).
-        """
+        """Tokens x (B, n, C) after one round of attention to the context (B, s, C); None: to themselves."""
         x_norm = self.norm_x(x)
         context_norm = x_norm if context is None else self.norm_context(context)
         q = self.to_q(x_norm)

@@ -29,15 +29,7 @@ class BidirectionalBlock(nn.Module):
         self.features_feed_forward = FeedForward(channels)
 
     def forward(self, features: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Lets tokens and features attend to each other.
-
-        Args:
-            features: (B, dhw, C).
-            tokens: (B, K(m+1), C).
-
-        Returns:
-            Both, updated.
-        """
+        """Features (B, dhw, C) and tokens (B, K(m+1), C) after each has read the other."""
         tokens = self.tokens_feed_forward(self.tokens_from_features(tokens, features))
         features = self.features_feed_forward(self.features_from_tokens(features, tokens))
         return features, tokens
@@ -111,12 +103,7 @@ class MaskDecoder(nn.Module):
             self.log_likeness = nn.Parameter(torch.tensor(LIKENESS).log())
 
     def forward(self, maps: tuple[Tensor, ...], tokens: Tensor) -> Expanded:
-        """One pass for all classes.
-
-        Args:
-            maps: the encoder's five maps of the query.
-            tokens: (B, K, m + 1, C).
-        """
+        """One pass for all classes over the encoder's five maps of a query, by tokens (B, K, m + 1, C)."""
         _b, k = tokens.shape[:2]
         deepest = maps[-1]
         foreground = tokens[:, :, 0]
@@ -160,15 +147,9 @@ def likeness(features: Tensor, foreground: Tensor, size: tuple[int, int, int] | 
 
 
 def class_logits(features: Tensor, vector: Tensor, plus: Tensor | None = None) -> Tensor:
-    """Dot product of every voxel's features with every class's vector, scaled by 1/sqrt(C).
+    """Dot product of features (B, C, D, H, W) with class vectors (B, K, C), scaled by 1/sqrt(C).
 
-    Args:
-        features: (B, C, D, H, W).
-        vector: (B, K, C).
-        plus: (B, K, D, H, W), added; its memory may be used for the result.
-
-    Returns:
-        (B, K, D, H, W).
+    `plus` (B, K, D, H, W) is added; its memory may be used for the result, which has its shape.
     """
     flat = features.permute(0, 2, 3, 4, 1).flatten(1, 3).transpose(1, 2)  # a view of channels-last memory
     vector = vector * vector.shape[-1] ** -0.5

@@ -28,11 +28,7 @@ class MatchingPyramid(nn.Module):
         self.finest = nn.Conv3d(width, width // 2, 1)
 
     def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Four maps, finest first; the finest has half the channels.
-
-        Args:
-            maps: the encoder's five.
-        """
+        """Four maps of the encoder's five, finest first; the finest has half the channels."""
         x = self.lateral[3](maps[4])
         out = [x]
         for level in (2, 1, 0):

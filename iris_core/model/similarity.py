@@ -18,14 +18,7 @@ FAR_BACKGROUND = 0.05  # weight of background far from the object, against 1 bes
 
 
 def surroundings(mask: Tensor) -> Tensor:
-    """Background weight per cell.
-
-    Args:
-        mask: (B, K, d, h, w) in [0, 1].
-
-    Returns:
-        The same shape in [0, 1].
-    """
+    """Weight of each cell as background, in [0, 1], of masks (B, K, d, h, w) in [0, 1]."""
     near = (box_mean(mask, 5) * 125).clamp(max=1)  # a dilation by two cells
     return (1 - mask) * (FAR_BACKGROUND + (1 - FAR_BACKGROUND) * near)
 

@@ -16,16 +16,9 @@ from iris_core.triple import triple
 
 
 def adjoint_upsample(mask: Tensor, size: tuple[int, int, int]) -> Tensor:
-    """The transpose of trilinear upsampling, applied to a full-resolution mask.
+    """The transpose of trilinear upsampling, of masks (B, K, D, H, W) to a coarse size (d, h, w).
 
     For every feature map F: sum(Upsample(F) * mask) == sum(F * adjoint_upsample(mask)).
-
-    Args:
-        mask: (B, K, D, H, W).
-        size: coarse (d, h, w).
-
-    Returns:
-        (B, K, d, h, w).
     """
     first, second, third = (
         interpolation_matrix(c, f).to(mask) for c, f in zip(size, mask.shape[2:], strict=True)
@@ -35,14 +28,11 @@ def adjoint_upsample(mask: Tensor, size: tuple[int, int, int]) -> Tensor:
 
 
 def foreground_embedding(features: Tensor, mask: Tensor) -> Tensor:
-    """T_f, the mean of the upsampled features over the mask. Paper: Eq. 2.
+    """T_f (B, K, C), the mean of the upsampled features over each mask; zeros for an empty one. Paper: Eq. 2.
 
     Args:
         features: (B, C, d, h, w).
         mask: (B, K, D, H, W) in [0, 1].
-
-    Returns:
-        (B, K, C); zeros for an empty mask.
     """
     weight = adjoint_upsample(mask, triple(features.shape[2:])).flatten(2)  # (B, K, dhw)
     total = weight.sum(-1, keepdim=True)
@@ -50,25 +40,16 @@ def foreground_embedding(features: Tensor, mask: Tensor) -> Tensor:
 
 
 def coarse_mask(mask: Tensor) -> Tensor:
-    """A mask as features at stride 16 see it: one voxel of each cell speaks for all. Paper: Table 4.
+    """Masks (B, K, D, H, W) as features at stride 16 see them: one voxel of each cell speaks for all.
 
-    Args:
-        mask: (B, K, D, H, W).
-
-    Returns:
-        The same shape, constant in cells of 16^3.
+    Paper: Table 4.
     """
     small = mask[..., 8::DOWNSAMPLE_RATIO, 8::DOWNSAMPLE_RATIO, 8::DOWNSAMPLE_RATIO]
     return F.interpolate(small, size=mask.shape[2:], mode="nearest")
 
 
 def known_mask(mask: Tensor, unknown: Tensor) -> Tensor:
-    """A mask without its guesses; where a class has nothing else, with them.
-
-    Args:
-        mask: (B, K, D, H, W).
-        unknown: the same shape; 1 where the mask is a guess.
-    """
+    """Masks (B, K, D, H, W) without their guesses, where `unknown` is 1; a mask of guesses alone stays."""
     known = mask * (1 - unknown)
     return torch.where(known.flatten(2).sum(-1)[..., None, None, None] > 0, known, mask)
 
@@ -95,15 +76,7 @@ class TaskEncoder(nn.Module):
         nn.init.normal_(self.mask_mix.weight, std=DOWNSAMPLE_RATIO**-1.5)
 
     def merged_features(self, features: Tensor, mask: Tensor) -> Tensor:
-        """F-hat of Eq. 4.
-
-        Args:
-            features: (B, C, d, h, w).
-            mask: (B, K, D, H, W).
-
-        Returns:
-            (B, K, dhw, C).
-        """
+        """F-hat of Eq. 4, (B, K, dhw, C), of features (B, C, d, h, w) and masks (B, K, D, H, W)."""
         b, k = mask.shape[:2]
         # unshuffle and 1x1x1 in one
         kernel = self.mask_mix.weight.unflatten(1, (1, *(DOWNSAMPLE_RATIO,) * 3))

@@ -19,15 +19,7 @@ EPSILON = 1e-4
 
 
 def soft_dice(probability: Tensor, target: Tensor) -> Tensor:
-    """1 - soft Dice.
-
-    Args:
-        probability: (B, K, D, H, W).
-        target: the same shape.
-
-    Returns:
-        (B, K).
-    """
+    """1 - soft Dice of two volumes (B, K, D, H, W): (B, K)."""
     probability, target = probability.float().flatten(2), target.float().flatten(2)
     overlap = (probability * target).sum(-1)
     return 1 - (2 * overlap + SMOOTH) / (probability.sum(-1) + target.sum(-1) + SMOOTH)
@@ -78,10 +70,6 @@ def evidence_loss(evidence: dict[str, Tensor], target: Tensor, valid: Tensor, pr
 
 
 def smoothness_loss(displacements: list[Tensor]) -> Tensor:
-    """Mean squared step between neighbouring cells, weighted.
-
-    Args:
-        displacements: fields (B, 3, d, h, w).
-    """
+    """Mean squared step between neighbouring cells of fields (B, 3, d, h, w), weighted."""
     steps = [(field.float().diff(dim=axis) ** 2).mean() for field in displacements for axis in (2, 3, 4)]
     return SMOOTHNESS * sum(steps, torch.zeros_like(steps[0])) if steps else torch.zeros(())

@@ -12,7 +12,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class WeightAverage(Generic[M]):
-    """Holds a copy of a network whose weights follow the trained ones.
+    """A copy of a network whose weights follow the trained ones.
 
     Args:
         model: the trained network.

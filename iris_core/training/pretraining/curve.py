@@ -15,12 +15,7 @@ def control_sets(line: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def draw_curve(lines: Sequence[dict[str, Any]], picture: Path) -> None:
-    """Draws the log of a run as a PNG.
-
-    Args:
-        lines: as the run writes them.
-        picture: PNG file to write.
-    """
+    """Draws the log of a run as a PNG."""
     import matplotlib
 
     matplotlib.use("Agg")

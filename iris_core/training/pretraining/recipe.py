@@ -91,12 +91,7 @@ class Recipe:
                 raise InputError("no such family", where=name, expected=f"some of {', '.join(FAMILIES)}")
 
     def done(self, steps: int, seconds: float) -> float:
-        """The share of the run that is done; 1 and more at its end.
-
-        Args:
-            steps: taken.
-            seconds: spent.
-        """
+        """The share of the run that is done after so many steps and seconds; 1 and more at its end."""
         return steps / self.steps if self.minutes is None else seconds / (60 * self.minutes)
 
     def rate_at(self, done: float, warm: int) -> float:

@@ -56,12 +56,7 @@ class Run:
         self.ended = True
 
     def run(self, steps: float = float("inf"), seconds: float = float("inf")) -> None:
-        """Takes steps until the recipe ends, the run is ended, or this part of it is spent.
-
-        Args:
-            steps: of this part.
-            seconds: of this part.
-        """
+        """Takes steps until the recipe ends, the run is ended, or so many steps or seconds are spent."""
         trainer, counters = self.trainer, self.trainer.counters
         last, until, saved = counters.steps + steps, counters.seconds + seconds, time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)

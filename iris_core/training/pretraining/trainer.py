@@ -144,11 +144,7 @@ class Trainer:
         self.counters.warm_from, self._skips_in_a_row = self.counters.steps, 0
 
     def progress(self, log: Sequence[dict[str, Any]] = ()) -> Progress:
-        """A copy of all that is needed to go on.
-
-        Args:
-            log: lines of control figures, kept with it.
-        """
+        """A copy of all that is needed to go on, with the lines of a log."""
         self.counters.averaged = self.average.updates
         tensors = {"probe.moments": self.probe.moments}
         for name, value in self.average.model.state_dict().items():

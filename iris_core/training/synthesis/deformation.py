@@ -18,14 +18,9 @@ def voxel_grid(shape: tuple[int, int, int], device: torch.device | str = "cpu") 
 
 
 def upsampled(coarse: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
-    """Trilinear upsampling, corners on corners, as three matrix products (faster than interpolate on a CPU).
+    """Trilinear upsampling of (B, C, d, h, w) to (B, C, *shape), corners on corners.
 
-    Args:
-        coarse: (B, C, d, h, w).
-        shape: (D, H, W).
-
-    Returns:
-        (B, C, D, H, W).
+    Three matrix products are faster than interpolate on a CPU.
     """
     batch, channels, d, h, w = coarse.shape
     along = []
@@ -80,13 +75,9 @@ def sample_at(field: torch.Tensor, points: torch.Tensor, mode: str = "bilinear")
 
 
 def integrate(velocity: torch.Tensor) -> torch.Tensor:
-    """Displacement of a stationary velocity field, by scaling and squaring.
+    """Displacement of a stationary velocity field (B, 3, D, H, W), by scaling and squaring; it does not fold.
 
-    Args:
-        velocity: (B, 3, D, H, W) in voxels of its own grid.
-
-    Returns:
-        (B, 3, D, H, W) displacement in voxels of that grid; it does not fold.
+    Both are in voxels of the field's own grid.
     """
     shift = velocity / 2**SQUARINGS
     grid = voxel_grid(triple(velocity.shape[2:]), velocity.device)

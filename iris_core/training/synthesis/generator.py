@@ -20,7 +20,7 @@ from iris_core.training.synthesis.episode_batch import EpisodeBatch
 from iris_core.training.synthesis.families import FAMILIES, draw_family
 from iris_core.training.synthesis.imperfect_mask import imperfect
 from iris_core.training.synthesis.person_pair import draw_pair
-from iris_core.training.synthesis.task_sampling import LEAST, PRESENT, Task, draw_tasks
+from iris_core.training.synthesis.task_sampling import LEAST, PRESENT, Task, TaskSampler
 
 IMPERFECT_SHARE = 0.3
 
@@ -82,7 +82,8 @@ def synthesise(
     _clear_outside(labels, boxes)
     counts = np.stack([torch.bincount(one.flatten(), minlength=LABELS).cpu().numpy() for one in labels])
     both = counts.reshape(2, batch_size, LABELS).swapaxes(0, 1)  # voxels of each label in reference and query
-    tasks = [draw_tasks(rng, *one, classes) for one in zip(anatomies, pairs, both, strict=True)]
+    samplers = [TaskSampler(rng, *one) for one in zip(anatomies, pairs, both, strict=True)]
+    tasks = [[sampler.draw() for _ in range(classes)] for sampler in samplers]
     masks = _masks(tasks, labels, places)
     given = masks.clone()
     own = list(range(2 * batch_size if both_ways else batch_size))

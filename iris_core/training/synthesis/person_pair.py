@@ -83,8 +83,8 @@ def draw_pair(
 
 
 def _neighbour(rng: np.random.Generator, anatomy: Anatomy, label: int, without: list[int]) -> int:
-    regions = 2 + (anatomy.base.scores.shape[1] if anatomy.base.scores is not None else 0)
-    others = [v for v in range(2, regions) if v != label and v not in without]
+    """A region that takes the place of one which the person lacks."""
+    others = [v for v in anatomy.base.region_labels if v != label and v not in without]
     return int(rng.choice(others)) if others else label
 
 

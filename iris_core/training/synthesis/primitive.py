@@ -100,14 +100,11 @@ class Primitive:
 def own_coordinates(
     rows: torch.Tensor, points: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Points in the straightened axes of their object, in half axes.
+    """Points in the straightened axes of their object, in half axes: three (N, P).
 
     Args:
         rows: (N, WIDTH) packed primitives.
         points: (N, P, 3) anatomy coordinates in voxels.
-
-    Returns:
-        Three (N, P) tensors.
     """
     col = rows.unsqueeze(-1)  # (N, WIDTH, 1)
     x = points[..., 0] * col[:, 21] - col[:, 0]

@@ -46,79 +46,57 @@ class Task:
         return mask
 
 
-def draw_tasks(
-    rng: np.random.Generator,
-    anatomy: Anatomy,
-    pair: tuple[Person, Person],
-    counts: np.ndarray,
-    classes: int,
-) -> list[Task]:
-    """K tasks on a pair, most on labels that both images show.
+class TaskSampler:
+    """Draws tasks on one pair, most on labels that both images show.
 
     Args:
         rng: source of the draw.
         anatomy: that both people share.
         pair: reference and query.
         counts: (2, LABELS) voxels of each label in reference and query.
-        classes: K.
-
-    Returns:
-        K tasks: 60 % one label, 20 % a union, 10 % a kind, 10 % half a label; 15 % absent in the query.
     """
-    # where lesions are, an object's centre is not that of its label
-    objects = [[] if anatomy.contrast else person.objects for person in pair]
-    here, there = ({o.label: o.place for o in some} for some in objects)
-    centres = {label: (here[label], there[label]) for label in here.keys() & there.keys()}
-    most = counts[0].sum() / 2
-    seen = (counts[0] >= LEAST) & (counts[0] <= most)
-    seen[0] = False
-    both = np.flatnonzero(seen & (counts[1] >= LEAST))
-    gone = np.flatnonzero(seen & (counts[1] == 0))
-    if not both.size:
-        both = np.flatnonzero(seen) if seen.any() else np.array([counts[0].argmax()])
-    tasks: list[Task] = []
-    used: set[int] = set()
-    for _ in range(classes):
-        if gone.size and rng.random() < ABSENT_SHARE:
-            tasks.append(Task((_pick(rng, anatomy, gone, counts[0], used),)))
-        else:
-            tasks.append(_present(rng, anatomy, both, counts[0], centres, used, most))
-    return tasks
 
+    def __init__(
+        self, rng: np.random.Generator, anatomy: Anatomy, pair: tuple[Person, Person], counts: np.ndarray
+    ) -> None:
+        self.rng, self.anatomy, self.counts = rng, anatomy, counts[0]
+        # where lesions are, an object's centre is not that of its label
+        objects = [[] if anatomy.contrast else person.objects for person in pair]
+        self.centres = [{o.label: o.place for o in some} for some in objects]
+        self.most = self.counts.sum() / 2
+        self.used: set[int] = set()
+        seen = (self.counts >= LEAST) & (self.counts <= self.most)
+        seen[0] = False
+        self.both = np.flatnonzero(seen & (counts[1] >= LEAST))
+        self.gone = np.flatnonzero(seen & (counts[1] == 0))
+        if not self.both.size:
+            self.both = np.flatnonzero(seen) if seen.any() else np.array([self.counts.argmax()])
 
-def _pick(
-    rng: np.random.Generator, anatomy: Anatomy, labels: np.ndarray, counts: np.ndarray, used: set[int]
-) -> int:
-    """A label; unused, favoured and large ones are likelier."""
-    weight = counts[labels].astype(float) ** 0.2
-    weight *= np.where(np.isin(labels, anatomy.favoured), 8.0, 1.0)
-    weight *= np.where(np.isin(labels, list(used)), 0.03, 1.0)
-    label = int(rng.choice(labels, p=weight / weight.sum()))
-    used.add(label)
-    return label
+    def draw(self) -> Task:
+        """A task: 60 % one label, 20 % a union, 10 % a kind, 10 % half a label; 15 % absent in the query."""
+        rng = self.rng
+        if self.gone.size and rng.random() < ABSENT_SHARE:
+            return Task((self._pick(self.gone),))
+        draw, label = rng.random(), self._pick(self.both)
+        if draw < 0.2:
+            more = {label, *(self._pick(self.both) for _ in range(int(rng.integers(1, 3))))}
+            if self.counts[list(more)].sum() <= self.most:
+                return Task(tuple(sorted(more)))
+        elif draw < 0.35:
+            for kind in self.anatomy.kinds:
+                if label in kind and self.counts[kind].sum() <= self.most:
+                    return Task(tuple(kind))
+        elif draw < 0.5 and self.counts[label] >= 4 * LEAST and all(label in one for one in self.centres):
+            normal = np.eye(3)[int(rng.integers(3))] if rng.random() < 0.5 else rng.normal(size=3)
+            normal = normal / np.linalg.norm(normal) * rng.choice([-1.0, 1.0])
+            return Task((label,), normal, (self.centres[0][label], self.centres[1][label]))
+        return Task((label,))
 
-
-def _present(
-    rng: np.random.Generator,
-    anatomy: Anatomy,
-    labels: np.ndarray,
-    counts: np.ndarray,
-    centres: dict[int, tuple[np.ndarray, np.ndarray]],
-    used: set[int],
-    most: float,
-) -> Task:
-    draw = rng.random()
-    label = _pick(rng, anatomy, labels, counts, used)
-    if draw < 0.2:
-        more = {label, *(_pick(rng, anatomy, labels, counts, used) for _ in range(int(rng.integers(1, 3))))}
-        if counts[list(more)].sum() <= most:
-            return Task(tuple(sorted(more)))
-    elif draw < 0.35:
-        kinds = [kind for kind in anatomy.kinds if label in kind and counts[kind].sum() <= most]
-        if kinds:
-            return Task(tuple(kinds[0]))
-    elif draw < 0.5 and counts[label] >= 4 * LEAST and label in centres:
-        normal = np.eye(3)[int(rng.integers(3))] if rng.random() < 0.5 else rng.normal(size=3)
-        normal = normal / np.linalg.norm(normal) * rng.choice([-1.0, 1.0])
-        return Task((label,), normal, centres[label])
-    return Task((label,))
+    def _pick(self, labels: np.ndarray) -> int:
+        """A label; unused, favoured and large ones are likelier."""
+        weight = self.counts[labels].astype(float) ** 0.2
+        weight *= np.where(np.isin(labels, self.anatomy.favoured), 8.0, 1.0)
+        weight *= np.where(np.isin(labels, list(self.used)), 0.03, 1.0)
+        label = int(self.rng.choice(labels, p=weight / weight.sum()))
+        self.used.add(label)
+        return label

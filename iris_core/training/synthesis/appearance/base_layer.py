@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-AIR, RIM = 0, 1
+AIR, RIM, FIRST_REGION = 0, 1, 2
 CHUNK = 2**14  # points scored at once
 
 
@@ -52,9 +52,9 @@ class BaseLayer:
         rough: amplitude of that ripple in body radii.
         scores: (3 + 1 + J, n) weights of x, y, z, 1 and the cosines of `regions`; the highest score wins.
         regions: ripple whose cosines feed `scores`.
-        first: label of region 0.
-        shells: inner radii (falling) where the shells `first`, `first + 1`, ... end, in body radii.
-        folds: ripple that folds the shells; `fold_depth` says how much, one number a shell border.
+        shells: inner radii (falling) where shells, labelled from `FIRST_REGION` on, end, in body radii.
+        folds: ripple that folds the shells.
+        fold_depth: how much it folds them, one number a shell border.
         sided: the shells from this index on have a right half with its own label; None for no halves.
     """
 
@@ -64,15 +64,20 @@ class BaseLayer:
     rough: float = 0.0
     scores: np.ndarray | None = None
     regions: Ripple | None = None
-    first: int = 2
     shells: tuple[float, ...] = ()
     folds: Ripple | None = None
     fold_depth: tuple[float, ...] = ()
     sided: int | None = None
 
+    @property
+    def region_labels(self) -> range:
+        """Labels of the partition's regions; empty without a partition."""
+        count = 0 if self.scores is None else self.scores.shape[1]
+        return range(FIRST_REGION, FIRST_REGION + count)
+
     def labels(self, points: torch.Tensor) -> torch.Tensor:
         """Labels (P,) uint8 at anatomy coordinates (P, 3)."""
-        label = torch.full(points.shape[:1], self.first, dtype=torch.uint8, device=points.device)
+        label = torch.full(points.shape[:1], FIRST_REGION, dtype=torch.uint8, device=points.device)
         if self.scores is not None and self.regions is not None:
             cosines = self.regions.features
             label = torch.cat([self._region_labels(some, cosines(some)) for some in points.split(CHUNK)])
@@ -94,13 +99,13 @@ class BaseLayer:
         scores = weights.T @ features  # (n, P)
         region = torch.arange(scores.shape[0], dtype=torch.uint8, device=points.device).unsqueeze(1)
         # argmax, written so that it is fast on a CPU
-        return ((scores == scores.amax(0)) * region).amax(0) + self.first
+        return ((scores == scores.amax(0)) * region).amax(0) + FIRST_REGION
 
     def _shell_labels(self, points: torch.Tensor, radius: torch.Tensor, fold: torch.Tensor) -> torch.Tensor:
         depth = torch.zeros(points.shape[0], dtype=torch.uint8, device=points.device)
         for border, amount in zip(self.shells, self.fold_depth, strict=True):
             depth += (radius + amount * fold < border).byte()
-        label = self.first + depth
+        label = FIRST_REGION + depth
         if self.sided is not None:
             halves = (depth >= self.sided) & (points[:, 0] > 0)
             label = torch.where(halves, label + len(self.shells) + 1 - self.sided, label)

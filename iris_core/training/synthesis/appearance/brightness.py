@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from iris_core.training.synthesis.anatomy import FIRST_OBJECT, LABELS, Anatomy
+from iris_core.training.synthesis.anatomy import LABELS, Anatomy
+from iris_core.training.synthesis.appearance.base_layer import FIRST_REGION, RIM
 from iris_core.training.synthesis.draws import log_uniform
 
 CT_RANGES = {  # Hounsfield units
@@ -17,6 +18,7 @@ CT_RANGES = {  # Hounsfield units
     "bone": (150.0, 1500.0),
 }
 CT_SHARES = (0.1, 0.2, 0.4, 0.15, 0.15)
+SHELL_LABELS = range(FIRST_REGION, FIRST_REGION + 8)  # of a base layer without a partition, at most
 AIR_HU = -1000.0
 CT_DETAIL = 250.0  # Hounsfield units that count as the whole range of soft tissue
 FAINT_SHARE, FAINTEST = 0.35, 0.25  # pairs whose labels differ less, and the least that is left of it
@@ -96,9 +98,7 @@ def _share(rng: np.random.Generator, mean: np.ndarray, anatomy: Anatomy, free: f
         if rng.random() < 0.85:
             mean[kind] = mean[kind[0]]
     around = mean[[v for v in used if v not in anatomy.contrast]] if anatomy.contrast else mean
-    for (
-        label
-    ) in anatomy.contrast:  # of a few draws, the brightness furthest from its nearest half of the others
+    for label in anatomy.contrast:  # of eight draws, the one furthest from its nearest half of the others
         tries = mean[label] + rng.uniform(-1, 1, 8) * free
         gaps = np.sort(np.abs(around - tries[:, None]), 1)[:, : max(1, around.size // 2)]
         mean[label] = tries[gaps.mean(1).argmax()]
@@ -108,9 +108,9 @@ def _share(rng: np.random.Generator, mean: np.ndarray, anatomy: Anatomy, free: f
 
 
 def _used(anatomy: Anatomy) -> list[int]:
+    """The labels that an anatomy may show, air aside."""
     objects = sorted({label for o in anatomy.objects for label in o.parts})
-    regions = anatomy.base.scores.shape[1] if anatomy.base.scores is not None else 8
-    return [*range(1, min(2 + regions, FIRST_OBJECT)), *objects]
+    return [RIM, *(anatomy.base.region_labels or SHELL_LABELS), *objects]
 
 
 def _mr(rng: np.random.Generator, anatomy: Anatomy) -> Palette:
@@ -126,11 +126,9 @@ def _mr(rng: np.random.Generator, anatomy: Anatomy) -> Palette:
 def _ct(rng: np.random.Generator, anatomy: Anatomy) -> Palette:
     tissue = rng.choice(len(CT_RANGES), LABELS, p=CT_SHARES)
     low, high = np.array(list(CT_RANGES.values())).T
-    mean = rng.uniform(low[tissue], high[tissue])
-    mean = _share(rng, mean, anatomy, 80.0)
+    mean = _share(rng, rng.uniform(low[tissue], high[tissue]), anatomy, 80.0)
     mean[0] = AIR_HU
-    texture = rng.uniform(2, 15, LABELS)
-    grain = rng.uniform(0, 10, LABELS)
+    texture, grain = rng.uniform(2, 15, LABELS), rng.uniform(0, 10, LABELS)
     _share_texture(anatomy, texture, grain)
     return Palette(mean, texture, grain, ct=True, detail=CT_DETAIL)
 

@@ -131,15 +131,7 @@ def _noisy(
 
 
 def blur(image: torch.Tensor, sd: torch.Tensor) -> torch.Tensor:
-    """Gaussian blur with five taps an axis.
-
-    Args:
-        image: (B, D, H, W).
-        sd: (B, 3) in voxels, up to about 1.2.
-
-    Returns:
-        (B, D, H, W).
-    """
+    """Gaussian blur of images (B, D, H, W), five taps an axis; sd (B, 3) in voxels, up to about 1.2."""
     for axis in range(3):
         weights = torch.exp(-0.5 * (torch.arange(3, device=image.device) / sd[:, axis : axis + 1]).square())
         weights = weights / (weights[:, :1] + 2 * weights[:, 1:].sum(1, keepdim=True))

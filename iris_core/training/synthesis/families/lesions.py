@@ -30,11 +30,17 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
     for look in range(looks):
         for _ in range(int(rng.integers(2, 7))):
             size = max(1.6, length * log_uniform(rng, 0.035, 0.12))
-            radii = size * np.exp(rng.normal(0, 0.25, 3))
-            spot = Primitive(FIRST_OBJECT + 8 + look, host.centre, radii, any_rotation(rng), jitter=0.6)
-            room = max(1.0, 0.75 * float(np.min(host.radii)) - size * 0.5)
-            spots.append(replace(spot, roam=room))
+            spots.append(draw_spot(rng, host, FIRST_OBJECT + 8 + look, size, margin=size * 0.5))
     labels = [FIRST_OBJECT + 8 + look for look in range(looks)]
     base = clutter(rng, shape, body=rng.random() < 0.5)
     drop = [*labels[1:], *(o.label for o in objects if o.label != host.label)]
     return Anatomy("lesions", base, objects + spots, [], drop, labels, favoured=[*labels, host.label])
+
+
+def draw_spot(
+    rng: np.random.Generator, organ: Primitive, label: int, size: float, margin: float = 0.0
+) -> Primitive:
+    """A spot anywhere in an organ but so near to its border, in every person anew; in voxels."""
+    radii = size * np.exp(rng.normal(0, 0.25, 3))
+    room = max(1.0, 0.75 * float(np.min(organ.radii)) - margin)
+    return Primitive(label, organ.centre, radii, any_rotation(rng), jitter=0.6, roam=room)

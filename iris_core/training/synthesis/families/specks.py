@@ -8,6 +8,7 @@ import numpy as np
 
 from iris_core.training.synthesis.anatomy import FIRST_OBJECT, Anatomy
 from iris_core.training.synthesis.draws import any_rotation, log_uniform
+from iris_core.training.synthesis.families.lesions import draw_spot
 from iris_core.training.synthesis.families.partition import clutter
 from iris_core.training.synthesis.primitive import Primitive
 
@@ -45,9 +46,4 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
 def _spots(rng: np.random.Generator, organ: Primitive, label: int, count: int) -> list[Primitive]:
     """Spots of 0.8 to 2.6 voxels, anywhere in an organ, in every person anew."""
     size = log_uniform(rng, 0.8, 2.0)
-    made = []
-    for _ in range(count):
-        radii = size * np.exp(rng.normal(0, 0.25, 3))
-        room = max(1.0, 0.75 * float(np.min(organ.radii)))
-        made.append(Primitive(label, organ.centre, radii, any_rotation(rng), jitter=0.6, roam=room))
-    return made
+    return [draw_spot(rng, organ, label, size) for _ in range(count)]
