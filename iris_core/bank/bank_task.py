@@ -116,7 +116,7 @@ class BankTask:
         task = replace(self.task, modality=trained_modality(image, self.modalities))
         if self.canonical:
             return apply_task(segmenter, task, image, progress)
-        flat = Volume(image.array, np.diag([*image.spacing, 1.0]), image.source)
+        flat = Volume(image.array, np.diag([*image.spacing, 1.0]), source=image.source)
         found = apply_task(segmenter, task, flat, progress)
         return replace(found, label=replace(found.label, affine=image.affine))
 

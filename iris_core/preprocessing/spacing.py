@@ -7,7 +7,7 @@ that a structure is some voxels thick.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
@@ -18,6 +18,7 @@ from iris_core.errors import InputError
 from iris_core.preprocessing.grid import Spacing, nonzero_box
 from iris_core.triple import triple
 from iris_core.volume.boxes import Box
+from iris_core.volume.structure import structures_of
 from iris_core.volume.volume import LabelVolume, Volume, canonical_spacing
 
 SHORT_SIDE, LONG_SIDE = 64, 112  # voxels wanted along the longest side of the working grid
@@ -26,7 +27,6 @@ THICKNESS = 3.0  # working voxels that a structure should be thick
 MOST_ANISOTROPIC = 2.0  # the coarsest working axis over the finest
 KEEP_NATIVE = 1.25  # a size within this factor of the axis's own voxels gives way to them
 THICK_PERCENTILE = 90.0  # of the distances to the surface inside a structure
-MOST_VALUES = 65535  # label values above this are renumbered before their boxes are listed
 
 
 def choose_spacing(
@@ -90,22 +90,12 @@ def thinnest_mm(label: LabelVolume) -> float:
     """
     spacing = np.array(label.spacing)
     thickness = []
-    for mask in _structures(label):
-        inside = np.pad(mask, 1)
+    for structure in structures_of(label).values():
+        inside = np.pad(structure.mask, 1)
         distance = ndimage.distance_transform_edt(inside, sampling=spacing)[inside]
         # distances end at the centre of the first voxel outside, half a voxel beyond the surface
         thickness.append(2 * np.percentile(distance, THICK_PERCENTILE) - spacing.min())
     return float(min(thickness))
-
-
-def _structures(label: LabelVolume) -> Iterator[np.ndarray]:
-    """The mask of every structure, cut to its box."""
-    for layer in label.layers or (label.array,):
-        if layer.max() > MOST_VALUES:
-            layer = np.searchsorted(np.unique(layer), layer)
-        for number, box in enumerate(ndimage.find_objects(layer), start=1):
-            if box is not None:
-                yield layer[box] == number
 
 
 def _explicit(policy: str | float | Sequence[float]) -> Spacing:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from iris_core.errors import InputError
-from iris_core.volume.grey_levels import rise_step_by_step
+from iris_core.volume.grey_levels import neighbours, rise_step_by_step
 from iris_core.volume.label_values import (
     MANY,
     MAX_LABEL,
+    PROBABILITIES,
     SMALLEST_IMAGE,
     is_the_image,
     nibabel_command,
+    not_a_label_map,
     values_in,
 )
 
@@ -40,8 +40,8 @@ def refuse_image(array: np.ndarray, path: Path | None = None) -> None:
     """Refuses whole numbers that are an image's, or a probability map's in percent or of 255 or 1000.
 
     An image has many different numbers, and neighbours that seldom agree or that differ step by step. A
-    probability map rises from 0 to
-    its largest number, so that nearly every number between lies beside a lower and a higher one.
+    probability map rises from 0 to its largest number, so that nearly every number between lies beside a
+    lower and a higher one.
 
     Args:
         array: (I, J, K, ...) whole numbers from 0 on.
@@ -55,12 +55,12 @@ def refuse_image(array: np.ndarray, path: Path | None = None) -> None:
     if count <= LEVELS or array.size < SMALLEST_IMAGE:
         return
     if top in WHOLE and _slopes(array, top) > SLOPES:
-        raise InputError(
-            f"is a probability map, not a label map: shares of {top}",
-            where=path,
+        raise not_a_label_map(
+            path,
+            f"{count} different values that rise from 0 to {top} at the border",
+            f"save where it is above one half, e.g. {nibabel_command(path, f'(a > {top / 2:g})')}",
+            what=f"{PROBABILITIES}: shares of {top}",
             expected="a whole number for each class",
-            found=f"{count} different values that rise from 0 to {top} at the border",
-            remedy=f"save where it is above one half, e.g. {nibabel_command(path, f'(a > {top / 2:g})')}",
         )
     rough = count > HANDFUL and roughness(array, inside=True) > ROUGH
     smooth = count > HANDFUL and not rough and rise_step_by_step(array)
@@ -122,37 +122,29 @@ def roughness(array: np.ndarray, *, inside: bool = False) -> float:
         inside: count only pairs of which neither is 0, so that small structures by themselves stay low.
     """
     different = shown = 0
-    for first, second in _neighbours(array):
+    for first, second in neighbours(array):
         counted = (first != 0) & (second != 0) if inside else (first != 0) | (second != 0)
         different += int(np.count_nonzero(counted & (first != second)))
         shown += int(np.count_nonzero(counted))
     return different / shown if shown else 0.0
 
 
-def _neighbours(array: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each of the first three axes all voxels but the last, and all but the first."""
-    for axis in range(3):
-        before = (slice(None),) * axis
-        yield array[(*before, slice(None, -1))], array[(*before, slice(1, None))]
-
-
 def _slopes(array: np.ndarray, top: int) -> float:
     """Share of the voxels between 0 and `top` that lie beside both a lower and a higher number."""
     higher, lower = np.zeros(array.shape, bool), np.zeros(array.shape, bool)
-    for axis in range(3):
-        first = (slice(None),) * axis + (slice(None, -1),)
-        second = (slice(None),) * axis + (slice(1, None),)
-        rises, falls = array[first] < array[second], array[first] > array[second]
-        higher[first] |= rises
-        lower[second] |= rises
-        lower[first] |= falls
-        higher[second] |= falls
+    sides = zip(neighbours(array), neighbours(higher), neighbours(lower), strict=True)
+    for (first, second), (first_higher, second_higher), (first_lower, second_lower) in sides:
+        rises, falls = first < second, first > second
+        first_higher |= rises
+        second_lower |= rises
+        first_lower |= falls
+        second_higher |= falls
     between = (array > 0) & (array < top)
     return float((higher & lower)[between].mean()) if between.any() else 0.0
 
 
 def _rises_slowly(array: np.ndarray) -> bool:
     """Whether values change by steps of 1 almost everywhere, as in a smooth image of few grey levels."""
-    steps = [np.abs(second - first) for first, second in _neighbours(array)]
+    steps = [np.abs(second - first) for first, second in neighbours(array)]
     changes = np.concatenate([step[step > 0] for step in steps])
     return changes.size > 0 and float((changes == 1).mean()) > SLOW

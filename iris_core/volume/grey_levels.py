@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -15,12 +15,11 @@ LOOKED_AT = 8  # values whose pieces are counted
 LARGEST_SIDE = 192  # voxels of the part of an array that is looked at
 
 
-class _Steps(NamedTuple):
-    """Shares of neighbours with different values; see `rise_step_by_step`."""
-
-    sloping: float
-    nearby: float
-    in_order: float
+def neighbours(array: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each of the first three axes views of all voxels but the last, and of all but the first."""
+    for axis in range(3):
+        before = (slice(None),) * axis
+        yield array[(*before, slice(None, -1))], array[(*before, slice(1, None))]
 
 
 def rise_step_by_step(array: np.ndarray) -> bool:
@@ -37,10 +36,10 @@ def rise_step_by_step(array: np.ndarray) -> bool:
     part = _middle(array)
     values, ranks = np.unique(part, return_inverse=True)
     ranks = ranks.reshape(part.shape).astype(np.int32)
-    steps = _steps(ranks, empty=0 if values[0] == 0 else -1)
-    if steps.sloping < SLOPING or steps.nearby < MOSTLY_NEARBY:
+    sloping, nearby, in_order = _steps(ranks, empty=0 if values[0] == 0 else -1)
+    if sloping < SLOPING or nearby < MOSTLY_NEARBY:
         return False
-    return steps.in_order >= ALL_IN_ORDER or _pieces(ranks, len(values)) >= PIECES
+    return in_order >= ALL_IN_ORDER or _pieces(ranks, len(values)) >= PIECES
 
 
 def _middle(array: np.ndarray) -> np.ndarray:
@@ -53,12 +52,14 @@ def _middle(array: np.ndarray) -> np.ndarray:
     return array[tuple(sides)]
 
 
-def _steps(ranks: np.ndarray, empty: int) -> _Steps:
-    """Counts the steps of ranks (I, J, K, ...); `empty` is the rank of the background."""
+def _steps(ranks: np.ndarray, empty: int) -> tuple[float, float, float]:
+    """How ranks (I, J, K, ...) change from neighbour to neighbour; `empty` is the rank of the background.
+
+    Of the pairs outside the background the share that differs; of these the share that differs by a rank or
+    two; of all pairs that differ the share that is one rank apart.
+    """
     differ = in_order = shown = inside = nearby = 0
-    for axis in range(3):
-        lead = (slice(None),) * axis
-        first, second = ranks[(*lead, slice(None, -1))], ranks[(*lead, slice(1, None))]
+    for first, second in neighbours(ranks):
         step = np.abs(first - second)
         both = (first != empty) & (second != empty)
         differ += int(np.count_nonzero(step))
@@ -66,7 +67,7 @@ def _steps(ranks: np.ndarray, empty: int) -> _Steps:
         shown += int(np.count_nonzero(both))
         inside += int(np.count_nonzero(both & (step > 0)))
         nearby += int(np.count_nonzero(both & (step > 0) & (step <= NEARBY)))
-    return _Steps(inside / max(shown, 1), nearby / max(inside, 1), in_order / max(differ, 1))
+    return inside / max(shown, 1), nearby / max(inside, 1), in_order / max(differ, 1)
 
 
 def _pieces(ranks: np.ndarray, count: int) -> float:

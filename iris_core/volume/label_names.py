@@ -130,19 +130,16 @@ def _name_and_value(key: str, entry: object, where: str | Path) -> tuple[str, in
             found=f"{key}: {entry}",
             remedy="give each class one value: in the file, or with --labels where a command takes it",
         )
+    name, value = "", -1
     if isinstance(entry, int) and not isinstance(entry, bool):
-        name, value = key, entry
+        name, value = key.strip(), entry
     elif isinstance(entry, str) and key.lstrip("-").isdigit():
-        name, value = entry, int(key)
-    else:
-        raise InputError(
-            "a label entry is not understood", where=where, expected=FORMS, found=f"{key}: {entry}"
-        )
-    if value < 0 or not name.strip():
+        name, value = entry.strip(), int(key)
+    if value < 0 or not name:
         raise InputError(
             "a label entry is not understood",
             where=where,
-            expected="a name and a value of 0 or more",
+            expected=f"a name and a value of 0 or more, as in {FORMS}",
             found=f"{key}: {entry}",
         )
-    return name.strip(), value
+    return name, value

@@ -13,6 +13,7 @@ MAX_LABEL = int(np.iinfo(np.int32).max)
 FLOAT_NOISE = 1e-4  # what slope and intercept leave behind; not worth a word
 TOLERANCE = 0.02  # how far from a whole number a value may lie; a scaled header of 8 bits errs by less
 MANY = 64  # different values above which a label is looked at as if it were an image
+PROBABILITIES = "is a probability map, not a label map"
 SMALLEST_IMAGE = 1000  # voxels below which nothing is taken for an image
 
 
@@ -29,7 +30,7 @@ def whole_numbers(array: np.ndarray, path: Path | None = None) -> np.ndarray:
         InputError: a value is not a whole number from 0 on.
     """
     if array.dtype.kind not in "buif":
-        raise InputError("is not a label map", where=path, expected="whole numbers", found=str(array.dtype))
+        raise not_a_label_map(path, str(array.dtype))
     if array.dtype.kind == "f":
         array = _rounded(array, path)
     low, high = (array.min(), array.max()) if array.size else (0, 0)
@@ -56,9 +57,7 @@ def label_dtype(largest: int) -> np.dtype:
 
 def values_in(array: np.ndarray) -> list[int]:
     """The different values of an array of whole numbers from 0 on, ascending."""
-    if (
-        array.size and array.max() <= np.iinfo(np.uint16).max
-    ):  # no sorting: several times faster on large volumes
+    if array.size and array.max() <= np.iinfo(np.uint16).max:  # faster on large volumes than to sort
         occurs = np.zeros(int(array.max()) + 1, dtype=bool)
         occurs[array] = True
         return np.flatnonzero(occurs).tolist()
@@ -74,43 +73,24 @@ def _rounded(array: np.ndarray, path: Path | None) -> np.ndarray:
     if not wrong.any():
         worst = float(away.max()) if away.size else 0.0
         if worst > FLOAT_NOISE and not rounded.any():
-            raise InputError(
-                "is a probability map, not a label map",
-                where=path,
-                expected="whole numbers",
-                found=f"values from {array.min():.3g} to {array.max():.3g}, nowhere above one half",
-                remedy="give the segmentation",
-            )
+            found = f"values from {array.min():.3g} to {array.max():.3g}, nowhere above one half"
+            raise not_a_label_map(path, found, "give the segmentation", what=PROBABILITIES)
         if worst > FLOAT_NOISE:
             remark(path, f"label values up to {worst:.2g} away from whole numbers were rounded")
         return rounded
     finite = np.isfinite(array)
     if not finite.all():
-        raise InputError(
-            "is not a label map",
-            where=path,
-            expected="whole numbers",
-            found=f"NaN or infinity in {array.size - int(finite.sum())} of {array.size} voxels",
-            remedy="give the segmentation; 0 is background",
-        )
+        found = f"NaN or infinity in {array.size - int(finite.sum())} of {array.size} voxels"
+        raise not_a_label_map(path, found, "give the segmentation; 0 is background")
     count = _different(array)
     if array.min() >= -TOLERANCE and array.max() <= 1 + TOLERANCE:
-        raise InputError(
-            "is a probability map, not a label map",
-            where=path,
-            expected="whole numbers",
-            found=f"{count} different values from {array.min():.3g} to {array.max():.3g}",
-            remedy=f"save where it is above one half, e.g. {nibabel_command(path, '(a > 0.5)')}",
-        )
+        found = f"{count} different values from {array.min():.3g} to {array.max():.3g}"
+        remedy = f"save where it is above one half, e.g. {nibabel_command(path, '(a > 0.5)')}"
+        raise not_a_label_map(path, found, remedy, what=PROBABILITIES)
     if count > MANY and array.size >= SMALLEST_IMAGE:
         raise is_the_image(count, path)
-    raise InputError(
-        "is not a label map",
-        where=path,
-        expected="whole numbers",
-        found=f"{array[wrong].flat[0]:g}",
-        remedy="give the segmentation, not an image or one that was interpolated",
-    )
+    remedy = "give the segmentation, not an image or one that was interpolated"
+    raise not_a_label_map(path, f"{array[wrong].flat[0]:g}", remedy)
 
 
 def nibabel_command(path: Path | None, change: str) -> str:
@@ -131,17 +111,23 @@ def _different(array: np.ndarray) -> int:
     return len(np.unique(array))
 
 
-def is_the_image(count: int, path: Path | None) -> InputError:
-    """The refusal of an image in the place of a label.
+def not_a_label_map(
+    path: Path | None,
+    found: str,
+    remedy: str | None = None,
+    *,
+    what: str = "is not a label map",
+    expected: str = "whole numbers",
+) -> InputError:
+    """The refusal of a file that was given as a label; arguments as in `IrisError`."""
+    return InputError(what, where=path, expected=expected, found=found, remedy=remedy)
 
-    Args:
-        count: of its different values.
-        path: its file, if it has one.
-    """
-    return InputError(
-        "is not a label map",
-        where=path,
+
+def is_the_image(count: int, path: Path | None) -> InputError:
+    """The refusal of an image in the place of a label; `count` is the number of its different values."""
+    return not_a_label_map(
+        path,
+        f"{count} different values: is this the image?",
+        "give the segmentation",
         expected="whole numbers that are even within each structure",
-        found=f"{count} different values: is this the image?",
-        remedy="give the segmentation",
     )

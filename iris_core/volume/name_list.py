@@ -5,11 +5,14 @@ One parser serves the command line's `--classes` and the server's options.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from iris_core.errors import InputError
 
-QUOTE, ESCAPE = '"', "\\"
+QUOTE = '"'
+IN_QUOTES = re.compile(r'\s*"((?:[^"]|"")*)"(?!")([^,]*),?')  # what lies in quotes, and what follows them
+PLAIN = re.compile(r'(?!\s*")((?:\\,(?!$)|[^,])*),?')  # up to the next comma without a backslash before it
 MOST_PARTS = 16  # of a name that holds commas and stands without quotes
 
 
@@ -56,29 +59,18 @@ def _quoted(name: str) -> str:
 def _parts(text: str) -> list[tuple[str, bool]]:
     """(part, whether it stood in quotes) between the commas outside quotes."""
     parts: list[tuple[str, bool]] = []
-    rest = text
-    while rest:
-        if not rest.lstrip().startswith(QUOTE):
-            part, _, rest = rest.partition(",")
-            while part.endswith(ESCAPE) and rest:
-                more, _, rest = rest.partition(",")
-                part = f"{part[:-1]},{more}"
-            parts.append((part, False))
-            continue
-        rest = rest.lstrip()
-        end, part = 1, ""
-        while True:
-            close = rest.find(QUOTE, end)
-            if close < 0:
-                raise InputError("A quote is not closed", where=text[:80], remedy='write "lobe, left", liver')
-            part += rest[end:close]
-            if rest[close + 1 : close + 2] != QUOTE:
-                break
-            part, end = part + QUOTE, close + 2
-        parts.append((part, True))
-        between, _, rest = rest[close + 1 :].partition(",")
-        if between.strip():
-            raise InputError("Text follows a closed quote", where=text[:80], found=between.strip()[:40])
+    place = 0
+    while place < len(text):
+        if quoted := IN_QUOTES.match(text, place):
+            if between := quoted[2].strip():
+                raise InputError("Text follows a closed quote", where=text[:80], found=between[:40])
+            parts.append((quoted[1].replace(QUOTE * 2, QUOTE), True))
+            place = quoted.end()
+        elif plain := PLAIN.match(text, place):
+            parts.append((plain[1].replace("\\,", ","), False))
+            place = plain.end()
+        else:
+            raise InputError("A quote is not closed", where=text[:80], remedy='write "lobe, left", liver')
     return parts
 
 

@@ -12,7 +12,7 @@ from iris_core.triple import triple
 
 
 def axis_plan(affine: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """Says how a native array becomes RAS+.
+    """How a native array becomes RAS+.
 
     Args:
         affine: (4, 4), native voxel -> RAS+ mm.
@@ -44,13 +44,8 @@ def from_canonical(array: np.ndarray, affine: np.ndarray) -> np.ndarray:
 
 def canonical_affine(affine: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """The affine of the RAS+ array that belongs to a native affine and native shape: (4, 4)."""
-    order, flip = axis_plan(affine)
-    step = np.zeros((4, 4))  # canonical voxel -> native voxel
-    step[3, 3] = 1
-    for canonical_axis, native_axis in enumerate(order):
-        step[native_axis, canonical_axis] = -1 if flip[canonical_axis] else 1
-        step[native_axis, 3] = shape[native_axis] - 1 if flip[canonical_axis] else 0
-    return np.asarray(affine, dtype=np.float64) @ step
+    back = nib.orientations.inv_ornt_aff(nib.io_orientation(affine), shape)  # canonical -> native voxel
+    return np.asarray(affine, dtype=np.float64) @ back
 
 
 def canonical_shape(affine: np.ndarray, shape: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -6,7 +6,7 @@ Reading and writing live in `iris_core.volume_io`; the label's fit to an image i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,14 +23,15 @@ MIN_DETERMINANT = 1e-3  # of the affine's axes scaled to length 1; below it the 
 
 
 @dataclass(frozen=True, eq=False)
-class Volume:
-    """A scalar 3D image.
+class _Placed:
+    """A 3D array with its place in the patient.
 
     Attributes:
-        array: (I, J, K) float32, in the file's own voxel order.
+        array: (I, J, K), in the file's own voxel order.
         affine: (4, 4) float64, voxel -> RAS+ mm.
         source: the file or folder that it was read from.
-        placement: how its NIfTI header states its place; None for other files. Results copy it.
+        placement: how a NIfTI header states its place, its own or that of the image it belongs to; None for
+            other files. Results copy it.
 
     Raises:
         InputError: the array is not 3D, or the affine has no inverse.
@@ -38,11 +39,25 @@ class Volume:
 
     array: np.ndarray
     affine: np.ndarray
+    _: KW_ONLY
     source: Path | None = None
     placement: Placement | None = None
 
     def __post_init__(self) -> None:
-        _check(self.array, self.affine, self.source)
+        if self.array.ndim != 3:
+            shape = f"shape {self.array.shape}"
+            raise InputError("not a 3D volume", where=self.source, expected="3 axes", found=shape)
+        linear = np.asarray(self.affine, dtype=np.float64)[:3, :3]
+        lengths = np.linalg.norm(linear, axis=0)
+        usable = self.affine.shape == (4, 4) and np.isfinite(self.affine).all() and bool((lengths > 0).all())
+        if not usable or abs(np.linalg.det(linear / lengths)) < MIN_DETERMINANT:
+            raise InputError(
+                "the affine does not place the voxels in space",
+                where=self.source,
+                expected="a 4x4 matrix with an inverse",
+                found=np.array2string(np.asarray(self.affine), precision=4, suppress_small=True),
+                remedy="repair the file's header (sform or qform, or space directions)",
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -53,51 +68,33 @@ class Volume:
     def spacing(self) -> tuple[float, float, float]:
         """Voxel size along (i, j, k) in mm."""
         return voxel_sizes(self.affine)
+
+
+class Volume(_Placed):
+    """A scalar 3D image, float32."""
 
 
 @dataclass(frozen=True, eq=False)
-class LabelVolume:
+class LabelVolume(_Placed):
     """A segmentation: one value a voxel, or several layers where structures overlap.
 
+    The array holds whole numbers, 0 is background. Where layers overlap, the later layer shows.
+
     Attributes:
-        array: (I, J, K) integer, 0 is background. Where layers overlap, the later layer shows.
-        affine: (4, 4) float64, voxel -> RAS+ mm.
         names: value -> name, for the values that have one.
         colors: value -> (R, G, B), 0-255, for the values that have one.
-        source: the file that it was read from.
         layers: every layer, (I, J, K) integer, values unique over all layers; empty for a plain label map.
         partial: the format may hold just the painted part of the image's grid (.nrrd, DICOM SEG).
-        placement: how the NIfTI header of its file, or of the image it belongs to, states its place.
         ignored: (I, J, K) bool, voxels that are to be ignored; None: there are none.
         unlabelled: value -> (I, J, K) bool, voxels where that class was not looked for.
-
-    Raises:
-        InputError: the array is not 3D, or the affine has no inverse.
     """
 
-    array: np.ndarray
-    affine: np.ndarray
     names: Mapping[int, str] = field(default_factory=dict)
     colors: Mapping[int, Color] = field(default_factory=dict)
-    source: Path | None = None
     layers: tuple[np.ndarray, ...] = ()
     partial: bool = False
-    placement: Placement | None = None
     ignored: np.ndarray | None = None
     unlabelled: Mapping[int, np.ndarray] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        _check(self.array, self.affine, self.source)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Voxels along (i, j, k)."""
-        return triple(self.array.shape)
-
-    @property
-    def spacing(self) -> tuple[float, float, float]:
-        """Voxel size along (i, j, k) in mm."""
-        return voxel_sizes(self.affine)
 
     @property
     def itk_affine(self) -> np.ndarray:
@@ -106,8 +103,7 @@ class LabelVolume:
         It is `affine`, unless the query's NIfTI header is one that ITK reads differently.
         """
         placement = self.placement
-        stated = placement is not None and placement.places(self.shape, self.affine)
-        return placement.itk if placement is not None and stated else self.affine
+        return placement.itk if placement and placement.places(self.shape, self.affine) else self.affine
 
     @cached_property
     def values(self) -> tuple[int, ...]:
@@ -199,19 +195,3 @@ def canonical(volume: Volume) -> Volume:
     """The volume reordered to the closest RAS+ arrangement; only flips and permutations."""
     array = np.ascontiguousarray(to_canonical(volume.array, volume.affine))
     return replace(volume, array=array, affine=canonical_affine(volume.affine, volume.shape), placement=None)
-
-
-def _check(array: np.ndarray, affine: np.ndarray, source: Path | None) -> None:
-    if array.ndim != 3:
-        raise InputError("not a 3D volume", where=source, expected="3 axes", found=f"shape {array.shape}")
-    linear = np.asarray(affine, dtype=np.float64)[:3, :3]
-    lengths = np.linalg.norm(linear, axis=0)
-    usable = affine.shape == (4, 4) and np.isfinite(affine).all() and bool((lengths > 0).all())
-    if not usable or abs(np.linalg.det(linear / lengths)) < MIN_DETERMINANT:
-        raise InputError(
-            "the affine does not place the voxels in space",
-            where=source,
-            expected="a 4x4 matrix with an inverse",
-            found=np.array2string(np.asarray(affine), precision=4, suppress_small=True),
-            remedy="repair the file's header (sform or qform, or space directions)",
-        )

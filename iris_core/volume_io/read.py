@@ -53,7 +53,7 @@ def read_image(path: str | Path, *, channel: int | None = None) -> Volume:
         raise InputError("holds complex numbers", where=path, remedy="save the magnitude as its own file")
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(array, dtype=np.float32)
-    volume = Volume(array, affine, path, placement)
+    volume = Volume(array, affine, source=path, placement=placement)
     if min(volume.shape) < 2:
         raise InputError(
             "is a 2D image", where=path, expected="at least 2 slices", found=f"shape {array.shape}"

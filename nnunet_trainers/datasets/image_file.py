@@ -32,4 +32,6 @@ def header_of(path: Path) -> Volume:
     if not isinstance(image, nib.Nifti1Pair):
         raise InputError("is no NIfTI file", where=path)
     placement = placement_of(image, path)
-    return Volume(np.broadcast_to(np.float32(0), image.shape[:3]), placement.affine, path, placement)
+    return Volume(
+        np.broadcast_to(np.float32(0), image.shape[:3]), placement.affine, source=path, placement=placement
+    )

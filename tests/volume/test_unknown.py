@@ -18,7 +18,7 @@ from iris_core.task.reference import Reference
 from iris_core.task_encoding import encode_task
 from iris_core.volume.unknown import completed, find_gaps, gap_lines, ignored_aside, without_gaps
 from iris_core.volume.unknown.shapes import plane_shapes
-from iris_core.volume.unknown.tissue import Histogram, log_odds
+from iris_core.volume.unknown.tissue import histogram, log_odds
 from iris_core.volume.volume import LabelVolume, Volume
 from tests.solids import solids
 from tests.tiny import boxes, network, noise, scene, study, without
@@ -134,7 +134,7 @@ def test_between_two_squares_lies_their_mean_and_towards_an_empty_plane_it_shrin
 
 def test_intensities_speak_for_the_class_that_has_them_and_not_beyond_their_bound():
     bins = np.repeat([10, 50], 400)
-    both = Histogram(bins, bins == 50, bins == 10)
+    both = histogram(bins, bins == 50, bins == 10)
     odds = log_odds(both, both)
     assert odds[50] == 3 and odds[10] == -3 and abs(odds[30]) < 0.5
 

@@ -15,7 +15,7 @@ import numpy as np
 from iris_core.triple import triple
 from iris_core.volume.boxes import box_around
 from iris_core.volume.unknown.shapes import NOWHERE, plane_shapes
-from iris_core.volume.unknown.tissue import Histogram, binned, log_odds
+from iris_core.volume.unknown.tissue import binned, histogram, log_odds
 from iris_core.volume.volume import LabelVolume, Volume, label_from_masks
 
 MARGIN = 0.25  # of a structure's length along an axis, kept around it (ours)
@@ -35,18 +35,20 @@ Sides = tuple[slice, slice, slice]
 
 
 class _Scene(NamedTuple):
-    """What is known of one class near it, the axis of its planes first.
+    """What is known of one class near it, the axis of its planes first; the arrays have one shape.
 
     Attributes:
         image: its intensities.
         mask: known voxels of the class.
         unknown: voxels of which the label says nothing.
+        other: known voxels of other classes.
         sizes: of a voxel, mm.
     """
 
     image: np.ndarray
     mask: np.ndarray
     unknown: np.ndarray
+    other: np.ndarray
     sizes: tuple[float, ...]
 
     @property
@@ -59,6 +61,12 @@ class _Scene(NamedTuple):
         from scipy.ndimage import gaussian_filter
 
         return gaussian_filter(array.astype(np.float32), [voxels * self.voxel / s for s in self.sizes])
+
+    def along(self, axis: int) -> _Scene:
+        """The scene with another axis first."""
+        image, mask, unknown, other = (np.moveaxis(array, axis, 0) for array in self[:4])
+        sizes = (self.sizes[axis], *np.delete(self.sizes, axis).tolist())
+        return _Scene(image, mask, unknown, other, sizes)
 
 
 def completed(label: LabelVolume, image: Volume) -> LabelVolume:
@@ -73,15 +81,13 @@ def completed(label: LabelVolume, image: Volume) -> LabelVolume:
     """
     if label.says_all:
         return label
-    values = label.values
-    unknown = {value: label.unknown(value) for value in values}
+    unknown = {value: label.unknown(value) for value in label.values}
     known, odds = {}, {}
+    array = np.zeros_like(label.array)
     for value, hidden in unknown.items():
         mask = label.masks([value])[0]
         known[value] = mask if hidden is None else mask & ~hidden
-    array = np.zeros_like(label.array)
-    for value, mask in known.items():
-        array[mask] = value
+        array[known[value]] = value
     for value, hidden in unknown.items():
         if hidden is None or not known[value].any():
             continue
@@ -89,100 +95,55 @@ def completed(label: LabelVolume, image: Volume) -> LabelVolume:
         if hidden[sides].any():
             # layers may overlap, so that a voxel of another class may be this one too
             other = np.zeros_like(hidden[sides]) if label.layers else ~np.isin(array[sides], (0, value))
-            odds[value] = _guess(label, image, known[value], hidden, other, sides)
+            scene = _Scene(image.array[sides], known[value][sides], hidden[sides], other, label.spacing)
+            odds[value] = sides, _guess(scene)
     if label.layers:
-        masks = [known[v] | (odds[v].spread(label.shape) > 0 if v in odds else False) for v in values]
-        whole = label_from_masks(np.stack(masks), values, label.affine)
+        for value, (sides, one) in odds.items():
+            known[value][sides] |= one > 0
+        whole = label_from_masks(np.stack(list(known.values())), label.values, label.affine)
         return replace(label, array=whole.array, layers=whole.layers)
     best = np.where(array > 0, np.inf, 0).astype(np.float32)
-    for value, one in odds.items():
-        ahead = one.odds > best[one.sides]
-        array[one.sides][ahead] = value
-        best[one.sides][ahead] = one.odds[ahead]
+    for value, (sides, one) in odds.items():
+        ahead = one > best[sides]
+        array[sides][ahead] = value
+        best[sides][ahead] = one[ahead]
     return replace(label, array=array)
 
 
-class _Odds(NamedTuple):
-    """Log odds of a class in the unknown voxels of a box, elsewhere minus infinity.
-
-    Attributes:
-        odds: in the box.
-        sides: of the box.
-    """
-
-    odds: np.ndarray
-    sides: Sides
-
-    def spread(self, shape: Sequence[int]) -> np.ndarray:
-        """The odds in the whole volume."""
-        whole = np.full(shape, NOWHERE, np.float32)
-        whole[self.sides] = self.odds
-        return whole
+def _guess(scene: _Scene) -> np.ndarray:
+    """Log odds of a class in the unknown voxels near it; elsewhere minus infinity."""
+    axis = _axis_of_planes(scene)
+    turned = scene.along(axis or 0)
+    found = _by_distance(turned) if axis is None else _by_planes(turned)
+    return np.moveaxis(np.where(turned.unknown, found, NOWHERE), 0, axis or 0)
 
 
-def _guess(
-    label: LabelVolume,
-    image: Volume,
-    mask: np.ndarray,
-    unknown: np.ndarray,
-    other: np.ndarray,
-    sides: Sides,
-) -> _Odds:
-    """Log odds of a class near it.
-
-    Args:
-        label: as in `completed`.
-        image: as in `completed`.
-        mask: (I, J, K) bool, known voxels of the class.
-        unknown: (I, J, K) bool.
-        other: bool, in the box, known voxels of other classes.
-        sides: of the box.
-    """
-    axis = _axis_of_planes(unknown[sides], other)
-    first = 0 if axis is None else axis
-    arrays = (image.array[sides], mask[sides], unknown[sides], other)
-    intensities, inside, open_cells, elsewhere = (np.moveaxis(array, first, 0) for array in arrays)
-    sizes = (label.spacing[first], *np.delete(label.spacing, first).tolist())
-    scene = _Scene(intensities, inside, open_cells, sizes)
-    if axis is None:
-        found = _by_distance(scene, bool((~scene.mask & ~scene.unknown & ~elsewhere).any()))
-    else:
-        found = _by_planes(scene, elsewhere)
-    found = np.where(scene.unknown, found, NOWHERE)
-    return _Odds(np.moveaxis(found, 0, first), sides)
-
-
-def _by_planes(scene: _Scene, other: np.ndarray) -> np.ndarray:
-    """Log odds from the outlines in drawn planes.
-
-    Args:
-        scene: what is known of the class.
-        other: (N, H, W) bool, known as other classes.
-    """
-    drawn = (~other & ~scene.unknown).any(axis=(1, 2))
+def _by_planes(scene: _Scene) -> np.ndarray:
+    """Log odds from the outlines in drawn planes."""
+    drawn = (~scene.other & ~scene.unknown).any(axis=(1, 2))
     shapes = plane_shapes(scene.mask, drawn, scene.sizes)
-    bins = binned(scene.smoothed(scene.image, SMOOTH), np.broadcast_to(drawn[:, None, None], other.shape))
+    known = np.broadcast_to(drawn[:, None, None], scene.mask.shape)
+    bins = binned(scene.smoothed(scene.image, SMOOTH), known)
     parts = {
-        k: Histogram(bins[k], scene.mask[k], ~scene.mask[k] & (shapes.inside[k] > -NEAR * scene.voxel))
+        k: histogram(bins[k], scene.mask[k], ~scene.mask[k] & (shapes.inside[k] > -NEAR * scene.voxel))
         for k in np.flatnonzero(drawn & scene.mask.any(axis=(1, 2))).tolist()
     }
-    everywhere = _sum(list(parts.values()))
+    everywhere = np.sum(list(parts.values()), axis=0)
     odds = np.where(scene.mask, SURE, -SURE).astype(np.float32)  # of the drawn planes; others follow
     for k in np.flatnonzero(~drawn).tolist():
         if not shapes.sources[k]:
             continue
-        told = log_odds(_sum([parts[source] for source in shapes.sources[k]]), everywhere)
+        nearby = np.sum([parts[source] for source in shapes.sources[k]], axis=0)
         doubt = CLEAR * scene.voxel + FADING * shapes.away[k] * scene.sizes[0]
-        odds[k] = _joined(shapes.inside[k], doubt, told[bins[k]], scene.voxel)
+        by_intensity = log_odds(nearby, everywhere)[bins[k]]
+        odds[k] = _joined(shapes.inside[k], doubt, by_intensity, scene.voxel)
     return np.where(odds > -SURE, scene.smoothed(odds, LAST), NOWHERE)
 
 
-def _by_distance(scene: _Scene, background: bool) -> np.ndarray:
+def _by_distance(scene: _Scene) -> np.ndarray:
     """Log odds from how near the known voxels are of the class and of what is not the class.
 
-    Args:
-        scene: of the class.
-        background: voxels of the background are known; else what lies far from the strokes is taken for it.
+    Where no voxel of the background is known, what lies far from the strokes is taken for it.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -191,12 +152,12 @@ def _by_distance(scene: _Scene, background: bool) -> np.ndarray:
     if outside.any():
         inside = (distance_transform_edt(~outside, sampling=scene.sizes) - nearer) / 2
     around = outside
-    if not background:
+    if not (outside & ~scene.other).any():
         reach = THICK * _stroke_length(scene)
         inside = np.minimum(inside, reach - nearer)
         around = outside | (~scene.mask & (nearer > FAR * reach) & (nearer < 2 * FAR * reach))
     bins = binned(scene.smoothed(scene.image, SMOOTH), scene.mask | around)
-    every = Histogram(bins, scene.mask, around)
+    every = histogram(bins, scene.mask, around)
     doubt = CLEAR * scene.voxel + FADING * np.maximum(np.minimum(nearer, nearer + 2 * inside), 0)
     odds = _joined(inside, doubt, log_odds(every, every)[bins], scene.voxel)
     odds = np.where(scene.mask, SURE, np.where(outside, -SURE, odds))
@@ -215,20 +176,18 @@ def _stroke_length(scene: _Scene) -> float:
     return float(np.median(lengths))
 
 
-def _joined(inside: np.ndarray, doubt: np.ndarray | float, told: np.ndarray, voxel: float) -> np.ndarray:
+def _joined(
+    inside: np.ndarray, doubt: np.ndarray | float, by_intensity: np.ndarray, voxel: float
+) -> np.ndarray:
     """Log odds of place and intensity together, within bounds."""
-    odds = np.clip(inside / doubt + WORTH * told, -SURE, SURE)
+    odds = np.clip(inside / doubt + WORTH * by_intensity, -SURE, SURE)
     return np.where(inside < -BEYOND * np.maximum(doubt, voxel), -SURE, odds)
 
 
 def _surroundings(mask: np.ndarray, unknown: np.ndarray, sizes: Sequence[float], *, ignored: bool) -> Sides:
-    """The box around a class with a margin, as far as anything is unknown there.
+    """The box around a class (I, J, K) with a margin, as far as anything is unknown there.
 
-    Args:
-        mask: (I, J, K) bool, known voxels of the class.
-        unknown: (I, J, K) bool.
-        sizes: of a voxel, mm.
-        ignored: the unknown voxels are to be ignored, and may hide most of the class.
+    The margin is wider where the unknown voxels are `ignored` ones, which may hide most of the class.
     """
     drawn = box_around(mask) or triple((0, length) for length in mask.shape)
     lengths = [(stop - start) * size for (start, stop), size in zip(drawn, sizes, strict=True)]
@@ -245,25 +204,13 @@ def _surroundings(mask: np.ndarray, unknown: np.ndarray, sizes: Sequence[float],
     )
 
 
-def _axis_of_planes(unknown: np.ndarray, other: np.ndarray) -> int | None:
-    """The axis along which whole planes are unknown while others are known; None where there is none.
-
-    Args:
-        unknown: (I, J, K) bool.
-        other: (I, J, K) bool, voxels that are known as other classes.
-    """
+def _axis_of_planes(scene: _Scene) -> int | None:
+    """The axis along which whole planes are unknown while others are known; None where there is none."""
     best, found = 0.0, None
     for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        drawn = (~other & ~unknown).any(axis=others)
-        share = np.moveaxis(unknown, axis, 0)[~drawn].sum() / max(1, unknown.sum())
+        turned = scene.along(axis)
+        drawn = (~turned.other & ~turned.unknown).any(axis=(1, 2))
+        share = turned.unknown[~drawn].sum() / max(1, turned.unknown.sum())
         if drawn.any() and share >= IN_PLANES and share > best:
             best, found = float(share), axis
     return found
-
-
-def _sum(parts: Sequence[Histogram]) -> Histogram:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total

@@ -44,7 +44,7 @@ def plane_shapes(mask: np.ndarray, drawn: np.ndarray, sizes: Sequence[float]) ->
     inside = np.full(mask.shape, NOWHERE, np.float32)
     away = np.zeros(len(mask), int)
     sources: list[tuple[int, ...]] = [()] * len(mask)
-    own = {k: signed_distance(mask[k], sizes[1:]) for k in shown.tolist()}
+    own = {k: _signed_distance(mask[k], sizes[1:]) for k in shown.tolist()}
     for k in range(len(mask)):
         below, above = planes[planes <= k], planes[planes >= k]
         ends = [int(side) for side in (*below[-1:], *above[:1])]
@@ -69,13 +69,8 @@ def plane_shapes(mask: np.ndarray, drawn: np.ndarray, sizes: Sequence[float]) ->
     return Shapes(inside, away, sources)
 
 
-def signed_distance(mask: np.ndarray, sizes: Sequence[float]) -> np.ndarray:
-    """Distance of each pixel from the outline, mm, positive inside.
-
-    Args:
-        mask: (H, W), not empty.
-        sizes: of a pixel, mm.
-    """
+def _signed_distance(mask: np.ndarray, sizes: Sequence[float]) -> np.ndarray:
+    """Distance of each pixel from the outline, mm, positive inside; `sizes` are those of a pixel, mm."""
     from scipy.ndimage import distance_transform_edt
 
     inner = distance_transform_edt(np.pad(mask, 1), sampling=sizes)[1:-1, 1:-1]
@@ -84,13 +79,12 @@ def signed_distance(mask: np.ndarray, sizes: Sequence[float]) -> np.ndarray:
 
 
 def _between(
-    first: np.ndarray,
-    second: np.ndarray,
-    near: np.ndarray,
-    far: np.ndarray,
-    share: float,
+    first: np.ndarray, second: np.ndarray, near: np.ndarray, far: np.ndarray, share: float
 ) -> np.ndarray:
-    """The distances of an outline between two; `share` of the way has been gone from the first."""
+    """The distances of an outline between two, which lies `share` of the way from the first to the second.
+
+    Of both the masks are given, and the distances from their outlines.
+    """
     from scipy.ndimage import center_of_mass, shift
 
     start, end = (np.array(center_of_mass(mask)) for mask in (first, second))
@@ -111,11 +105,7 @@ def _overlap(one: np.ndarray, other: np.ndarray) -> float:
 def _lost(away: int, empty: Sequence[int], mask: np.ndarray, sizes: Sequence[float]) -> float:
     """Which share of its inner distance an outline has lost, so many planes away from where it was drawn.
 
-    Args:
-        away: planes.
-        empty: distance of the drawn plane that does not show the structure; none: there is no such plane.
-        mask: (H, W), as drawn.
-        sizes: of a voxel, mm.
+    `empty` holds the distance of the drawn plane that does not show the structure, if there is one.
     """
     if empty:
         return away / empty[0]

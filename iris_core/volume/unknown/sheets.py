@@ -9,10 +9,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from iris_core.volume.unknown.structure import Structure
+from iris_core.volume.structure import Structure
 
 LEAST_SHEETS = 3  # pieces where no one says that the label is sparse; or a single wide one (ours)
 LEAST_VOXELS = 40  # of a sheet whose direction can be measured (ours)
@@ -41,6 +42,7 @@ class Sheets:
     depths: tuple[float, ...]
     half: float
     sizes: tuple[float, ...]
+    kind: ClassVar[str] = "lie oblique to the axes"
 
     def held(self, shape: Sequence[int]) -> np.ndarray:
         """(I, J, K) bool: the voxels of a label that lie in the sheets' planes."""
@@ -109,14 +111,10 @@ def _is_solid(mask: np.ndarray) -> bool:
 
 
 def _is_sheet(part: np.ndarray, normal: np.ndarray, voxel: float, volume: float, wide: float) -> bool:
-    """Whether a piece is flat, thin across the normal and filled.
+    """Whether a piece (n, 3), mm, is flat, thin across the normal and filled.
 
-    Args:
-        part: (n, 3), mm.
-        normal: (3,).
-        voxel: size of a voxel along the normal, mm.
-        volume: of a voxel, mm³.
-        wide: its least standard deviation along its shorter side, in voxels.
+    `voxel` is the size of a voxel along the normal, mm, `volume` that of a voxel, mm³, and `wide` the least
+    standard deviation of the piece along its shorter side, in voxels.
     """
     centred = part - part.mean(0)
     thick = float((centred @ normal).std())

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.volume.unknown.blocks import MOST_RUN, crossing_planes, in_planes
+from iris_core.volume.structure import structures_of
+from iris_core.volume.unknown.crossing import CrossingPlanes, crossing_planes
 from iris_core.volume.unknown.gaps import Gaps, find_gaps
-from iris_core.volume.unknown.sheets import oblique_sheets
-from iris_core.volume.unknown.structure import structures_of
+from iris_core.volume.unknown.runs import MOST_RUN
+from iris_core.volume.unknown.sheets import Sheets, oblique_sheets
 from iris_core.volume.volume import LabelVolume
 
 SPARSE = ("no", "slices", "scribbles")
@@ -42,17 +40,19 @@ def without_gaps(label: LabelVolume, how: str = "slices") -> LabelVolume:
     if how == "scribbles":
         return replace(label, unlabelled={value: blank for value in label.values})
     unlabelled: dict[int, np.ndarray] = {}
+    structures = structures_of(label)
     for gaps in find_gaps(label, asked=True):
-        for value, one in structures_of(label, gaps.values).items():
+        for value, planes in gaps.planes.items():
+            stack = structures[value].along(gaps.axis)
             areas = np.zeros(label.shape[gaps.axis], int)
-            areas[one.start[gaps.axis] :][: one.mask.shape[gaps.axis]] = one.along(gaps.axis).sum(axis=(1, 2))
+            areas[stack.start :][: len(stack.areas)] = stack.areas
             between = np.moveaxis(np.zeros(label.shape, bool), gaps.axis, 0)
-            between[_between(gaps.planes[value], areas)] = True
+            between[_between(planes, areas)] = True
             unlabelled[value] = np.moveaxis(between, 0, gaps.axis)
             if not label.layers:  # layers may overlap
                 unlabelled[value] = unlabelled[value] & blank
-    for value, other in _other_planes(label, tuple(unlabelled), asked=True).items():
-        unlabelled[value] = blank & ~other.held(label.shape)
+    for value, drawn in _other_planes(label, tuple(unlabelled), asked=True).items():
+        unlabelled[value] = blank & ~drawn.held(label.shape)
     return replace(label, unlabelled={**label.unlabelled, **unlabelled}) if unlabelled else label
 
 
@@ -67,76 +67,53 @@ def gap_lines(label: LabelVolume, where: str, how: str = "no") -> list[str]:
     if how == "scribbles":
         return []
     found = find_gaps(label, asked=how != "no")
-    lines = [_line(label, gaps, where, how) for gaps in found]
+    lines = [_gaps_in_words(label, gaps) for gaps in found]
     filled = tuple(value for gaps in found for value in gaps.values)
     names: dict[str, list[str]] = {}
-    for value, other in _other_planes(label, filled, asked=how != "no").items():
-        names.setdefault(other.kind, []).append(label.name_of(value))
-    for kind, drawn in names.items():
-        said = f"{where}: {', '.join(drawn)} drawn in slices that {kind}, with nothing between them"
-        lines.append(_with_remedy(said, how))
-    return lines
+    for value, drawn in _other_planes(label, filled, asked=how != "no").items():
+        names.setdefault(drawn.kind, []).append(label.name_of(value))
+    lines += [
+        f"{', '.join(own)} drawn in slices that {kind}, with nothing between them"
+        for kind, own in names.items()
+    ]
+    rest = "the others are unknown, and filled from outlines and intensities"
+    if how == "no":
+        remedy = "if nobody drew on them, use the option sparse (--sparse)"
+        rest = f"the others count as background; {remedy}"
+    return [f"{where}: {line}; {rest}" for line in lines]
 
 
-def _line(label: LabelVolume, gaps: Gaps, where: str, how: str) -> str:
+def _gaps_in_words(label: LabelVolume, gaps: Gaps) -> str:
     names = ", ".join(label.name_of(value) for value in gaps.values)
     drawn = {plane for planes in gaps.planes.values() for plane in planes}
     span, axis = label.shape[gaps.axis], f"the {ORDER[gaps.axis]} axis"
     if len(drawn) == 1:
-        which = f"in one of {span} slices along {axis}"
-    else:
-        steps = f", every {gaps.step}" if gaps.regular else ""
-        kind = "single slices" if gaps.single else "some slices"
-        which = f"in {kind} along {axis} ({len(drawn)} of {span}{steps}), with nothing between them"
-    return _with_remedy(f"{where}: {names} drawn {which}", how)
+        return f"{names} drawn in one of {span} slices along {axis}"
+    steps = f", every {gaps.step}" if gaps.regular else ""
+    kind = "single slices" if gaps.single else "some slices"
+    return f"{names} drawn in {kind} along {axis} ({len(drawn)} of {span}{steps}), with nothing between them"
 
 
-def _with_remedy(found: str, how: str) -> str:
-    if how == "no":
-        remedy = "if nobody drew on them, use the option sparse (--sparse)"
-        return f"{found}; the others count as background; {remedy}"
-    return f"{found}; the others are unknown, and filled from outlines and intensities"
+def _other_planes(
+    label: LabelVolume, filled: tuple[int, ...], *, asked: bool
+) -> dict[int, CrossingPlanes | Sheets]:
+    """Value -> planes of classes drawn in planes that cross, or that lie oblique to the axes.
 
-
-class _Drawn(NamedTuple):
-    """Planes that are no slices of one axis.
-
-    Attributes:
-        kind: in words.
-        held: shape -> their voxels, bool.
+    Classes whose gaps are filled already, or of which the label leaves voxels unknown, are left aside.
     """
-
-    kind: str
-    held: Callable[[tuple[int, ...]], np.ndarray]
-
-
-def _other_planes(label: LabelVolume, filled: tuple[int, ...], *, asked: bool) -> dict[int, _Drawn]:
-    """The planes of classes that were drawn in planes that cross, or that lie oblique to the axes.
-
-    Args:
-        label: on its image's grid.
-        filled: values of classes whose gaps are known already.
-        asked: as in `find_gaps`.
-    """
-    values = [v for v in label.values if v not in filled and label.unknown(v) is None]
-    found = {}
-    for value, one in structures_of(label, values).items():
-        if (planes := crossing_planes(one)) is not None:
-            found[value] = _Drawn("cross", partial(in_planes, planes=planes))
-        elif (sheets := oblique_sheets(one, label.spacing, asked=asked)) is not None:
-            found[value] = _Drawn("lie oblique to the axes", sheets.held)
+    found: dict[int, CrossingPlanes | Sheets] = {}
+    for value, one in structures_of(label).items():
+        if value not in filled and label.unknown(value) is None:
+            planes = crossing_planes(one) or oblique_sheets(one, label.spacing, asked=asked)
+            if planes is not None:
+                found[value] = planes
     return found
 
 
 def _between(planes: tuple[int, ...], areas: np.ndarray) -> np.ndarray:
-    """Where a class was not looked for: between the planes in which it was, and one step beyond.
+    """(N,) bool: where a class was not looked for, between the planes in which it was and one step beyond.
 
-    Args:
-        planes: in which it was looked for, ascending.
-        areas: (N,) voxels of the class in each plane.
-
-    Returns:
-        (N,) bool.
+    `areas` are the voxels of the class in each of all N planes.
     """
     unknown = np.zeros(len(areas), bool)
     steps = np.diff(planes)

@@ -10,32 +10,31 @@ MOST = 3.0  # logarithm of the odds, at most (ours)
 DOUBT = 10.0  # voxels that are counted with every intensity beforehand, over all bins (ours)
 
 
-class Histogram:
-    """Intensities of a structure and of what surrounds it, as counts.
+def histogram(bins: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """(2, BINS): how often each intensity occurs in a structure, and how often in what surrounds it.
 
     Args:
         bins: whole numbers below BINS.
-        inside: of the structure; the same shape.
-        outside: of its surroundings; the same shape.
+        inside: the structure, bool, the same shape.
+        outside: its surroundings, bool, the same shape.
     """
+    from scipy.ndimage import gaussian_filter1d
 
-    def __init__(self, bins: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> None:
-        self.inside, self.outside = (_counts(bins[mask]) for mask in (inside, outside))
-
-    def __add__(self, other: Histogram) -> Histogram:
-        total = object.__new__(Histogram)
-        total.inside, total.outside = self.inside + other.inside, self.outside + other.outside
-        return total
+    counts = [np.bincount(bins[mask].ravel(), minlength=BINS) for mask in (inside, outside)]
+    return gaussian_filter1d(np.array(counts, dtype=np.float64), BLUR)
 
 
-def log_odds(local: Histogram, everywhere: Histogram) -> np.ndarray:
-    """(BINS,): logarithm of how much likelier each intensity is inside; half from nearby, half from all."""
-    floor = 1 / (BINS * (DOUBT + local.inside.sum()))
-    shares = [
-        (one / max(one.sum(), 1) + every / max(every.sum(), 1)) / 2 + floor
-        for one, every in ((local.inside, everywhere.inside), (local.outside, everywhere.outside))
-    ]
-    return np.clip(np.log(shares[0] / shares[1]), -MOST, MOST)
+def log_odds(local: np.ndarray, everywhere: np.ndarray) -> np.ndarray:
+    """(BINS,): logarithm of how much likelier each intensity is inside; half from nearby, half from all.
+
+    Args:
+        local: histogram of the planes nearby.
+        everywhere: histogram of all planes.
+    """
+    floor = 1 / (BINS * (DOUBT + local[0].sum()))
+    shares = [one / np.maximum(one.sum(axis=1, keepdims=True), 1) for one in (local, everywhere)]
+    inside, outside = (shares[0] + shares[1]) / 2 + floor
+    return np.clip(np.log(inside / outside), -MOST, MOST)
 
 
 def binned(image: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -43,9 +42,3 @@ def binned(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     low, high = np.percentile(image[known], (0.5, 99.5))
     scaled = (image - low) / max(high - low, 1e-6) * (BINS - 1)
     return np.clip(scaled, 0, BINS - 1).astype(np.uint8)
-
-
-def _counts(bins: np.ndarray) -> np.ndarray:
-    from scipy.ndimage import gaussian_filter1d
-
-    return gaussian_filter1d(np.bincount(bins.ravel(), minlength=BINS).astype(np.float64), BLUR)
