@@ -23,7 +23,7 @@ from benchmarks.analyses.bench.workbench import Workbench, class_dice
 from benchmarks.analyses.strategies import Pool
 from iris_core.cli.options import count
 from iris_core.errors import InputError
-from iris_core.preprocessing.prepare import restore_labels
+from iris_core.preprocessing.grid import restore_label_map
 from iris_core.strategies.pool import mixture
 from iris_core.strategies.retrieval import LEAST_VOXELS
 from iris_core.task.embedding import TaskEmbedding
@@ -126,7 +126,7 @@ def rows_of(pool: Pool, among: Sequence[Candidate], query: Study, image: Tensor,
     def score(chosen: dict[str, list[int]]) -> float:
         embedding = joined(among, chosen)
         logits = segmenter.segment(image, embedding.tokens_alone() if alone else embedding)
-        found = class_dice(pool.task, restore_labels(logits, grid, values)[0], query)
+        found = class_dice(pool.task, restore_label_map(logits, grid, values), query)
         return float(np.mean(list(found.values())))
 
     first = {name: [int(generator.choice(where))] for name, where in right.items()}

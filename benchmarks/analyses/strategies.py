@@ -21,8 +21,9 @@ from benchmarks.analyses.bench.studies import Study, open_studies, shared_names
 from benchmarks.analyses.bench.workbench import Workbench, class_dice, pool_of
 from iris_core.cli.options import count
 from iris_core.errors import InputError
+from iris_core.preprocessing.grid import restore_label_map
 from iris_core.preprocessing.modality import query_modality
-from iris_core.preprocessing.prepare import prepare_image, prepare_masks, restore_labels
+from iris_core.preprocessing.prepare import prepare_image, prepare_masks
 from iris_core.strategies import ensemble, one_shot, retrieve_by_image, retrieve_by_object, tune
 from iris_core.strategies.pool import mixture
 from iris_core.strategies.retrieval import TOP_SHARE, _count
@@ -132,7 +133,7 @@ def rows_of(pool: Pool, contexts: Sequence[Context], query: Study, seed: int) ->
     def score(embedding: TaskEmbedding, key: tuple) -> dict[str, float]:
         if key not in known:
             logits = pool.bench.segmenter.segment(image, embedding)
-            known[key] = class_dice(pool.task, restore_labels(logits, grid, values)[0], query)
+            known[key] = class_dice(pool.task, restore_label_map(logits, grid, values), query)
         return known[key]
 
     for context in contexts:

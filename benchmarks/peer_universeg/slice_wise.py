@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from benchmarks.peer_universeg.network import SIDE, UniverSeg
 from benchmarks.peer_universeg.slice_episode import positions, squared
+from iris_core.preprocessing.grid import restore_label_map
 from iris_core.preprocessing.modality import detect_modality
-from iris_core.preprocessing.prepare import Prepared, prepare_image, prepare_masks, restore_labels
+from iris_core.preprocessing.prepare import Prepared, prepare_image, prepare_masks
 from iris_core.volume.volume import LabelVolume, Volume, canonical_spacing
 
 AXIAL = 2  # of the RAS+ axes
@@ -98,7 +99,7 @@ def segment(
                 logits[k, number] = found[0].float()
     shape = target.grid.shape
     flat = functional.interpolate(logits, size=_without(shape, axis), mode="bilinear", align_corners=False)
-    array, _ = restore_labels(flat.movedim(1, axis + 1), target.grid, values)
+    array = restore_label_map(flat.movedim(1, axis + 1), target.grid, values)
     return LabelVolume(array, query.affine)
 
 

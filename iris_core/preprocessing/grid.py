@@ -6,7 +6,7 @@ spacing. The working grid covers the crop's field of view edge to edge, as `alig
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from iris_core.triple import triple
 from iris_core.volume.boxes import Box, box_around
 from iris_core.volume.label_values import label_dtype
 from iris_core.volume.orientation import canonical_affine, canonical_shape, from_canonical, to_canonical
-from iris_core.volume.volume import Volume, voxel_sizes
+from iris_core.volume.volume import Volume, canonical_spacing
 
 Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
@@ -30,7 +30,7 @@ class Grid:
     Attributes:
         native_shape: (I, J, K) of the file.
         native_affine: (4, 4) of the file, voxel -> RAS+ mm.
-        crop: per RAS+ axis the first voxel kept and the one after the last.
+        crop: the box that is kept, along the RAS+ axes.
         shape: (D, H, W) of the working grid.
         spacing: wanted voxel size of the working grid along the RAS+ axes, mm; the shape is rounded, so the
             true size differs by up to half a working voxel over the whole axis.
@@ -45,8 +45,7 @@ class Grid:
     @property
     def crop_shape(self) -> Shape:
         """Native voxels kept along the RAS+ axes."""
-        sizes = [stop - start for start, stop in self.crop]
-        return sizes[0], sizes[1], sizes[2]
+        return triple(stop - start for start, stop in self.crop)
 
     @property
     def affine(self) -> np.ndarray:
@@ -63,21 +62,18 @@ def make_grid(volume: Volume, spacing: Spacing, box: Box | None = None) -> Grid:
     Args:
         volume: the image in its native order.
         spacing: working voxel size along the RAS+ axes, mm.
-        box: another box, per RAS+ axis the first voxel and the one after the last.
+        box: another box along the RAS+ axes.
     """
-    affine = canonical_affine(volume.affine, volume.shape)
     crop = nonzero_box(volume) if box is None else box
     sizes = [stop - start for start, stop in crop]
-    return Grid(
-        volume.shape, volume.affine, crop, working_shape(sizes, voxel_sizes(affine), spacing), spacing
-    )
+    shape = working_shape(sizes, canonical_spacing(volume.affine), spacing)
+    return Grid(volume.shape, volume.affine, crop, shape, spacing)
 
 
 def working_shape(shape: Sequence[int], old: Spacing, new: Spacing) -> Shape:
     """nnU-Net's target shape: every length times old over new spacing, rounded to even at .5, at least 1."""
     scales = [before / after for before, after in zip(old, new, strict=True)]
-    sizes = [max(1, round(scale * length)) for scale, length in zip(scales, shape, strict=True)]
-    return sizes[0], sizes[1], sizes[2]
+    return triple(max(1, round(scale * length)) for scale, length in zip(scales, shape, strict=True))
 
 
 def nonzero_box(volume: Volume) -> Box:
@@ -102,7 +98,7 @@ def restore(logits: torch.Tensor, grid: Grid, fill: float) -> torch.Tensor:
         fill: value of the voxels outside the crop.
 
     Returns:
-        (K, I, J, K) in native shape and order, on the CPU, float32. `restore_labels` needs less memory.
+        (K, I, J, K) in native shape and order, on the CPU, float32. `restore_label_map` needs less memory.
     """
     inside = resample(logits.detach().to("cpu", torch.float32), grid.crop_shape)
     full = torch.full((inside.shape[0], *canonical_shape(grid.native_affine, grid.native_shape)), float(fill))
@@ -121,10 +117,7 @@ def label_map(logits: torch.Tensor | np.ndarray, values: Sequence[int]) -> np.nd
     Returns:
         (...) in the smallest of uint8, uint16 and int32 that holds the values.
     """
-    labels = _Competition(tuple(logits.shape[1:]), values)
-    for index, value in enumerate(values):
-        labels.enter(np.asarray(logits[index], dtype=np.float32), value)
-    return labels.array
+    return _winners(tuple(logits.shape[1:]), logits, values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,56 +146,24 @@ class ClassMap:
 
 
 def compete(maps: Sequence[ClassMap]) -> np.ndarray:
-    """`label_map` of maps on several working grids of one file, (I, J, K).
-
-    One class at a time, so that many fit into memory.
-
-    Args:
-        maps: at least one.
-    """
-    labels = _Competition(maps[0].grid.native_shape, [one.value for one in maps])
-    for one in maps:
-        labels.enter(one.native(), one.value)
-    return labels.array
+    """`label_map` of at least one map, each on its own working grid: (I, J, K) in their file's voxels."""
+    natives = (one.native() for one in maps)  # one at a time, so that many fit into memory
+    return _winners(maps[0].grid.native_shape, natives, [one.value for one in maps])
 
 
 def restore_label_map(logits: torch.Tensor, grid: Grid, values: Sequence[int]) -> np.ndarray:
-    """`label_map` of `restore`, one class at a time, so that many classes fit into memory.
-
-    Args:
-        logits: (K, D, H, W) on the working grid.
-        grid: where they lie.
-        values: the K label values.
-
-    Returns:
-        (I, J, K) in native shape and order.
-    """
+    """`label_map` of `restore`: (K, D, H, W) on a working grid -> (I, J, K) in its file's own voxels."""
     return compete([ClassMap(value, one, grid) for value, one in zip(values, logits, strict=True)])
 
 
-def restore_labels(logits: torch.Tensor, grid: Grid, values: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """`restore_label_map`, and the masks before the classes compete.
-
-    Args:
-        logits: (K, D, H, W) on the working grid.
-        grid: where they lie.
-        values: the K label values.
-
-    Returns:
-        The label map (I, J, K), and the masks, (K, I, J, K) bool: a byte for each class and voxel.
-    """
-    maps = [ClassMap(value, one, grid) for value, one in zip(values, logits, strict=True)]
-    return compete(maps), np.stack([one.native() > 0 for one in maps])
-
-
-class _Competition:
-    """Label map under construction: every class enters, the largest logit above 0 keeps the voxel."""
-
-    def __init__(self, shape: tuple[int, ...], values: Sequence[int]) -> None:
-        self.array = np.zeros(shape, dtype=label_dtype(max(values, default=0)))
-        self._best = np.zeros(shape, dtype=np.float32)
-
-    def enter(self, logits: np.ndarray, value: int) -> None:
-        ahead = logits > self._best
-        self.array[ahead] = value
-        self._best[ahead] = logits[ahead]
+def _winners(
+    shape: tuple[int, ...], maps: Iterable[torch.Tensor | np.ndarray], values: Sequence[int]
+) -> np.ndarray:
+    labels = np.zeros(shape, dtype=label_dtype(max(values, default=0)))
+    best = np.zeros(shape, dtype=np.float32)
+    for one, value in zip(maps, values, strict=True):
+        logits = np.asarray(one, dtype=np.float32)
+        ahead = logits > best
+        labels[ahead] = value
+        best[ahead] = logits[ahead]
+    return labels

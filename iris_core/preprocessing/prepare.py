@@ -9,7 +9,7 @@ Paper: supplement 7, data preprocessing. Departs: the paper resamples before it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -17,38 +17,13 @@ import numpy as np
 import torch
 
 from iris_core.errors import InputError
-from iris_core.preprocessing.grid import (
-    Box,
-    Grid,
-    Spacing,
-    label_map,
-    make_grid,
-    resample,
-    restore,
-    restore_label_map,
-    restore_labels,
-)
+from iris_core.preprocessing.grid import Grid, Spacing, make_grid, resample
 from iris_core.preprocessing.intensity import PAPER, IntensityRecipe, normalise
-from iris_core.preprocessing.modality import detect_modality
-from iris_core.preprocessing.spacing import choose_spacing
+from iris_core.volume.boxes import Box, slices_of
 from iris_core.volume.orientation import to_canonical
 from iris_core.volume.volume import LabelVolume, Volume
 
 MOST_VOXELS = 320**3  # of a working grid; a larger one is a mistake in the spacing
-
-__all__ = [
-    "Grid",
-    "Prepared",
-    "choose_spacing",
-    "detect_modality",
-    "label_map",
-    "prepare_image",
-    "prepare_masks",
-    "prepare_unknown",
-    "restore",
-    "restore_label_map",
-    "restore_labels",
-]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +54,7 @@ def prepare_image(
         modality: "ct", "mr" or "pet".
         spacing: working voxel size along the RAS+ axes, mm.
         recipe: of the intensities; the paper's, or the one that a training through nnU-Net names.
-        box: prepares the image as if it ended there (see `iris_core.preprocessing.grid.make_grid`).
+        box: along the RAS+ axes; the image is prepared as if it ended there.
 
     Raises:
         InputError: unknown modality, a spacing that is not positive or makes the image huge, or an image of
@@ -125,42 +100,39 @@ def prepare_masks(label: LabelVolume, values: Sequence[int], grid: Grid) -> torc
     Raises:
         InputError: the label's shape is not the image's.
     """
-    if label.shape != tuple(grid.native_shape):
-        raise InputError(
-            "the label's grid is not the image's",
-            where=label.source,
-            expected=f"shape {tuple(grid.native_shape)}",
-            found=f"shape {label.shape}",
-        )
-    masks = torch.empty((len(values), *grid.shape), dtype=torch.float32)
-    for index, value in enumerate(values):
-        mask = np.ascontiguousarray(_cropped(label.masks([value])[0], grid), dtype=np.float32)
-        masks[index] = resample(torch.from_numpy(mask)[None], grid.shape)[0]
-    return masks
+    return _on_grid(label, (label.masks([value])[0] for value in values), len(values), grid)
 
 
 def prepare_unknown(label: LabelVolume, values: Sequence[int], grid: Grid) -> torch.Tensor | None:
-    """Brings what a label does not say of some classes onto an image's working grid.
+    """The voxels in which a label leaves some classes unknown, on an image's working grid.
 
-    Args:
-        label: as in `prepare_masks`.
-        values: as in `prepare_masks`.
-        grid: as in `prepare_masks`.
+    Arguments and errors are those of `prepare_masks`.
 
     Returns:
-        (K, D, H, W) float32 in [0, 1]; None where the label says all of these classes.
+        (K, D, H, W) float32 in [0, 1]; None where nothing is unknown of these classes.
     """
     unknown = [label.unknown(value) for value in values]
     if all(one is None for one in unknown):
         return None
-    nowhere = np.zeros(label.shape, dtype=np.uint8)
-    parts = [
-        LabelVolume(nowhere if one is None else one.astype(np.uint8), label.affine, source=label.source)
-        for one in unknown
-    ]
-    return torch.cat([prepare_masks(part, [1], grid) for part in parts])
+    nowhere = np.zeros(label.shape, dtype=bool)
+    return _on_grid(label, (nowhere if one is None else one for one in unknown), len(values), grid)
+
+
+def _on_grid(label: LabelVolume, masks: Iterable[np.ndarray], count: int, grid: Grid) -> torch.Tensor:
+    """So many masks of a label on a working grid, one after the other."""
+    if label.shape != grid.native_shape:
+        raise InputError(
+            "the label's grid is not the image's",
+            where=label.source,
+            expected=f"shape {grid.native_shape}",
+            found=f"shape {label.shape}",
+        )
+    maps = torch.empty((count, *grid.shape), dtype=torch.float32)
+    for index, mask in enumerate(masks):
+        part = np.ascontiguousarray(_cropped(mask, grid), dtype=np.float32)
+        maps[index] = resample(torch.from_numpy(part)[None], grid.shape)[0]
+    return maps
 
 
 def _cropped(array: np.ndarray, grid: Grid) -> np.ndarray:
-    turned = to_canonical(array, grid.native_affine)
-    return turned[tuple(slice(start, stop) for start, stop in grid.crop)]
+    return to_canonical(array, grid.native_affine)[slices_of(grid.crop)]

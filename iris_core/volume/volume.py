@@ -6,7 +6,7 @@ Reading and writing live in `iris_core.volume_io`; the label's fit to an image i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from iris_core.errors import InputError
 from iris_core.triple import triple
 from iris_core.volume.colors import PALETTE, Color
 from iris_core.volume.label_values import label_dtype, values_in
-from iris_core.volume.orientation import canonical_affine, to_canonical
+from iris_core.volume.orientation import canonical_affine
 from iris_core.volume.placement import Placement
 
 MIN_DETERMINANT = 1e-3  # of the affine's axes scaled to length 1; below it the axes lie in one plane
@@ -189,9 +189,3 @@ def voxel_sizes(affine: np.ndarray) -> tuple[float, float, float]:
 def canonical_spacing(affine: np.ndarray) -> tuple[float, float, float]:
     """Voxel size along the RAS+ axes in mm, of an affine in the order of its file."""
     return voxel_sizes(canonical_affine(affine, (1, 1, 1)))
-
-
-def canonical(volume: Volume) -> Volume:
-    """The volume reordered to the closest RAS+ arrangement; only flips and permutations."""
-    array = np.ascontiguousarray(to_canonical(volume.array, volume.affine))
-    return replace(volume, array=array, affine=canonical_affine(volume.affine, volume.shape), placement=None)

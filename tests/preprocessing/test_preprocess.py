@@ -8,9 +8,10 @@ import torch
 from torch.nn import functional
 
 from iris_core.errors import InputError
-from iris_core.preprocessing.grid import working_shape
+from iris_core.preprocessing.grid import label_map, working_shape
 from iris_core.preprocessing.intensity import normalise
-from iris_core.preprocessing.prepare import detect_modality, label_map, prepare_image, prepare_masks
+from iris_core.preprocessing.modality import detect_modality
+from iris_core.preprocessing.prepare import prepare_image, prepare_masks
 from iris_core.volume.volume import LabelVolume, Volume
 
 

@@ -13,15 +13,10 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from iris_core.preprocessing.prepare import (
-    Prepared,
-    label_map,
-    prepare_image,
-    prepare_masks,
-    restore,
-    restore_labels,
-)
-from iris_core.volume.volume import LabelVolume, Volume, canonical
+from iris_core.preprocessing.grid import label_map, restore, restore_label_map
+from iris_core.preprocessing.prepare import Prepared, prepare_image, prepare_masks
+from iris_core.volume.orientation import canonical_affine, to_canonical
+from iris_core.volume.volume import LabelVolume, Volume
 
 ORDERS = [(order, signs) for order in permutations(range(3)) for signs in product((1, -1), repeat=3)]
 TILT = Rotation.from_euler("xyz", [12, -17, 23], degrees=True).as_matrix()
@@ -74,14 +69,13 @@ def test_a_mask_lands_where_the_structure_is_in_every_axis_order(kind, order, si
     affine, shape = turned_affine(kind, order, signs)
     volume, truth = drawn(affine, shape)
     prepared = prepare_image(volume, modality="mr", spacing=(1.5, 1.5, 1.5))
-    result, masks = restore_labels(threshold(prepared), prepared.grid, [7])
+    mask = restore_label_map(threshold(prepared), prepared.grid, [7]) == 7
 
-    assert result.shape == shape
-    assert np.array_equal(result == 7, masks[0])
+    assert mask.shape == shape
     place = millimetres(affine, shape)
-    off = place[masks[0]].mean(axis=0) - place[truth].mean(axis=0)
+    off = place[mask].mean(axis=0) - place[truth].mean(axis=0)
     assert np.linalg.norm(off) < min(volume.spacing)
-    assert 2 * (masks[0] & truth).sum() / (masks[0].sum() + truth.sum()) > 0.85
+    assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.85
 
 
 @pytest.mark.parametrize("kind", GRIDS)
@@ -101,9 +95,9 @@ def test_the_prepared_image_does_not_depend_on_the_axis_order(kind):
 def test_canonical_keeps_every_voxel_at_its_millimetre(order, signs):
     affine, shape = turned_affine("oblique", order, signs)
     place = millimetres(affine, shape)[..., 1].astype(np.float32)
-    turned = canonical(Volume(place, affine))
-    assert np.allclose(turned.array, millimetres(turned.affine, turned.shape)[..., 1], atol=1e-4)
-    assert (np.diag(turned.affine)[:3] > 0).all()
+    turned, straight = to_canonical(place, affine), canonical_affine(affine, shape)
+    assert np.allclose(turned, millimetres(straight, turned.shape)[..., 1], atol=1e-4)
+    assert (np.diag(straight)[:3] > 0).all()
 
 
 @pytest.mark.parametrize("kind", GRIDS)
@@ -126,7 +120,7 @@ def test_at_the_native_spacing_the_way_there_and_back_is_exact():
     grid = prepare_image(volume, modality="mr", spacing=(0.8, 1.1, 3.0)).grid
     masks = prepare_masks(label, [1, 2, 3], grid)
     assert set(masks.unique().tolist()) == {0.0, 1.0}
-    assert np.array_equal(restore_labels(masks - 0.5, grid, [1, 2, 3])[0], label.array)
+    assert np.array_equal(restore_label_map(masks - 0.5, grid, [1, 2, 3]), label.array)
 
 
 def test_outside_the_crop_restore_gives_the_fill_value():
@@ -147,9 +141,8 @@ def test_class_by_class_gives_the_label_map_of_all_classes_at_once():
     grid = prepare_image(volume, modality="mr", spacing=(2.0, 2.0, 2.0)).grid
     logits = torch.randn(3, *grid.shape, generator=torch.Generator().manual_seed(0))
     at_once = restore(logits, grid, fill=-100.0)
-    result, masks = restore_labels(logits, grid, [3, 300, 5])
+    result = restore_label_map(logits, grid, [3, 300, 5])
     assert np.array_equal(result, label_map(at_once, [3, 300, 5]))
-    assert np.array_equal(masks, at_once.numpy() > 0)
 
 
 def test_the_working_affine_places_every_working_voxel():

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from iris_core.preprocessing.prepare import prepare_image, restore_labels
+from iris_core.preprocessing.grid import restore_label_map
+from iris_core.preprocessing.prepare import prepare_image
 from iris_core.volume.label_grid import fit_label
 from iris_core.volume.orientation import canonical_affine
 from iris_core.volume.volume import LabelVolume, Volume, voxel_sizes
@@ -92,7 +93,7 @@ def segmented(image: Volume, dark: bool) -> LabelVolume:
     prepared = prepare_image(image, modality="mr", spacing=own)
     middle = (prepared.image.min() + prepared.image.max()) / 2
     logits = middle - prepared.image if dark else prepared.image - middle
-    array, _ = restore_labels(logits, prepared.grid, [VALUE])
+    array = restore_label_map(logits, prepared.grid, [VALUE])
     return LabelVolume(array, image.affine, {VALUE: "block"}, placement=image.placement)
 
 

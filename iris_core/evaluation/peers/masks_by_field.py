@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from iris_core.evaluation.peers.copy_prompt import label_on_query
-from iris_core.preprocessing.grid import Spacing
-from iris_core.preprocessing.prepare import Prepared, prepare_image, prepare_masks, restore_label_map
+from iris_core.preprocessing.grid import Spacing, restore_label_map
+from iris_core.preprocessing.prepare import Prepared, prepare_image, prepare_masks
 from iris_core.volume.volume import LabelVolume, Volume
 
 if TYPE_CHECKING:
