@@ -1,6 +1,6 @@
 """In-context segmentation of 3D medical images; knows neither nnU-Net nor MONAI Label.
 
-The names of the front door are imported when they are first asked for:
+The names of the front door are imported at their first use:
 
     import iris_core as iris
 
@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"  #: the one place that states it; setup.cfg reads it here
 
 if TYPE_CHECKING:
-    from iris_core.checkpoint import load_model
-    from iris_core.inference.settings import InferenceSettings
-    from iris_core.task.card import load_card, save_card
-    from iris_core.task.reference import Reference
-    from iris_core.task_encoding import encode_task
-    from iris_core.task_prediction import apply_task
-    from iris_core.volume_io import read_image, read_label, write_label
+    from iris_core.checkpoint import load_model as load_model
+    from iris_core.inference.settings import InferenceSettings as InferenceSettings
+    from iris_core.task.card import load_card as load_card
+    from iris_core.task.card import save_card as save_card
+    from iris_core.task.reference import Reference as Reference
+    from iris_core.task_encoding import encode_task as encode_task
+    from iris_core.task_prediction import apply_task as apply_task
+    from iris_core.volume_io import read_image as read_image
+    from iris_core.volume_io import read_label as read_label
+    from iris_core.volume_io import write_label as write_label
 
 _ROOMS = {
     "InferenceSettings": "iris_core.inference.settings",
@@ -36,18 +39,7 @@ _ROOMS = {
     "save_card": "iris_core.task.card",
     "write_label": "iris_core.volume_io",
 }
-__all__ = [
-    "InferenceSettings",
-    "Reference",
-    "apply_task",
-    "encode_task",
-    "load_card",
-    "load_model",
-    "read_image",
-    "read_label",
-    "save_card",
-    "write_label",
-]
+__all__ = list(_ROOMS)
 
 
 def __getattr__(name: str) -> Any:

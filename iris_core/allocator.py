@@ -7,24 +7,18 @@ anew, and every first touch of a page costs a fault: about a sixth of the time o
 from __future__ import annotations
 
 import ctypes
-import sys
+from collections.abc import Callable
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # names of glibc's malloc.h
 NEVER = 2**31 - 1
 
 
-def give_memory_back() -> bool:
-    """Asks the C library of this process to give the system what is free; for programs, not for libraries.
+def give_memory_back() -> None:
+    """Gives the system what this process has freed; for programs, not for libraries.
 
-    Returns:
-        Whether it did; False where the C library is another than glibc.
+    Nothing happens where the C library is another than glibc.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        return bool(ctypes.CDLL(None).malloc_trim(0))
-    except (OSError, AttributeError):
-        return False
+    _of_glibc("malloc_trim")(0)
 
 
 def reuse_memory() -> bool:
@@ -33,10 +27,13 @@ def reuse_memory() -> bool:
     Returns:
         Whether it will; False where the C library is another than glibc.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return False
+    mallopt = _of_glibc("mallopt")
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, NEVER))
+
+
+def _of_glibc(name: str) -> Callable[..., int]:
+    """A function of the C library; where it lacks that, one that gives 0."""
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (AttributeError, OSError, TypeError):  # Windows refuses a library without a name by TypeError
+        return lambda *_: 0

@@ -35,7 +35,7 @@ class LoadedModel:
     """A network in evaluation mode with what its file says of it.
 
     Args:
-        model: on the device asked for, float32, in evaluation mode.
+        model: float32, in evaluation mode.
         fingerprint: 16 hexadecimal digits of the weights and the config.
         preset: name of the preset, or "custom".
         meta: what the training wrote: steps, seconds, machine, figures.
@@ -67,7 +67,7 @@ class LoadedModel:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a Segmenter must know of it, by the names of its arguments."""
+        """The arguments that a Segmenter takes of it, by name."""
         return {"recipe": self.recipe, "settings": self.inference, "fingerprint": self.fingerprint}
 
     def segmenter(self) -> Segmenter:
@@ -124,17 +124,17 @@ def save_model(
     Returns:
         The fingerprint.
     """
-    path = Path(path)
-    weights = {f"model.{k}": v.detach().cpu().half().contiguous() for k, v in model.state_dict().items()}
-    name = fingerprint(model.config, {k.removeprefix("model."): v for k, v in weights.items()})
+    weights = {k: v.detach().cpu().half().contiguous() for k, v in model.state_dict().items()}
+    name = fingerprint(model.config, weights)
     header = {
         "format": FORMAT,
         "config": json.dumps(model.config.to_dict()),
         "meta": json.dumps({META_KEY: DEFAULTS.to_dict(), **meta}),
         "fingerprint": name,
     }
-    others = {f"extra.{k}": v.detach().cpu().contiguous() for k, v in (extra or {}).items()}
-    write_tensors(path, {**weights, **others}, header)
+    tensors = {f"model.{k}": v for k, v in weights.items()}
+    tensors |= {f"extra.{k}": v.detach().cpu().contiguous() for k, v in (extra or {}).items()}
+    write_tensors(Path(path), tensors, header)
     return name
 
 
@@ -158,7 +158,7 @@ def load_model(path: str | Path | None = None, device: str | torch.device = "cpu
             found=header.get("format", "no format entry"),
             remedy="name a file that iris pretrain or iris export wrote",
         )
-    config, meta = _told(header, path)
+    config, meta = _facts(header, path)
     weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
     found = fingerprint(config, weights)
     if found != header.get("fingerprint"):
@@ -175,12 +175,8 @@ def load_model(path: str | Path | None = None, device: str | torch.device = "cpu
     return LoadedModel(model, found, str(meta.get("preset", "custom")), meta, path, state)
 
 
-def _told(header: Mapping[str, str], path: Path) -> tuple[ModelConfig, dict[str, object]]:
-    """The config and the facts that a checkpoint's header tells.
-
-    Raises:
-        CheckpointError: a part is missing or broken, or there are settings that this version lacks.
-    """
+def _facts(header: Mapping[str, str], path: Path) -> tuple[ModelConfig, dict[str, object]]:
+    """The config and the facts of a checkpoint's header, which must be whole and of this version."""
     try:
         config, meta = ModelConfig.from_dict(json.loads(header["config"])), json.loads(header["meta"])
         settings_of(meta)

@@ -9,6 +9,8 @@ import numpy as np
 
 from iris_core.errors import InputError
 
+RESAMPLES, ENDS = 10_000, (0.025, 0.975)  # draws of the bootstrap, and the quantiles that end its interval
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -26,7 +28,7 @@ class ClassScore:
 
     @property
     def dice(self) -> float | None:
-        """Dice in [0, 1]; None where the truth lacks the class, because then Dice says nothing."""
+        """Dice in [0, 1]; None where the truth lacks the class, because Dice has no meaning then."""
         if self.truth_voxels == 0:
             return None
         return 2.0 * self.shared_voxels / (self.truth_voxels + self.result_voxels)
@@ -55,7 +57,7 @@ class Interval:
 
 
 def dice(truth: np.ndarray, result: np.ndarray) -> float:
-    """Gives the Dice overlap of two binary masks.
+    """The Dice overlap of two binary masks.
 
     Args:
         truth: mask of any shape, non-zero inside.
@@ -67,10 +69,9 @@ def dice(truth: np.ndarray, result: np.ndarray) -> float:
     Raises:
         InputError: the shapes differ.
     """
-    _require_same_shape(truth, result)
-    truth, result = truth != 0, result != 0
-    total = int(np.count_nonzero(truth)) + int(np.count_nonzero(result))
-    return float("nan") if total == 0 else 2.0 * int(np.count_nonzero(truth & result)) / total
+    score = dice_per_class(truth != 0, result != 0, [1])[1]
+    total = score.truth_voxels + score.result_voxels
+    return float("nan") if total == 0 else 2.0 * score.shared_voxels / total
 
 
 def dice_per_class(
@@ -85,7 +86,8 @@ def dice_per_class(
         truth: integer label map of any shape.
         result: integer label map of the same shape.
         values: the label values to compare.
-        unknown: value -> voxels in which the truth does not say, (I, J, K) bool, or None; they do not count.
+        unknown: value -> (I, J, K) bool, voxels that do not count since the truth leaves them unknown; None:
+            all voxels count.
 
     Returns:
         One score a value, in the order given.
@@ -93,7 +95,8 @@ def dice_per_class(
     Raises:
         InputError: the shapes differ.
     """
-    _require_same_shape(truth, result)
+    if truth.shape != result.shape:
+        raise InputError("two masks to compare differ in shape", expected=truth.shape, found=result.shape)
     scores = {}
     for value in values:
         in_truth, in_result = truth == value, result == value
@@ -108,7 +111,7 @@ def dice_per_class(
 
 
 def mean_dice(scores: Mapping[int, ClassScore]) -> float | None:
-    """Gives the mean Dice over the classes that the truth holds; None when it holds none of them."""
+    """The mean Dice over the classes that the truth contains; None where it contains none of them."""
     counted = [score.dice for score in scores.values() if score.dice is not None]
     return float(np.mean(counted)) if counted else None
 
@@ -118,20 +121,16 @@ def bootstrap_interval(
     *,
     seed: int,
     units: Sequence[Hashable] | None = None,
-    level: float = 0.95,
-    resamples: int = 10_000,
 ) -> Interval:
-    """Gives the mean and its percentile bootstrap interval.
+    """The mean and its percentile bootstrap interval, which covers 95 %.
 
-    Values of one unit (a query that several references were tried on, a patient with several scans) are
-    not independent: they are averaged first, and units are what is resampled.
+    Values of one unit (a query that several references were tried on, a patient with several scans) are not
+    independent: their mean is taken first, and the units are resampled.
 
     Args:
         values: one number a measurement.
         seed: makes the interval repeatable.
         units: the unit of each measurement; each measurement its own unit when not given.
-        level: coverage in (0, 1).
-        resamples: number of bootstrap draws.
 
     Returns:
         Mean over the units and the ends of the interval; one unit gives an interval of no width.
@@ -150,11 +149,6 @@ def bootstrap_interval(
     for unit, value in zip(units, values, strict=True):
         members.setdefault(unit, []).append(float(value))
     means = np.array([np.mean(member) for member in members.values()])
-    draws = np.random.default_rng(seed).integers(0, len(means), size=(resamples, len(means)))
-    low, high = np.quantile(means[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    draws = np.random.default_rng(seed).integers(0, len(means), size=(RESAMPLES, len(means)))
+    low, high = np.quantile(means[draws].mean(axis=1), ENDS)
     return Interval(mean=float(means.mean()), low=float(low), high=float(high), units=len(means))
-
-
-def _require_same_shape(truth: np.ndarray, result: np.ndarray) -> None:
-    if truth.shape != result.shape:
-        raise InputError("two masks to compare differ in shape", expected=truth.shape, found=result.shape)

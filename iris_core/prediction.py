@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -33,18 +33,11 @@ class Prediction:
 
     @cached_property
     def masks(self) -> np.ndarray:
-        """(K, I, J, K) bool in the query's own grid, each class before they compete; made when asked for."""
+        """(K, I, J, K) bool in the query's own grid: each class before they compete, made once."""
         return np.stack([one.native() > 0 for one in self.maps])
 
     def overlapping_label(self) -> LabelVolume:
         """The label with masks that overlap kept in layers, for formats that can hold them."""
-        values = sorted(self.label.names)
         label = self.label
-        return label_from_masks(
-            self.masks,
-            values,
-            label.affine,
-            names=label.names,
-            colors=label.colors,
-            placement=label.placement,
-        )
+        whole = label_from_masks(self.masks, sorted(label.names), label.affine)
+        return replace(label, array=whole.array, layers=whole.layers)

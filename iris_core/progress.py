@@ -1,4 +1,4 @@
-"""How long work tells how far it is."""
+"""Progress callbacks of long operations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Progress = Callable[[int, int], None]  # steps done, steps in all
 
 
 def halves(progress: Progress | None) -> tuple[Progress | None, Progress | None]:
-    """What two passes of as many steps tell, so that they read as one."""
+    """The callbacks of two passes with equally many steps, which together count as one operation."""
     if progress is None:
         return None, None
     return (

@@ -1,6 +1,7 @@
 """Quality: how good a result probably is, from the network's own probabilities (docs/decisions/0016).
 
-Where the network looked twice, how well both results agree tells more (docs/decisions/0035).
+Where the network made two passes, the estimate also rests on how well both results agree
+(docs/decisions/0035).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from math import exp, log
 
 from torch import Tensor
 
-LEAST, MOST = 0.02, 0.995  # overlaps that the fits have seen, about
+LEAST, MOST = 0.02, 0.995  # overlaps that the fits rest on, about
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Fit:
     per_reference: float
 
 
-ONCE = Fit(-1.87, 1.59, 0.32)  # on the soft overlap of what was seen once
-TWICE = Fit(-0.21, 1.21, 0.09)  # on the soft overlap times how well two passes agree
+ONCE = Fit(-1.87, 1.59, 0.32)  # on the soft overlap of a single pass
+TWICE = Fit(-0.21, 1.21, 0.09)  # on the soft overlap times the Dice between two passes
 
 
 def soft_overlap(logits: Tensor) -> float:
@@ -50,7 +51,7 @@ def calibrated(overlap: float, fit: Fit = ONCE, references: int = 1) -> float:
 
     Args:
         overlap: in [0, 1].
-        fit: by which.
+        fit: the fit that turns it into a Dice.
         references: how many took part, at least 1.
     """
     if overlap <= 0:
@@ -60,19 +61,19 @@ def calibrated(overlap: float, fit: Fit = ONCE, references: int = 1) -> float:
     return 1 / (1 + exp(-fit.intercept - odds))
 
 
-def expected_dice(logits: Tensor, agreement: float | None = None, references: int = 1) -> float:
-    """The Dice to expect of a class; an estimate, 0 for an empty mask.
+def expected_dice(logits: Tensor) -> float:
+    """The Dice to expect of a class (D, H, W) that one pass found by one reference; 0 for an empty mask."""
+    return dice_from_overlap(soft_overlap(logits))
+
+
+def dice_from_overlap(overlap: float, pass_dice: float | None = None, references: int = 1) -> float:
+    """The Dice to expect of a class; an estimate.
 
     Args:
-        logits: (D, H, W).
-        agreement: Dice of what two passes found; None: there was one pass.
+        overlap: `soft_overlap` of its logits.
+        pass_dice: Dice between the results of two passes; None: there was one pass.
         references: how many took part, at least 1.
     """
-    return dice_from_overlap(soft_overlap(logits), agreement, references)
-
-
-def dice_from_overlap(overlap: float, agreement: float | None = None, references: int = 1) -> float:
-    """`expected_dice` of a result whose soft overlap is known."""
-    if agreement is None or overlap == 0:
+    if pass_dice is None or overlap == 0:
         return round(calibrated(overlap, ONCE, references), 4)
-    return round(calibrated(max(overlap * agreement, LEAST), TWICE, references), 4)
+    return round(calibrated(max(overlap * pass_dice, LEAST), TWICE, references), 4)

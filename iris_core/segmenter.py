@@ -6,8 +6,8 @@ The stages between stand in iris_core.inference. Volumes here are prepared: RAS+
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -23,14 +23,12 @@ from iris_core.inference.pair_fit.reference_edges import reference_edges
 from iris_core.inference.pair_fit.transfer import join
 from iris_core.inference.settings import DEFAULTS, InferenceSettings
 from iris_core.model.iris import ImageFeatures, Iris
-from iris_core.model.reference_memory import ReferenceMemory
 from iris_core.preprocessing.intensity import PAPER, IntensityRecipe
 from iris_core.progress import Progress
 from iris_core.task.embedding import TaskEmbedding, stored_precision
 from iris_core.triple import triple
 from iris_core.windows.memory_canvas import MemoryCanvas
 from iris_core.windows.windows import (
-    Padding,
     Shape,
     blended,
     fitting,
@@ -42,11 +40,12 @@ from iris_core.windows.windows import (
 )
 
 
+@dataclass(eq=False)
 class Segmenter:
     """Runs a network over volumes of any size.
 
-    Args:
-        model: in evaluation mode.
+    Attributes:
+        model: the network, in evaluation mode.
         device: where it lies.
         window: most voxels per side that the network sees at once; multiples of 16.
         overlap: share of a window that the next one covers again (paper: 0.5).
@@ -54,27 +53,23 @@ class Segmenter:
         settings: of the stages.
         even_windows: windows lie as nnU-Net lays them (iris_core.inference.even_windows).
         fingerprint: of the weights; tasks and task cards keep it.
-
-    Attributes:
         encode_calls: references encoded so far.
     """
 
-    def __init__(
-        self,
-        model: Iris,
-        device: str | torch.device = "cpu",
-        window: Shape = PAPER_WINDOW,
-        overlap: float = WINDOW_OVERLAP,
-        recipe: IntensityRecipe = PAPER,
-        settings: InferenceSettings = DEFAULTS,
-        even_windows: bool = False,
-        fingerprint: str = "",
-    ) -> None:
-        self.model, self.device, self.window, self.overlap = model, torch.device(device), window, overlap
-        self.recipe, self.settings, self.even_windows = recipe, settings, even_windows
-        self.fingerprint = fingerprint
-        self.comparison = Comparison(model, settings)
-        self.encode_calls = 0
+    model: Iris
+    device: str | torch.device = "cpu"
+    window: Shape = PAPER_WINDOW
+    overlap: float = WINDOW_OVERLAP
+    recipe: IntensityRecipe = PAPER
+    settings: InferenceSettings = DEFAULTS
+    even_windows: bool = False
+    fingerprint: str = ""
+    encode_calls: int = field(default=0, init=False)
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """What compares a query with the memories of references."""
+        return Comparison(self.model, self.settings)
 
     @property
     def passes(self) -> int:
@@ -83,16 +78,11 @@ class Segmenter:
 
     def changed(self, *assignments: str) -> Segmenter:
         """The same with single settings changed, each by "stage.name=value"."""
-        return self._with(settings=self.settings.changed(assignments))
+        return replace(self, settings=self.settings.changed(assignments))
 
     def in_even_windows(self, window: Shape) -> Segmenter:
         """The same in windows of exactly this size, which lie as nnU-Net lays them."""
-        return self._with(window=window, even_windows=True)
-
-    def _with(self, **changes: Any) -> Segmenter:
-        names = ("device", "window", "overlap", "recipe", "settings", "even_windows", "fingerprint")
-        same: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return Segmenter(self.model, **same | changes)
+        return replace(self, window=window, even_windows=True)
 
     @torch.no_grad()
     def encode(
@@ -113,8 +103,8 @@ class Segmenter:
             masks: (K, D, H, W) in [0, 1].
             names: K class names.
             labelled: (1, D, H, W) in [0, 1], all that the reference's label shows; None: these classes.
-            unknown: (K, D, H, W) in [0, 1], where the label does not say and the masks are a guess; None:
-                nowhere.
+            unknown: (K, D, H, W) in [0, 1], where the label leaves the classes unknown and the masks are a
+                guess; None: nowhere.
 
         Raises:
             InputError: a mask is empty.
@@ -139,19 +129,20 @@ class Segmenter:
         embedding, cut = self._cut_and_encoded(image, masks, names, labelled, unknown)
         if not embedding.memories:
             return embedding
-        told = {}
+        memory = embedding.memories[0]
         if self.settings.bias.enabled:  # before edges join in: they would carry a mask onto itself
-            found = self.segment(image[cut], embedding, whole=False)
+            logits = self.segment(image[cut], embedding, whole=False)
             hidden = None if unknown is None else unknown[cut]
-            told["bias"] = class_biases(found, masks[cut], hidden, self.settings.bias)[None]
+            memory = replace(memory, bias=class_biases(logits, masks[cut], hidden, self.settings.bias)[None])
         if self.model.config.correspondence:
-            told |= reference_edges(pad(image[cut])[0], pad(torch.cat([masks, labelled])[cut])[0])
-        return stored_precision(replace(embedding, memories=(replace(embedding.memories[0], **told),)))
+            edges = reference_edges(pad(image[cut])[0], pad(torch.cat([masks, labelled])[cut])[0])
+            memory = replace(memory, **edges)
+        return stored_precision(replace(embedding, memories=(memory,)))
 
     def _cut_and_encoded(
         self, image: Tensor, masks: Tensor, names: Sequence[str], labelled: Tensor, unknown: Tensor | None
     ) -> tuple[TaskEmbedding, tuple[slice, ...]]:
-        """What the network says of a reference, and the part of the volume that it saw."""
+        """The embedding of a reference before anything is fitted, and the part of the volume behind it."""
         volumes = masks.flatten(1).sum(-1)
         for name, volume in zip(names, volumes.tolist(), strict=True):
             if volume <= 0:
@@ -166,25 +157,23 @@ class Segmenter:
         part, padding = pad(image[whole])
         part_masks, _ = pad(torch.cat([masks, labelled])[whole])
         hidden = None if unknown is None else pad(unknown[whole])[0]
-        window = triple(min(w, n) for w, n in zip(self.window, part.shape[1:], strict=True))
-        found = self._encode_windows(part, part_masks, hidden, tuple(names), window, padding, shift)
-        return stored_precision(found.to("cpu")), whole
+        offset = offset_of((0, 0, 0), triple(part.shape[1:]), padding) + shift
+        embedding = self._encode_windows(part, part_masks, hidden, tuple(names), offset)
+        return stored_precision(embedding.to("cpu")), whole
 
     def _encode_windows(
-        self,
-        image: Tensor,
-        masks: Tensor,
-        unknown: Tensor | None,
-        names: tuple[str, ...],
-        window: Shape,
-        padding: Padding,
-        shift: Tensor,
+        self, image: Tensor, masks: Tensor, unknown: Tensor | None, names: tuple[str, ...], offset: Tensor
     ) -> TaskEmbedding:
-        """As `encode`, of masks (K + 1, D, H, W): those of the classes and last what is labelled at all."""
+        """As `encode`, of masks (K + 1, D, H, W): those of the classes and last what is labelled at all.
+
+        `offset` is the centre of the image minus that of the volume it was cut from, voxels.
+        """
         zero = torch.zeros((), device=self.device)
         tokens, pooled, weight = zero, zero, zero
         canvas: MemoryCanvas | None = None
-        places = self._places(triple(image.shape[1:]), window)
+        shape = triple(image.shape[1:])
+        window = triple(min(w, n) for w, n in zip(self.window, shape, strict=True))
+        places = self._places(shape, window)
         for start in places:
             cut = (slice(None), *(slice(s, s + w) for s, w in zip(start, window, strict=True)))
             shown = masks[cut].to(self.device)[None]
@@ -200,22 +189,14 @@ class Segmenter:
             nowhere = torch.zeros(1, 3, device=self.device)  # the canvas knows the place
             memory = self.model.encode_memory(features, held, nowhere, labelled, hidden)
             if memory is not None:
-                canvas = canvas or MemoryCanvas(memory, triple(image.shape[1:]))
+                canvas = canvas or MemoryCanvas(memory, shape)
                 canvas.add(memory, start, share)
-        memories: tuple[ReferenceMemory, ...] = ()
-        weights = None
-        if canvas is not None:
-            offset = offset_of((0, 0, 0), triple(image.shape[1:]), padding) + shift
-            memories = (canvas.finish(offset.to(self.device)[None]),)
-            weights = torch.ones(len(names), 1)
+        memories = () if canvas is None else (canvas.finish(offset.to(self.device)[None]),)
+        weights = None if canvas is None else torch.ones(len(names), 1)
         return TaskEmbedding(names, tokens / weight[:, None, None], memories, weights, pooled / len(places))
 
     def segment(
-        self,
-        image: Tensor,
-        embedding: TaskEmbedding,
-        progress: Progress | None = None,
-        whole: bool = True,
+        self, image: Tensor, embedding: TaskEmbedding, progress: Progress | None = None, whole: bool = True
     ) -> Tensor:
         """Logits of all classes on the working grid, without close-ups.
 
@@ -279,14 +260,14 @@ class Segmenter:
             (1, K, D, H, W) logits.
         """
         weights = None if embedding.weights is None else embedding.weights[None]
-        found = self.comparison.with_all(features, embedding.memories, weights, offset)
-        tokens = embedding.tokens[None]
-        logits = self.model.decode(features, tokens, None if found is None else found.evidence).logits
+        compared = self.comparison.with_all(features, embedding.memories, weights, offset)
+        evidence = None if compared is None else compared.evidence
+        logits = self.model.decode(features, embedding.tokens[None], evidence).logits
         if embedding.memories and self.settings.bias.enabled:
             logits = logits + embedding.bias.to(self.device)[None, :, None, None, None]
-        if found is not None and found.transferred is not None:
+        if compared is not None and compared.transferred is not None:
             logits = logits.float()
-            join(logits, found.transferred, self.settings.edge_fit.most_trusted)
+            join(logits, compared.transferred, self.settings.edge_fit.most_trusted)
         return logits
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ from iris_core.inference.pass_result import PassResult
 from iris_core.inference.pipeline import Asked, PreparedQuery, segment_query
 from iris_core.inference.settings import DEFAULTS
 from iris_core.progress import halves
-from iris_core.quality import expected_dice
+from iris_core.quality import dice_from_overlap, expected_dice, soft_overlap
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.tuning import Example, tune
 from iris_core.task.embedding import combine
@@ -84,7 +84,8 @@ def test_where_passes_agree_less_a_lower_dice_is_expected_of_the_same_result():
     runner, query = segmenter(), scene(seed=3, shift=1)[0]
     asked = Asked.of(runner.encode(*scene(), NAMES))
     maps = segment_query(runner, PreparedQuery.bare(query), asked).values()
-    assert [one.expected for one in maps] == [expected_dice(one.logits, one.pass_dice) for one in maps]
+    for one in maps:
+        assert one.expected == dice_from_overlap(soft_overlap(one.logits), one.pass_dice)
     logits = torch.stack([one.logits for one in maps])
     found = PassResult(logits, torch.ones(2), tuple(one.pass_dice for one in maps))
     doubtful = replace(found, pass_dice=tuple(0.5 * alike for alike in found.pass_dice))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from iris_core.quality import ONCE, TWICE, calibrated, expected_dice, soft_overlap
+from iris_core.quality import ONCE, TWICE, calibrated, dice_from_overlap, expected_dice, soft_overlap
 
 
 def test_soft_overlap_of_hand_made_logits():
@@ -37,10 +37,9 @@ def test_the_mean_of_more_references_is_better_than_it_looks_and_nothing_stays_n
 
 
 def test_two_passes_that_disagree_let_less_be_expected():
-    logits = torch.tensor([3.0, 2.0, -4.0])
-    falling = [expected_dice(logits, agreement) for agreement in (1.0, 0.8, 0.4, 0.0)]
+    falling = [dice_from_overlap(0.9, pass_dice) for pass_dice in (1.0, 0.8, 0.4, 0.0)]
     assert falling[0] > falling[1] > falling[2] > falling[3] > 0  # what was found is never nothing
-    assert expected_dice(-logits.abs(), 0.0) == 0
+    assert dice_from_overlap(0.0, 0.0) == 0
 
 
 def test_each_class_has_its_own_estimate():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from iris_core.errors import InputError
-from iris_core.quality import expected_dice
+from iris_core.quality import dice_from_overlap, soft_overlap
 from iris_core.segmenter import Segmenter
 from iris_core.strategies import STRATEGIES, tune
 from iris_core.task.reference import Reference
@@ -182,4 +182,5 @@ def test_what_is_expected_of_a_result_follows_from_both_passes_and_from_how_many
         prediction = apply_task(runner, task, query)
         for name, one in zip(task.names, prediction.maps, strict=True):
             assert one.pass_dice is not None and len(one.sources) == len(references)
-            assert prediction.quality[name] == expected_dice(one.logits, one.pass_dice, len(references))
+            overlap = soft_overlap(one.logits)
+            assert prediction.quality[name] == dice_from_overlap(overlap, one.pass_dice, len(references))
