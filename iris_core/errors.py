@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class IrisError(Exception):
-    """A user's mistake or a broken input, told in one line.
+    """A user's mistake or a broken input, in one line.
 
     Args:
         what: the fact, as a short sentence without a full stop.
@@ -55,10 +55,17 @@ class CardError(IrisError):
     """A task card that cannot be read, or that another model wrote."""
 
 
+def sentence_of(error: Exception, where: object) -> str:
+    """An error in one line: an IrisError's own, or its kind and text after the file or case it concerns."""
+    if isinstance(error, IrisError):
+        return str(error)
+    return f"{where}: unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+
+
 def may_pass(error: BaseException) -> bool:
     """Whether the same attempt may succeed later: the disk, the memory or a lock failed, and not the input.
 
-    The causes of an error are looked at too. A missing file counts: it may be on a share that is away.
+    The error's causes count too, and so does a missing file, which may be on a share that is away.
     """
     seen: set[int] = set()
     cause: BaseException | None = error

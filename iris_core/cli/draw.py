@@ -77,7 +77,7 @@ def drawn(arguments: argparse.Namespace) -> Draw:
     """
     from functools import cache
 
-    from iris_core.evaluation.pairs import draw_sets, ordered_pairs, read_groups
+    from iris_core.evaluation.pairs import Candidates, read_groups
     from iris_core.volume_io import read_label
     from iris_core.volume_io.folder.raw_dataset import RawDataset
 
@@ -91,18 +91,15 @@ def drawn(arguments: argparse.Namespace) -> Draw:
     cases = dataset.chosen(arguments.cases)
     groups = read_groups(arguments.groups, dataset.cases)
     names = _wanted(dataset.names, arguments.classes)
+    candidates = Candidates(cases, groups, tuple(names), holds)
     if arguments.ordered_pairs:
-        sets = ordered_pairs(cases, groups=groups, values=tuple(names), holds=holds)
+        sets = candidates.ordered_pairs()
     else:
-        sets = draw_sets(
-            cases,
+        sets = candidates.draw_sets(
             references=arguments.references,
             shots=arguments.shots,
             queries=arguments.queries,
             seed=arguments.seed,
-            groups=groups,
-            values=tuple(names),
-            holds=holds,
         )
     return Draw(dataset, cases, names, groups, sets, found)
 

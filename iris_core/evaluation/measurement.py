@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iris_core.errors import IrisError
+from iris_core.errors import IrisError, sentence_of
 from iris_core.evaluation.cost import Cost, measured
 from iris_core.evaluation.pairs import ReferenceSet, group_of
 from iris_core.evaluation.peers.copy_prompt import copy_prompt
@@ -61,8 +61,8 @@ class Answer:
     Attributes:
         label: label map in the query's own grid.
         cost: what the result cost; None: `Bench` measures it.
-        expected: class name -> the Dice that the method expects of its result.
-        warnings: sentences about the case.
+        expected: class name -> the Dice to expect; the model's own answer alone has it.
+        warnings: sentences about the case; as well.
     """
 
     label: LabelVolume
@@ -158,7 +158,7 @@ class Bench:
         whose files cannot be read counts for nothing, since there is no truth to compare with.
 
         Args:
-            sets: what to run, from `draw_sets` or `ordered_pairs`.
+            sets: what to run, as `Candidates` gives them.
             step: called with each pair once it is measured.
         """
         pairs: list[Pair] = []
@@ -242,13 +242,9 @@ def _with_answer(pair: Pair, name: str, method: Peer, question: Question, truth:
         scores = dice_per_class(truth.array, answer.label.array, question.values, truth.unknown)
     except Exception as error:
         return replace(pair, failures={**pair.failures, name: _reason(error, question.query)})
-    return replace(
-        pair,
-        scores={**pair.scores, name: scores},
-        costs={**pair.costs, name: answer.cost or cost},
-        expected={**pair.expected, **answer.expected},
-        warnings=pair.warnings + answer.warnings,
-    )
+    costs = {**pair.costs, name: answer.cost or cost}
+    pair = replace(pair, scores={**pair.scores, name: scores}, costs=costs)
+    return replace(pair, expected=answer.expected, warnings=answer.warnings) if name == MODEL else pair
 
 
 def _usual(
@@ -265,6 +261,4 @@ def _usual(
 
 def _reason(error: Exception, case: str) -> str:
     LOG.debug("case %s failed", case, exc_info=error)
-    if isinstance(error, IrisError):
-        return str(error)
-    return f"{case}: unexpected {type(error).__name__}: " + " ".join(str(error).split())
+    return sentence_of(error, case)

@@ -20,8 +20,8 @@ class ReferenceSet:
     Attributes:
         references: the labelled cases to learn the task from.
         queries: the cases to segment.
-        values: label values asked for: those that every reference holds.
-        missing: asked values that some reference lacks, hence not measured here.
+        values: the wanted label values that every reference holds.
+        missing: wanted values that some reference lacks, hence not measured here.
     """
 
     references: tuple[LabelledCase, ...]
@@ -30,69 +30,101 @@ class ReferenceSet:
     missing: tuple[int, ...] = ()
 
 
-def draw_sets(
-    cases: Sequence[LabelledCase],
-    *,
-    references: int,
-    shots: int,
-    queries: int,
-    seed: int,
-    groups: Mapping[str, str],
-    values: Sequence[int],
-    holds: Callable[[LabelledCase], frozenset[int]],
-) -> list[ReferenceSet]:
-    """Draws reference sets and, for each, its queries.
+@dataclass(frozen=True)
+class Candidates:
+    """Labelled cases that may become references and queries.
 
-    Cases that hold every asked class become references before those that lack one. No case is reference
-    twice before all such cases were. Queries are drawn anew for each set.
-
-    Args:
-        cases: cases to draw from.
-        references: number of reference sets.
-        shots: references in a set.
-        queries: queries a set; fewer when no more are left.
-        seed: makes the draw repeatable.
+    Attributes:
+        cases: the cases.
         groups: case name -> patient; a case without an entry is a patient of its own.
-        values: label values asked for.
+        values: label values wanted.
         holds: gives the values in a case's label; called only for cases that may become references.
-
-    Raises:
-        InputError: too few cases, or a set for which no query of another patient is left.
     """
-    if min(references, shots, queries) < 1:
-        raise InputError(
-            "nothing to draw",
-            expected="--references, --shots and --queries of 1 or more",
-            found=f"{references}, {shots}, {queries}",
-        )
-    rng = np.random.default_rng(seed)
-    pool = _reference_pool(
-        [cases[index] for index in rng.permutation(len(cases))], references * shots, values, holds
-    )
-    if len(pool) < shots:
-        raise InputError("too few cases for a reference set", expected=f"at least {shots}", found=len(pool))
-    sets, deck = [], list(pool)
-    for _ in range(references):
-        if len(deck) < shots:
-            deck = [pool[index] for index in rng.permutation(len(pool))]
-        chosen, deck = deck[:shots], deck[shots:]
-        others = _of_other_patients(cases, chosen, groups)
-        drawn = [others[index] for index in rng.permutation(len(others))[:queries]]
-        sets.append(_reference_set(chosen, drawn, values, holds))
-    return sets
 
+    cases: Sequence[LabelledCase]
+    groups: Mapping[str, str]
+    values: Sequence[int]
+    holds: Callable[[LabelledCase], frozenset[int]]
 
-def ordered_pairs(
-    cases: Sequence[LabelledCase],
-    *,
-    groups: Mapping[str, str],
-    values: Sequence[int],
-    holds: Callable[[LabelledCase], frozenset[int]],
-) -> list[ReferenceSet]:
-    """Gives every ordered (reference, query) pair of different patients, one set a reference."""
-    return [
-        _reference_set([case], _of_other_patients(cases, [case], groups), values, holds) for case in cases
-    ]
+    def draw_sets(self, *, references: int, shots: int, queries: int, seed: int) -> list[ReferenceSet]:
+        """Draws reference sets and, for each, its queries.
+
+        Cases that hold every wanted class become references before those that lack one. No case is reference
+        twice before all such cases were. Queries are drawn anew for each set.
+
+        Args:
+            references: number of reference sets.
+            shots: references in a set.
+            queries: queries a set; fewer when no more are left.
+            seed: makes the draw repeatable.
+
+        Raises:
+            InputError: too few cases, or a set for which no query of another patient is left.
+        """
+        if min(references, shots, queries) < 1:
+            raise InputError(
+                "nothing to draw",
+                expected="--references, --shots and --queries of 1 or more",
+                found=f"{references}, {shots}, {queries}",
+            )
+        rng = np.random.default_rng(seed)
+        shuffled = [self.cases[index] for index in rng.permutation(len(self.cases))]
+        pool = self._most_complete(shuffled, references * shots)
+        if len(pool) < shots:
+            raise InputError(
+                "too few cases for a reference set", expected=f"at least {shots}", found=len(pool)
+            )
+        sets, deck = [], list(pool)
+        for _ in range(references):
+            if len(deck) < shots:
+                deck = [pool[index] for index in rng.permutation(len(pool))]
+            chosen, deck = deck[:shots], deck[shots:]
+            others = self._of_other_patients(chosen)
+            drawn = [others[index] for index in rng.permutation(len(others))[:queries]]
+            sets.append(self._set(chosen, drawn))
+        return sets
+
+    def ordered_pairs(self) -> list[ReferenceSet]:
+        """Every ordered (reference, query) pair of different patients, one set a reference."""
+        return [self._set([case], self._of_other_patients([case])) for case in self.cases]
+
+    def _most_complete(self, shuffled: Sequence[LabelledCase], needed: int) -> list[LabelledCase]:
+        """The first cases that hold every class; where those are too few, then those that lack the fewest."""
+        complete: list[LabelledCase] = []
+        lacking = []
+        for case in shuffled:
+            if len(complete) == needed:
+                break
+            missing = len(set(self.values) - self.holds(case))
+            if missing == 0:
+                complete.append(case)
+            elif missing < len(set(self.values)):
+                lacking.append((missing, case))
+        lacking.sort(key=lambda entry: entry[0])
+        return complete + [case for _, case in lacking][: needed - len(complete)]
+
+    def _set(self, references: Sequence[LabelledCase], queries: Sequence[LabelledCase]) -> ReferenceSet:
+        held = frozenset.intersection(*(self.holds(case) for case in references))
+        shared = tuple(value for value in self.values if value in held)
+        if not shared:
+            raise InputError(
+                "the references share none of the wanted classes",
+                where=", ".join(case.name for case in references),
+                expected=f"one of the values {list(self.values)}",
+            )
+        missing = tuple(value for value in self.values if value not in held)
+        return ReferenceSet(tuple(references), tuple(queries), shared, missing)
+
+    def _of_other_patients(self, references: Sequence[LabelledCase]) -> list[LabelledCase]:
+        taken = {group_of(case, self.groups) for case in references}
+        others = [case for case in self.cases if group_of(case, self.groups) not in taken]
+        if not others:
+            raise InputError(
+                "no query of another patient is left",
+                where=", ".join(case.name for case in references),
+                remedy="give more cases or fewer --shots",
+            )
+        return others
 
 
 def read_groups(path: str | Path | None, cases: Sequence[LabelledCase]) -> dict[str, str]:
@@ -124,57 +156,5 @@ def read_groups(path: str | Path | None, cases: Sequence[LabelledCase]) -> dict[
 
 
 def group_of(case: LabelledCase, groups: Mapping[str, str]) -> str:
-    """Gives the patient of a case; a case without an entry is its own."""
+    """The patient of a case; a case without an entry is its own."""
     return groups.get(case.name, case.name)
-
-
-def _reference_pool(
-    shuffled: Sequence[LabelledCase],
-    needed: int,
-    values: Sequence[int],
-    holds: Callable[[LabelledCase], frozenset[int]],
-) -> list[LabelledCase]:
-    """The first `needed` complete cases; when no case is complete, those that lack the fewest classes."""
-    complete: list[LabelledCase] = []
-    lacking = []
-    for case in shuffled:
-        if len(complete) == needed:
-            break
-        missing = len(set(values) - holds(case))
-        if missing == 0:
-            complete.append(case)
-        elif missing < len(set(values)):
-            lacking.append((missing, case))
-    lacking.sort(key=lambda entry: entry[0])
-    return complete + [case for _, case in lacking][: needed - len(complete)]
-
-
-def _reference_set(
-    references: Sequence[LabelledCase],
-    queries: Sequence[LabelledCase],
-    values: Sequence[int],
-    holds: Callable[[LabelledCase], frozenset[int]],
-) -> ReferenceSet:
-    held = frozenset.intersection(*(holds(case) for case in references))
-    asked = tuple(value for value in values if value in held)
-    if not asked:
-        raise InputError(
-            "the references share no asked class",
-            where=", ".join(case.name for case in references),
-            expected=f"one of the values {list(values)}",
-        )
-    return ReferenceSet(tuple(references), tuple(queries), asked, tuple(v for v in values if v not in held))
-
-
-def _of_other_patients(
-    cases: Sequence[LabelledCase], references: Sequence[LabelledCase], groups: Mapping[str, str]
-) -> list[LabelledCase]:
-    taken = {group_of(case, groups) for case in references}
-    others = [case for case in cases if group_of(case, groups) not in taken]
-    if not others:
-        raise InputError(
-            "no query of another patient is left",
-            where=", ".join(case.name for case in references),
-            remedy="give more cases or fewer --shots",
-        )
-    return others

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from iris_core.errors import InputError, IrisError
+from iris_core.errors import InputError, sentence_of
 from iris_core.volume_io import Case, LeftOut, NotAnImage, case_name, survey
 from iris_core.volume_io.folder.cases import Listing
 from iris_core.volume_io.suffix import WRITABLE, suffix_of
@@ -145,7 +145,7 @@ def run_jobs(
     Args:
         jobs: what to do.
         work: does one job and returns details for the report.
-        done: told about each outcome as it comes.
+        done: called with each outcome as it comes.
     """
     outcomes = []
     for job in jobs:
@@ -154,11 +154,9 @@ def run_jobs(
             details = work(job)
         except NotAnImage as error:
             left_out = error.what
-        except IrisError as error:
-            failure = str(error)
         except Exception as error:
             LOG.debug("case %s failed", job.name, exc_info=error)
-            failure = f"{job.query}: unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+            failure = sentence_of(error, job.query)
         outcomes.append(Outcome(job, time.perf_counter() - started, failure, details, left_out))
         done(outcomes[-1])
     return outcomes
@@ -176,13 +174,13 @@ def require_writable(folder: str | Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except (FileExistsError, NotADirectoryError):
-        raise InputError(
-            "a file stands where a folder should be", where=folder, remedy="choose another --output"
-        ) from None
+        raise _no_place("a file stands where a folder should be", folder) from None
     except OSError as error:
-        raise InputError(
-            "cannot be written to", where=folder, found=error.strerror, remedy="choose another --output"
-        ) from None
+        raise _no_place("cannot be written to", folder, error.strerror) from None
+
+
+def _no_place(what: str, where: Path, found: str | None = None) -> InputError:
+    return InputError(what, where=where, found=found, remedy="choose another --output")
 
 
 def _named_output(entry: LeftOut, output: Path) -> LeftOut:
@@ -201,9 +199,7 @@ def _refuse_unfit_output(output: Path, query: Path, *, folder: bool) -> None:
             remedy="give a folder as --output",
         )
     if folder and output.resolve() == query.resolve():
-        raise InputError(
-            "results would lie among the queries", where=output, remedy="choose another --output"
-        )
+        raise _no_place("results would lie among the queries", output)
     if not folder and output.suffix and not output.is_dir() and suffix_of(output) not in WRITABLE:
         raise InputError(
             "a label cannot be written in this format",
@@ -223,12 +219,6 @@ def _refuse_overwriting_inputs(jobs: Sequence[Job], inputs: Iterable[str | Path]
     taken = {Path(path).resolve() for path in inputs}
     for job in jobs:
         if job.output.resolve() in taken:
-            raise InputError(
-                "the output is one of the inputs", where=job.output, remedy="choose another --output"
-            )
+            raise _no_place("the output is one of the inputs", job.output)
         if job.output.is_dir():
-            raise InputError(
-                "a folder stands where the result should be",
-                where=job.output,
-                remedy="choose another --output",
-            )
+            raise _no_place("a folder stands where the result should be", job.output)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import generate_binary_structure, morphological_gradient
 
 from iris_core.volume.boxes import box_around, slices_of
 from iris_core.volume.orientation import to_canonical
@@ -55,7 +56,7 @@ def overlay(image: Volume, label: LabelVolume, *, title: str = "") -> Image.Imag
     height = top + max(PANEL, legend.height if legend else 0) + MARGIN
     sheet = Image.new("RGB", (width, height), BACKGROUND)
     if title:
-        ImageDraw.Draw(sheet).text((MARGIN, 4), title, fill=INK, font=_font(13))
+        ImageDraw.Draw(sheet).text((MARGIN, 4), title, fill=INK, font=ImageFont.load_default(13))
     for column, panel in enumerate(panels):
         sheet.paste(panel, (MARGIN + column * (PANEL + MARGIN), top))
     if legend:
@@ -63,13 +64,12 @@ def overlay(image: Volume, label: LabelVolume, *, title: str = "") -> Image.Imag
     return sheet
 
 
-def contact_sheet(pictures: Sequence[Image.Image], *, columns: int = 1) -> Image.Image:
-    """Puts pictures on one sheet, row by row."""
+def contact_sheet(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Puts pictures on one sheet, one below the other, each in a row as high as the highest."""
     width, height = max(p.width for p in pictures), max(p.height for p in pictures)
-    rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * width, rows * height), BACKGROUND)
-    for index, picture in enumerate(pictures):
-        sheet.paste(picture, ((index % columns) * width, (index // columns) * height))
+    sheet = Image.new("RGB", (width, len(pictures) * height), BACKGROUND)
+    for row, picture in enumerate(pictures):
+        sheet.paste(picture, (0, row * height))
     return sheet
 
 
@@ -84,14 +84,11 @@ def save_picture(picture: Image.Image, path: str | Path) -> None:
 
 
 def best_slice(classes: np.ndarray, axis: int) -> int:
-    """Gives the index along `axis` whose slice shows most classes, and of those most labelled voxels.
+    """The index along an axis whose slice shows most classes, and of those most labelled voxels.
 
     Args:
-        classes: (I, J, K) label map.
+        classes: (I, J, K) label map; where it is empty, the middle slice is taken.
         axis: 0, 1 or 2.
-
-    Returns:
-        An index; the middle one when nothing is labelled.
     """
     if not classes.any():
         return classes.shape[axis] // 2
@@ -122,7 +119,7 @@ def _panel(
     base = Image.fromarray((picture * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
     rgb = np.repeat(np.asarray(base, dtype=np.float32)[..., None], 3, axis=2)
     enlarged = np.asarray(Image.fromarray(values.astype(np.int32)).resize(size, Image.Resampling.NEAREST))
-    edge = _outline(enlarged)
+    edge = morphological_gradient(enlarged, footprint=generate_binary_structure(2, 1)) > 0
     for value in np.unique(enlarged[enlarged != 0]):
         inside, color = enlarged == value, np.array(label.color_of(int(value)), dtype=np.float32)
         rgb[inside] = (1 - FILL) * rgb[inside] + FILL * color
@@ -145,21 +142,10 @@ def _content(grey: np.ndarray, classes: np.ndarray) -> tuple[slice, slice, slice
     return (slice(None),) * 3 if box is None else slices_of(box)
 
 
-def _outline(values: np.ndarray) -> np.ndarray:
-    """Pixels whose right or lower neighbour, left or upper one has another value."""
-    edge = np.zeros(values.shape, dtype=bool)
-    across, down = values[:, 1:] != values[:, :-1], values[1:] != values[:-1]
-    edge[:, 1:] |= across
-    edge[:, :-1] |= across
-    edge[1:] |= down
-    edge[:-1] |= down
-    return edge
-
-
 def _write_letters(panel: Image.Image, caption: str, letters: str) -> None:
     """Letters at the edges and a caption, dark-rimmed so that they can be read over bright tissue."""
-    draw, middle = ImageDraw.Draw(panel), PANEL // 2
-    ink: dict[str, Any] = {"fill": INK, "font": _font(11), "stroke_width": 1, "stroke_fill": BACKGROUND}
+    draw, middle, font = ImageDraw.Draw(panel), PANEL // 2, ImageFont.load_default(11)
+    ink: dict[str, Any] = {"fill": INK, "font": font, "stroke_width": 1, "stroke_fill": BACKGROUND}
     places = ((3, middle, "lm"), (PANEL - 3, middle, "rm"), (middle, 3, "mt"), (middle, PANEL - 3, "mb"))
     for letter, (x, y, anchor) in zip(letters, places, strict=True):
         draw.text((x, y), letter, anchor=anchor, **ink)
@@ -175,7 +161,7 @@ def _legend(label: LabelVolume) -> Image.Image | None:
     rows = PANEL // LEGEND_ROW
     columns = -(-len(values) // rows)
     legend = Image.new("RGB", (columns * LEGEND_WIDTH, PANEL), BACKGROUND)
-    draw, font = ImageDraw.Draw(legend), _font(12)
+    draw, font = ImageDraw.Draw(legend), ImageFont.load_default(12)
     for index, value in enumerate(values):
         x, y = (index // rows) * LEGEND_WIDTH, (index % rows) * LEGEND_ROW
         draw.rectangle((x, y + 3, x + 11, y + 14), fill=tuple(label.color_of(value)))
@@ -195,7 +181,3 @@ def _window(voxels: np.ndarray) -> tuple[float, float]:
     sample = inside[:: max(1, inside.size // 200_000)] if inside.size else voxels.ravel()
     low, high = (float(value) for value in np.percentile(sample, [1, 99]))
     return low, high if high > low else low + 1.0
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)

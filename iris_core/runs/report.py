@@ -15,17 +15,7 @@ from iris_core.runs.folder_run import Job, Outcome, Plan
 from iris_core.volume_io import LeftOut, atomic_path
 
 NOTICE = "Research use, not a medical device."
-DISTRIBUTIONS = (
-    "torch",
-    "numpy",
-    "scipy",
-    "nibabel",
-    "SimpleITK",
-    "monai",
-    "safetensors",
-    "pillow",
-    "pydicom",
-)
+DISTRIBUTIONS = "torch numpy scipy nibabel SimpleITK monai safetensors pillow pydicom".split()
 
 
 @dataclass
@@ -34,13 +24,13 @@ class RunReport:
 
     Attributes:
         command: the words of the command line.
-        plan: what was to be done.
-        device: where the network ran; empty when nothing was left to do.
+        plan: which image becomes which file.
+        device: where the network ran; empty where no image was left to segment.
         weights: preset, fingerprint and file of the weights.
         task: classes, modality, spacing, strategy and origin of the task.
-        outcomes: what became of it.
+        outcomes: what became of each job.
         seconds: wall time of the whole run.
-        warnings: what is worth knowing about the run as a whole.
+        warnings: sentences about the run as a whole.
     """
 
     command: Sequence[str]
@@ -72,10 +62,11 @@ class RunReport:
         return sorted([*plan.left_out, *known, *found], key=lambda entry: entry.path)
 
     def as_dict(self) -> dict:
-        """Gives the manifest; plain JSON types only."""
-        cases = [_outcome_entry(outcome) for outcome in (*self.plan.refused, *self.outcomes)]
-        cases += [_left_entry(job, "kept: the result was there already") for job in self.plan.kept]
-        cases += [_left_entry(job, "skipped: the file is a reference") for job in self.plan.references]
+        """The manifest, in plain JSON types."""
+        plan = self.plan
+        cases = [_outcome_entry(outcome) for outcome in (*plan.refused, *self.outcomes)]
+        cases += [_entry(job, "kept", reason="the result was there already") for job in plan.kept]
+        cases += [_entry(job, "skipped", reason="the file is a reference") for job in plan.references]
         return {
             "notice": NOTICE,
             "command": list(self.command),
@@ -92,7 +83,7 @@ class RunReport:
 
 
 def versions() -> dict[str, str | None]:
-    """Gives the version of Python and of each library that a result depends on; None where one is missing."""
+    """The version of Python and of each library that a result depends on; None where one is missing."""
     found: dict[str, str | None] = {"python": platform.python_version(), "iris": __version__}
     for name in DISTRIBUTIONS:
         try:
@@ -103,7 +94,7 @@ def versions() -> dict[str, str | None]:
 
 
 def to_json(data: object) -> str:
-    """Gives `data` as indented JSON; a number that JSON lacks (nan) is an error.
+    """Data as indented JSON; a number that JSON lacks (nan) is an error.
 
     Bytes of a file name that are no UTF-8 stand as JSON's own escapes.
     """
@@ -112,11 +103,7 @@ def to_json(data: object) -> str:
 
 
 def write_json(data: object, path: str | Path) -> None:
-    """Writes `data` as JSON, whole or not at all.
-
-    Raises:
-        InputError: the place cannot be written to.
-    """
+    """Writes data as JSON, whole or not at all; an InputError says why a place cannot be written to."""
     with atomic_path(path) as hidden:
         hidden.write_text(to_json(data) + "\n", encoding="utf-8")
 
@@ -135,24 +122,18 @@ def refuse_as_record(path: Path, inputs: Sequence[Path]) -> None:
 
 def _outcome_entry(outcome: Outcome) -> dict:
     if outcome.left_out:
-        return _left_entry(outcome.job, f"skipped: {outcome.left_out}")
-    status = "failed" if outcome.failure else "done"
-    entry = {
-        "name": outcome.job.name,
-        "status": status,
-        "query": str(outcome.job.query),
-        "output": None if outcome.failure else str(outcome.job.output),
-        "seconds": round(outcome.seconds, 3),
-    }
-    return entry | ({"failure": outcome.failure} if outcome.failure else outcome.details)
+        return _entry(outcome.job, "skipped", reason=outcome.left_out)
+    seconds = round(outcome.seconds, 3)
+    if outcome.failure:
+        return _entry(outcome.job, "failed", seconds=seconds, failure=outcome.failure) | {"output": None}
+    return _entry(outcome.job, "done", seconds=seconds, **outcome.details)
 
 
-def _left_entry(job: Job, why: str) -> dict:
-    status, reason = why.split(": ", 1)
+def _entry(job: Job, status: str, **facts: object) -> dict:
     return {
         "name": job.name,
         "status": status,
         "query": str(job.query),
         "output": str(job.output),
-        "reason": reason,
+        **facts,
     }

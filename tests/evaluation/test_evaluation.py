@@ -14,7 +14,7 @@ from iris_core.cli.main import main
 from iris_core.errors import InputError
 from iris_core.evaluation.cost import Cost
 from iris_core.evaluation.measurement import COPY, MODEL, Measurement, Pair
-from iris_core.evaluation.pairs import draw_sets, ordered_pairs, read_groups
+from iris_core.evaluation.pairs import Candidates, read_groups
 from iris_core.evaluation.summary import summarise
 from iris_core.evaluation.table import table
 from iris_core.metrics import ClassScore
@@ -27,8 +27,8 @@ CASES = [
 
 
 def draw(groups: dict[str, str] | None = None, holds=lambda case: frozenset({1, 2}), **changes):
-    settings = {"references": 3, "shots": 2, "queries": 4, "seed": 5, "values": (1, 2), **changes}
-    return draw_sets(CASES, groups=groups or {}, holds=holds, **settings)
+    settings = {"references": 3, "shots": 2, "queries": 4, "seed": 5, **changes}
+    return Candidates(CASES, groups or {}, (1, 2), holds).draw_sets(**settings)
 
 
 def perfect(voxels: int) -> ClassScore:
@@ -86,7 +86,7 @@ def test_patients_that_leave_no_query_are_an_error():
 
 def test_ordered_pairs_are_all_pairs_of_different_patients():
     groups = {"c00": "a", "c01": "a"}
-    sets = ordered_pairs(CASES[:4], groups=groups, values=(1,), holds=lambda _: frozenset({1}))
+    sets = Candidates(CASES[:4], groups, (1,), lambda _: frozenset({1})).ordered_pairs()
     pairs = {(entry.references[0].name, query.name) for entry in sets for query in entry.queries}
     names = [case.name for case in CASES[:4]]
     same = {("c00", "c01"), ("c01", "c00")}

@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -17,14 +18,14 @@ from iris_core.cli import engine
 from iris_core.cli.main import main
 from iris_core.errors import InputError
 from iris_core.evaluation.cost import Cost, measured
-from iris_core.evaluation.measurement import COPY, MODEL, Measurement, Pair
+from iris_core.evaluation.measurement import COPY, MODEL, Answer, Bench, Measurement, Pair, Question
 from iris_core.evaluation.pairs import ReferenceSet
 from iris_core.evaluation.peers.folder import PeerFolder
 from iris_core.evaluation.summary import summarise
 from iris_core.evaluation.table import table
 from iris_core.metrics import ClassScore
 from iris_core.volume.volume import LabelVolume
-from iris_core.volume_io.folder.raw_dataset import LabelledCase
+from iris_core.volume_io.folder.raw_dataset import LabelledCase, RawDataset
 from tests.stub_engine import AFFINE, StubEngine, label_array, write_dataset
 
 DRAW = ("--references", "2", "--queries", "3")
@@ -146,6 +147,23 @@ def test_a_peer_s_own_cost_counts_not_that_of_reading_its_file(dataset):
     (folder / "peer.json").unlink()
     outside = evaluate(dataset, "--peer", f"outside={folder}")[1]["summary"]["methods"]["outside"]
     assert (outside["seconds"], outside["peak_mb"]) == (None, None)
+
+
+def test_expected_dice_and_warnings_of_a_pair_are_the_models_own(dataset):
+    stub, cases = StubEngine(None, "cpu", None), RawDataset.open(dataset).cases
+
+    def peer(question: Question) -> Answer:
+        label = StubEngine.apply(stub, question.task, question.image).label
+        return Answer(label, expected={"liver": 0.1}, warnings=("a peer's",))
+
+    def measured_pair(apply) -> Pair:
+        bench = Bench({1: "liver"}, {}, lambda pairs, names: stub.encode(pairs, classes=names), apply)
+        sets = [ReferenceSet(cases[:1], cases[1:2], (1,))]
+        return replace(bench, peers={"outside": peer}).measure(sets).pairs[0]
+
+    both, alone = measured_pair(stub.apply), measured_pair(lambda *_: 1 / 0)
+    assert both.expected == {"liver": 1.0} and both.dice("outside") == alone.dice("outside") == 1.0
+    assert alone.expected == {} and both.warnings == alone.warnings == ()
 
 
 # figures

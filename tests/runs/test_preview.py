@@ -74,8 +74,8 @@ def test_an_empty_label_still_gives_a_picture():
 
 def test_a_contact_sheet_holds_every_picture_in_full(tmp_path):
     picture = overlay(*study(), title="one")
-    sheet = contact_sheet([picture, picture, picture], columns=2)
-    assert sheet.size == (2 * picture.width, 2 * picture.height)
+    sheet = contact_sheet([picture, picture, picture])
+    assert sheet.size == (picture.width, 3 * picture.height)
     assert sheet.crop((0, picture.height, picture.width, 2 * picture.height)).tobytes() == picture.tobytes()
     save_picture(sheet, tmp_path / "sheet.png")
     assert Image.open(tmp_path / "sheet.png").size == sheet.size
