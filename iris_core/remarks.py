@@ -32,12 +32,7 @@ _listeners: ContextVar[tuple[list[Remark], ...]] = ContextVar("listeners", defau
 
 
 def remark(where: object, text: str) -> None:
-    """Says something of a file.
-
-    Args:
-        where: the file.
-        text: goes on after its name, without a full stop.
-    """
+    """Logs a remark on a file once, and passes it to all who listen; the text goes on after the file's name."""
     for heard in _listeners.get():
         heard.append(Remark(where, text))
     _log_once(f"{where}: {text}")

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from iris_core.triple import triple
-from iris_core.volume.boxes import Box, box_around
+from iris_core.volume.boxes import Box, box_around, slices_of
 from iris_core.volume.label_values import label_dtype
 from iris_core.volume.orientation import canonical_affine, canonical_shape, from_canonical, to_canonical
 from iris_core.volume.volume import Volume, canonical_spacing
@@ -89,24 +89,6 @@ def resample(array: torch.Tensor, shape: Shape) -> torch.Tensor:
     return functional.interpolate(array[None], size=shape, mode="trilinear", align_corners=False)[0]
 
 
-def restore(logits: torch.Tensor, grid: Grid, fill: float) -> torch.Tensor:
-    """Brings maps from the working grid back to the file's own voxels.
-
-    Args:
-        logits: (K, D, H, W) on the working grid.
-        grid: where they lie.
-        fill: value of the voxels outside the crop.
-
-    Returns:
-        (K, I, J, K) in native shape and order, on the CPU, float32. `restore_label_map` needs less memory.
-    """
-    inside = resample(logits.detach().to("cpu", torch.float32), grid.crop_shape)
-    full = torch.full((inside.shape[0], *canonical_shape(grid.native_affine, grid.native_shape)), float(fill))
-    (i0, i1), (j0, j1), (k0, k1) = grid.crop
-    full[:, i0:i1, j0:j1, k0:k1] = inside
-    return torch.from_numpy(np.ascontiguousarray(from_canonical(full.numpy(), grid.native_affine)))
-
-
 def label_map(logits: torch.Tensor | np.ndarray, values: Sequence[int]) -> np.ndarray:
     """One value a voxel from sigmoid logits: the class with the largest logit above 0, else background.
 
@@ -141,8 +123,12 @@ class ClassMap:
     pass_dice: float | None = None
 
     def native(self) -> np.ndarray:
-        """(I, J, K) float32 logits in the file's own voxels; minus infinity outside the crop."""
-        return restore(self.logits[None], self.grid, fill=-np.inf)[0].numpy()
+        """(I, J, K) float32 logits in the file's own voxels, on the CPU; minus infinity outside the crop."""
+        grid = self.grid
+        inside = resample(self.logits.detach().to("cpu", torch.float32)[None], grid.crop_shape)[0]
+        full = np.full(canonical_shape(grid.native_affine, grid.native_shape), -np.inf, dtype=np.float32)
+        full[slices_of(grid.crop)] = inside.numpy()
+        return np.ascontiguousarray(from_canonical(full, grid.native_affine))
 
 
 def compete(maps: Sequence[ClassMap]) -> np.ndarray:
@@ -152,7 +138,7 @@ def compete(maps: Sequence[ClassMap]) -> np.ndarray:
 
 
 def restore_label_map(logits: torch.Tensor, grid: Grid, values: Sequence[int]) -> np.ndarray:
-    """`label_map` of `restore`: (K, D, H, W) on a working grid -> (I, J, K) in its file's own voxels."""
+    """`compete` of maps (K, D, H, W) on one working grid."""
     return compete([ClassMap(value, one, grid) for value, one in zip(values, logits, strict=True)])
 
 

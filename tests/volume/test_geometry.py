@@ -13,7 +13,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from iris_core.preprocessing.grid import label_map, restore, restore_label_map
+from iris_core.preprocessing.grid import ClassMap, label_map, restore_label_map
 from iris_core.preprocessing.prepare import Prepared, prepare_image, prepare_masks
 from iris_core.volume.orientation import canonical_affine, to_canonical
 from iris_core.volume.volume import LabelVolume, Volume
@@ -107,7 +107,7 @@ def test_a_mask_survives_the_way_there_and_back_at_another_spacing(kind):
     label = LabelVolume(truth.astype(np.uint8), affine)
     for spacing, least in (((1.0, 1.0, 1.0), 0.98), ((1.5, 1.5, 1.5), 0.97)):
         grid = prepare_image(volume, modality="mr", spacing=spacing).grid
-        back = restore(prepare_masks(label, [1], grid) - 0.5, grid, fill=-1.0)[0].numpy() > 0
+        back = ClassMap(1, prepare_masks(label, [1], grid)[0] - 0.5, grid).native() > 0
         assert 2 * (back & truth).sum() / (back.sum() + truth.sum()) > least
 
 
@@ -123,16 +123,16 @@ def test_at_the_native_spacing_the_way_there_and_back_is_exact():
     assert np.array_equal(restore_label_map(masks - 0.5, grid, [1, 2, 3]), label.array)
 
 
-def test_outside_the_crop_restore_gives_the_fill_value():
+def test_outside_the_crop_a_map_says_surely_not():
     array = np.zeros((6, 7, 8), dtype=np.float32)
     array[2:4, 3:6, 1:5] = np.arange(1, 25).reshape(2, 3, 4)
     volume = Volume(array, np.diag([-1.0, 1.0, -1.0, 1.0]))
     prepared = prepare_image(volume, modality="mr", spacing=(1.0, 1.0, 1.0))
     assert prepared.image.shape == (1, 2, 3, 4)
-    back = restore(torch.ones(2, 2, 3, 4), prepared.grid, fill=-9.0)
-    assert back.shape == (2, 6, 7, 8)
-    assert np.array_equal(back[1].numpy() == 1, array > 0)
-    assert np.array_equal(back[1].numpy() == -9, array == 0)
+    back = ClassMap(1, torch.ones(2, 3, 4), prepared.grid).native()
+    assert back.shape == (6, 7, 8)
+    assert np.array_equal(back == 1, array > 0)
+    assert np.array_equal(back == -np.inf, array == 0)
 
 
 def test_class_by_class_gives_the_label_map_of_all_classes_at_once():
@@ -140,7 +140,7 @@ def test_class_by_class_gives_the_label_map_of_all_classes_at_once():
     volume, _ = drawn(affine, shape)
     grid = prepare_image(volume, modality="mr", spacing=(2.0, 2.0, 2.0)).grid
     logits = torch.randn(3, *grid.shape, generator=torch.Generator().manual_seed(0))
-    at_once = restore(logits, grid, fill=-100.0)
+    at_once = np.stack([ClassMap(1, one, grid).native() for one in logits])
     result = restore_label_map(logits, grid, [3, 300, 5])
     assert np.array_equal(result, label_map(at_once, [3, 300, 5]))
 

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iris_core.errors import InputError
-from iris_core.evaluation.peers.masks_by_field import itk_image
 from iris_core.evaluation.peers.registration import affine
-from iris_core.preprocessing.prepare import Prepared
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -39,13 +37,10 @@ def require_convex_adam() -> None:
         )  # fmt: skip
 
 
-def affine_and_displacements(target: Prepared, moving: Prepared, seed: int) -> SimpleITK.Transform:
-    """The map of points of the query to points of a reference, as `masks_by_field` wants it.
-
-    Args:
-        target: the query.
-        moving: the reference.
-        seed: of the voxels that the affine registration compares.
+def affine_and_displacements(
+    fixed: SimpleITK.Image, floating: SimpleITK.Image, seed: int
+) -> SimpleITK.Transform:
+    """The map of points of a query to points of a reference, as `masks_by_field` wants it.
 
     Raises:
         InputError: the package is not installed.
@@ -53,12 +48,11 @@ def affine_and_displacements(target: Prepared, moving: Prepared, seed: int) -> S
     require_convex_adam()
     import SimpleITK as sitk
 
-    fixed, floating = itk_image(target.image[0], target), itk_image(moving.image[0], moving)
     start = affine(fixed, floating, seed)
-    darkest = float(moving.image.min())
-    brought = sitk.GetArrayFromImage(sitk.Resample(floating, fixed, start, sitk.sitkLinear, darkest))
-    voxels = _displacements(target.image[0].numpy(), brought.transpose(2, 1, 0).copy())
-    millimetres = voxels * np.asarray(target.grid.spacing, float)
+    darkest = float(sitk.GetArrayViewFromImage(floating).min())
+    brought = sitk.Resample(floating, fixed, start, sitk.sitkLinear, darkest)
+    target, moving = (sitk.GetArrayFromImage(one).transpose(2, 1, 0).copy() for one in (fixed, brought))
+    millimetres = _displacements(target, moving) * np.asarray(fixed.GetSpacing())
     field = sitk.GetImageFromArray(np.ascontiguousarray(millimetres.transpose(2, 1, 0, 3)), isVector=True)
     field.CopyInformation(fixed)
     return sitk.CompositeTransform([start, sitk.DisplacementFieldTransform(field)])

@@ -12,15 +12,16 @@ import numpy as np
 import torch
 
 from iris_core.evaluation.peers.copy_prompt import label_on_query
-from iris_core.preprocessing.grid import Spacing, restore_label_map
-from iris_core.preprocessing.prepare import Prepared, prepare_image, prepare_masks
+from iris_core.preprocessing.grid import Grid, Spacing, restore_label_map
+from iris_core.preprocessing.prepare import prepare_image, prepare_masks
 from iris_core.volume.volume import LabelVolume, Volume
 
 if TYPE_CHECKING:
     import SimpleITK
 
-# The query, a reference and a seed -> the map of points of the query to points of the reference.
-FindField = Callable[[Prepared, Prepared, int], "SimpleITK.Transform"]
+# The query, a reference and a seed -> the map of points of the query to points of the reference, in mm from
+# the middle of each.
+FindField = Callable[["SimpleITK.Image", "SimpleITK.Image", int], "SimpleITK.Transform"]
 
 
 def masks_by_field(
@@ -39,7 +40,7 @@ def masks_by_field(
         references: images with label maps in their grids.
         query: the image to segment.
         values: label values wanted.
-        find_field: finds where the points of the query lie in a reference, in mm from the middle of each.
+        find_field: finds where the points of the prepared query lie in a prepared reference.
         modality: "ct", "mr" or "pet", of all images.
         spacing: working voxel size along the RAS+ axes, mm.
         seed: of the voxels that are compared.
@@ -48,6 +49,7 @@ def masks_by_field(
         The label map in the query's own grid; where no mask reaches one half, 0.
     """
     target = prepare_image(query, modality=modality, spacing=spacing)
+    fixed = itk_image(target.image[0], target.grid)
     carried = torch.zeros(len(values), *target.grid.shape)
     holders = torch.zeros(len(values))
     for image, label in references:
@@ -56,30 +58,28 @@ def masks_by_field(
             continue
         moving = prepare_image(image, modality=modality, spacing=spacing)
         masks = prepare_masks(label, [values[index] for index in held], moving.grid)
-        carried[held] += _through(find_field(target, moving, seed), masks, target, moving)
+        floating = itk_image(moving.image[0], moving.grid)
+        carried[held] += _through(find_field(fixed, floating, seed), masks, fixed, moving.grid)
         holders[held] += 1
     share = carried / holders.clamp_min(1)[:, None, None, None]
     return label_on_query(restore_label_map(share - 0.5, target.grid, values), query, references[0][1])
 
 
-def itk_image(volume: torch.Tensor, prepared: Prepared) -> SimpleITK.Image:
+def itk_image(volume: torch.Tensor, grid: Grid) -> SimpleITK.Image:
     """A (D, H, W) volume as an ITK image whose axes are RAS+, in mm, centred on its own middle."""
     import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.numpy().transpose(2, 1, 0)))
-    image.SetSpacing([float(size) for size in prepared.grid.spacing])
-    sides = zip(prepared.grid.shape, prepared.grid.spacing, strict=True)
-    image.SetOrigin([-(n - 1) / 2 * float(size) for n, size in sides])
+    image.SetSpacing([float(size) for size in grid.spacing])
+    image.SetOrigin([-(n - 1) / 2 * float(size) for n, size in zip(grid.shape, grid.spacing, strict=True)])
     return image
 
 
 def _through(
-    field: SimpleITK.Transform, masks: torch.Tensor, target: Prepared, moving: Prepared
+    field: SimpleITK.Transform, masks: torch.Tensor, fixed: SimpleITK.Image, grid: Grid
 ) -> torch.Tensor:
-    """Masks (K, D, H, W) of the moving image on the target's grid."""
+    """Masks (K, D, H, W) on a reference's grid, carried over to the grid of the fixed image."""
     import SimpleITK as sitk
 
-    fixed = itk_image(target.image[0], target)
-    moved = [sitk.Resample(itk_image(mask, moving), fixed, field, sitk.sitkLinear, 0.0) for mask in masks]
-    arrays = [sitk.GetArrayFromImage(one).transpose(2, 1, 0) for one in moved]
-    return torch.from_numpy(np.stack(arrays))
+    moved = [sitk.Resample(itk_image(mask, grid), fixed, field, sitk.sitkLinear, 0.0) for mask in masks]
+    return torch.from_numpy(np.stack([sitk.GetArrayFromImage(one).transpose(2, 1, 0) for one in moved]))

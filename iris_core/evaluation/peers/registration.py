@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iris_core.evaluation.peers.masks_by_field import itk_image
-from iris_core.preprocessing.prepare import Prepared
-
 if TYPE_CHECKING:
     import SimpleITK
 
@@ -25,7 +22,10 @@ LOOKS = 100  # at the B-splines' metric, at most, per level: a line search takes
 
 
 def affine(fixed: SimpleITK.Image, floating: SimpleITK.Image, seed: int) -> SimpleITK.Transform:
-    """The affine map of points of `fixed` to points of `floating`, both in mm; begins centre on centre."""
+    """The affine map of points of `fixed` to points of `floating`, both in mm; begins centre on centre.
+
+    The seed is that of the voxels which are compared.
+    """
     import SimpleITK as sitk
 
     start = sitk.CenteredTransformInitializer(
@@ -43,17 +43,10 @@ def share_compared(voxels: float) -> float:
     return min(1.0, max(SAMPLED, FEWEST / voxels), MOST / voxels)
 
 
-def affine_and_splines(target: Prepared, moving: Prepared, seed: int) -> SimpleITK.Transform:
-    """The map of points of the query to points of a reference, as `masks_by_field` wants it.
-
-    Args:
-        target: the query.
-        moving: the reference.
-        seed: of the voxels that are compared.
-    """
+def affine_and_splines(fixed: SimpleITK.Image, floating: SimpleITK.Image, seed: int) -> SimpleITK.Transform:
+    """The map of points of a query to points of a reference, as `masks_by_field` wants it."""
     import SimpleITK as sitk
 
-    fixed, floating = itk_image(target.image[0], target), itk_image(moving.image[0], moving)
     start = affine(fixed, floating, seed)
     mesh = [max(2, round(size / MESH_VOXELS)) for size in fixed.GetSize()]
     splines = sitk.BSplineTransformInitializer(fixed, mesh)

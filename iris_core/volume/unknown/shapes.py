@@ -56,12 +56,10 @@ def plane_shapes(mask: np.ndarray, drawn: np.ndarray, sizes: Sequence[float]) ->
             inside[k] = own[k]
         elif len(near) == 2:
             share = (k - near[0]) / (near[1] - near[0])
-            one, other = near
-            inside[k] = _between(mask[one], mask[other], own[one], own[other], share)
+            inside[k] = _between(own[near[0]], own[near[1]], share)
         else:
-            lost = _lost(
-                away[k], [abs(end - near[0]) for end in ends if end not in own], mask[near[0]], sizes
-            )
+            empty = [abs(end - near[0]) for end in ends if end not in own]
+            lost = _lost(away[k], empty, mask[near[0]], sizes)
             if lost >= 1:
                 continue
             inside[k] = own[near[0]] - lost * own[near[0]].max()
@@ -78,15 +76,11 @@ def _signed_distance(mask: np.ndarray, sizes: Sequence[float]) -> np.ndarray:
     return (inner - outer).astype(np.float32)
 
 
-def _between(
-    first: np.ndarray, second: np.ndarray, near: np.ndarray, far: np.ndarray, share: float
-) -> np.ndarray:
-    """The distances of an outline between two, which lies `share` of the way from the first to the second.
-
-    Of both the masks are given, and the distances from their outlines.
-    """
+def _between(near: np.ndarray, far: np.ndarray, share: float) -> np.ndarray:
+    """The distances from an outline that lies `share` of the way from one outline to another."""
     from scipy.ndimage import center_of_mass, shift
 
+    first, second = near > 0, far > 0
     start, end = (np.array(center_of_mass(mask)) for mask in (first, second))
     moved = shift(second.astype(np.float32), start - end, order=1) > 0.5
     if _overlap(first, moved) > _overlap(first, second):
