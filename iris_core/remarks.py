@@ -32,7 +32,7 @@ _listeners: ContextVar[tuple[list[Remark], ...]] = ContextVar("listeners", defau
 
 
 def remark(where: object, text: str) -> None:
-    """Logs a remark on a file once, and passes it to all who listen; the text goes on after the file's name."""
+    """Logs a remark on a file once and gives it to all listeners; the text goes on after the file's name."""
     for heard in _listeners.get():
         heard.append(Remark(where, text))
     _log_once(f"{where}: {text}")
