@@ -32,7 +32,7 @@ PORTABLE = "iris.safetensors"  # what a training in nnU-Net leaves in the folder
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A network in evaluation mode with what its file says of it.
+    """A network with the facts of its file.
 
     Args:
         model: float32, in evaluation mode.
@@ -52,11 +52,7 @@ class LoadedModel:
 
     @property
     def inference(self) -> InferenceSettings:
-        """The settings that its queries are segmented with.
-
-        Raises:
-            InputError: the file names a setting that this version lacks.
-        """
+        """The settings of its queries; an InputError names one that this version lacks."""
         return settings_of(self.meta)
 
     @property

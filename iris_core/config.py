@@ -90,7 +90,7 @@ class ModelConfig:
         return self.similarity or self.correspondence or self.place
 
     def to_dict(self) -> dict[str, object]:
-        """The config as plain JSON types; what older files do not know only where it is used."""
+        """The config as plain JSON types, without settings that older files lack unless they are used."""
         values = asdict(self)
         if self.embedding_parts == EMBEDDING_PARTS:  # so that the fingerprints of older files hold
             del values["embedding_parts"]
@@ -101,10 +101,10 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> ModelConfig:
-        """The config of a mapping; an unknown key is refused with the nearest known one.
+        """The config of a mapping.
 
         Raises:
-            InputError: a key is unknown.
+            InputError: a key is unknown; the nearest known one is named.
         """
         known = [f.name for f in fields(cls)]
         for key in values:

@@ -57,14 +57,7 @@ class Interval:
 
 
 def dice(truth: np.ndarray, result: np.ndarray) -> float:
-    """The Dice overlap of two binary masks.
-
-    Args:
-        truth: mask of any shape, non-zero inside.
-        result: mask of the same shape.
-
-    Returns:
-        2 |A and B| / (|A| + |B|) in [0, 1]; nan when both are empty.
+    """Dice of two masks of one shape, nonzero inside: 2 |A and B| / (|A| + |B|); nan where both are empty.
 
     Raises:
         InputError: the shapes differ.
@@ -80,17 +73,14 @@ def dice_per_class(
     values: Sequence[int],
     unknown: Callable[[int], np.ndarray | None] | None = None,
 ) -> dict[int, ClassScore]:
-    """Compares two label maps class by class.
+    """Value -> score of two integer label maps of one shape, for each of some label values.
 
     Args:
-        truth: integer label map of any shape.
-        result: integer label map of the same shape.
-        values: the label values to compare.
+        truth: any shape.
+        result: the same shape.
+        values: of the classes.
         unknown: value -> (I, J, K) bool, voxels that do not count since the truth leaves them unknown; None:
             all voxels count.
-
-    Returns:
-        One score a value, in the order given.
 
     Raises:
         InputError: the shapes differ.
@@ -127,13 +117,12 @@ def bootstrap_interval(
     Values of one unit (a query that several references were tried on, a patient with several scans) are not
     independent: their mean is taken first, and the units are resampled.
 
+    One unit gives an interval of no width.
+
     Args:
         values: one number a measurement.
         seed: makes the interval repeatable.
-        units: the unit of each measurement; each measurement its own unit when not given.
-
-    Returns:
-        Mean over the units and the ends of the interval; one unit gives an interval of no width.
+        units: the unit of each measurement; None: each measurement is a unit of its own.
 
     Raises:
         InputError: there are no values, or not one unit a value.

@@ -150,7 +150,7 @@ def _encoded(
 def _tuned(
     segmenter: Segmenter, task: Task, examples: Sequence[Example], progress: Progress | None = None
 ) -> Task:
-    """The task, tuned on its references where that is its strategy."""
+    """The task, tuned on its references if its strategy is tuning."""
     if task.strategy != "tuning":
         return task
     count = len(examples)

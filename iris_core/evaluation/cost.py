@@ -28,7 +28,7 @@ class Cost:
 
 
 def measured(work: Callable[[], Result]) -> tuple[Result, Cost]:
-    """Runs `work` and gives its result and its cost.
+    """Runs some work; gives its result and its cost.
 
     The peak is the process's own since the work began, on Linux. Elsewhere it is the highest since the
     process began, so that what comes later never shows less than what came before.
@@ -40,7 +40,7 @@ def measured(work: Callable[[], Result]) -> tuple[Result, Cost]:
 
 
 def _reset() -> bool:
-    """Lets the kernel forget the highest memory so far; False where it cannot."""
+    """Whether the kernel has forgotten the highest memory so far."""
     try:
         RESET.write_text("5")
     except OSError:

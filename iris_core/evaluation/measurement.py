@@ -35,7 +35,7 @@ MODEL, COPY = "iris", "copy-prompt"  # their names among the methods
 
 @dataclass(frozen=True)
 class Question:
-    """One query, with everything that the model has for it, as every method receives it.
+    """One query and all that the model has for it; every method receives the same.
 
     Attributes:
         set_index: number of the reference set, from 0.
@@ -61,8 +61,8 @@ class Answer:
     Attributes:
         label: label map in the query's own grid.
         cost: what the result cost; None: `Bench` measures it.
-        expected: class name -> the Dice to expect; the model's own answer alone has it.
-        warnings: sentences about the case; as well.
+        expected: class name -> the Dice to expect; counts for the model alone.
+        warnings: sentences about the case; count for the model alone.
     """
 
     label: LabelVolume
@@ -88,7 +88,7 @@ class Pair:
         failures: method -> why it has no result; a case that cannot be measured is a failure of the model.
         costs: method -> seconds and peak memory of segmenting the query; nothing for a failed one.
         copied_how: "rescaled" or "centred", the better of copy-prompt's two ways for this pair.
-        expected: class name -> the Dice that the model expected.
+        expected: class name -> the Dice to expect of the model.
         usual: value -> mean volume of the class in the references, in voxels of the query.
         warnings: the model's sentences about the case.
     """
@@ -112,8 +112,7 @@ class Pair:
     @property
     def seconds(self) -> float:
         """The model's time to segment the query, without reading files; 0 where it failed."""
-        cost = self.costs.get(MODEL)
-        return 0.0 if cost is None or cost.seconds is None else cost.seconds
+        return self.costs.get(MODEL, Cost(None)).seconds or 0.0
 
 
 @dataclass(frozen=True)

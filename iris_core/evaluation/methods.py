@@ -60,15 +60,9 @@ class MethodFigures:
 
 
 def method_figures(
-    measurement: Measurement, names: Mapping[int, str], *, seed: int = 0
+    measurement: Measurement, names: Mapping[int, str], *, seed: int
 ) -> dict[str, MethodFigures]:
-    """Sums up a run method by method.
-
-    Args:
-        measurement: all pairs.
-        names: value -> class name.
-        seed: seed of the bootstrap.
-    """
+    """Method -> its figures over all pairs of a run; `names` are those of the classes, by value."""
     pairs = [pair for pair in measurement.pairs if pair.scores]
     methods = dict.fromkeys(name for pair in pairs for name in pair.scores)
     return {name: _of_method(name, pairs, measurement.encoding, names, seed) for name in methods}
@@ -84,7 +78,7 @@ def absent_shares(pair: Pair, method: str) -> dict[int, float]:
 
 
 def mean_or_none(values: Sequence[float]) -> float | None:
-    """The mean; None of nothing."""
+    """The mean; None where there are no values."""
     return float(np.mean(values)) if values else None
 
 

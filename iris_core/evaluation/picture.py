@@ -15,14 +15,7 @@ MOST = 60  # inches
 
 
 def draw_picture(measurement: Measurement, names: Mapping[int, str], path: str | Path, *, title: str) -> None:
-    """Draws a strip plot; a failed pair stands at 0.
-
-    Args:
-        measurement: all pairs.
-        names: value -> class name.
-        path: PNG file to write, whole or not at all.
-        title: stands above.
-    """
+    """Draws a strip plot of all pairs into a PNG file, whole or not at all; a failed pair stands at 0."""
     import matplotlib
 
     matplotlib.use("Agg")

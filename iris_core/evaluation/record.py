@@ -24,7 +24,7 @@ def as_record(
     *,
     asked: int | None = None,
 ) -> dict:
-    """Gives everything that is needed to check or redo the figures.
+    """Everything that is needed to check or redo the figures.
 
     Args:
         dataset: the dataset's folder; only its name is recorded.
@@ -34,7 +34,7 @@ def as_record(
         measurement: all pairs, or those measured so far.
         summary: their means; None while the run goes on.
         names: value -> class name.
-        asked: number of pairs that the whole run measures; None: these.
+        asked: number of pairs that the whole run measures; None: as many as these.
     """
     return {
         "dataset": dataset.resolve().name,

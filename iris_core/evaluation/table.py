@@ -11,10 +11,10 @@ WIDTH = 13  # of a mean with its spread
 
 
 def table(summary: Summary) -> str:
-    """Gives the summary as text.
+    """The summary as text.
 
     Per class: mean Dice and standard deviation over pairs of each method. Per method: the same over queries;
-    the model's difference with its interval; what absent classes were given; seconds and memory.
+    the model's difference with its interval; the voxels given to absent classes; seconds and memory.
     """
     return "\n".join([*_class_rows(summary), "", *_method_rows(summary), *_notes(summary)])
 
@@ -46,7 +46,7 @@ def _method_rows(summary: Summary) -> list[str]:
     for name, figures in summary.methods.items():
         rows.append(
             f"{name:<{width}}  {_with_spread(figures):>{WIDTH}}  {_gain(figures.model_gain):>32}"
-            f"  {_share(figures.absent_share):>8}  {_plain(figures.seconds, 2):>8}"
+            f"  {_plain(figures.absent_share, 2, 100, ' %'):>8}  {_plain(figures.seconds, 2):>8}"
             f"  {_plain(figures.peak_mb, 0):>8}  {figures.failures or '-'}"
         )
     return rows
@@ -81,9 +81,5 @@ def _gain(gain: Interval | None) -> str:
     return "-" if gain is None else f"{gain.mean:+.3f}, {gain.low:+.3f} to {gain.high:+.3f}"
 
 
-def _share(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"
-
-
-def _plain(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def _plain(value: float | None, digits: int, times: int = 1, unit: str = "") -> str:
+    return "-" if value is None else f"{times * value:.{digits}f}{unit}"

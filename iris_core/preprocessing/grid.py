@@ -57,13 +57,7 @@ class Grid:
 
 
 def make_grid(volume: Volume, spacing: Spacing, box: Box | None = None) -> Grid:
-    """The grid of a volume's nonzero box at a spacing.
-
-    Args:
-        volume: the image in its native order.
-        spacing: working voxel size along the RAS+ axes, mm.
-        box: another box along the RAS+ axes.
-    """
+    """The grid of a volume's nonzero box, or of another box, at a voxel size along the RAS+ axes, mm."""
     crop = nonzero_box(volume) if box is None else box
     sizes = [stop - start for start, stop in crop]
     shape = working_shape(sizes, canonical_spacing(volume.affine), spacing)
@@ -90,14 +84,9 @@ def resample(array: torch.Tensor, shape: Shape) -> torch.Tensor:
 
 
 def label_map(logits: torch.Tensor | np.ndarray, values: Sequence[int]) -> np.ndarray:
-    """One value a voxel from sigmoid logits: the class with the largest logit above 0, else background.
+    """One value a voxel from sigmoid logits (K, ...): that of the largest logit above 0, else background.
 
-    Args:
-        logits: (K, ...).
-        values: the K label values.
-
-    Returns:
-        (...) in the smallest of uint8, uint16 and int32 that holds the values.
+    The type is the smallest of uint8, uint16 and int32 that holds the K label values.
     """
     return _winners(tuple(logits.shape[1:]), logits, values)
 
@@ -110,7 +99,7 @@ class ClassMap:
         value: of the label.
         logits: (D, H, W); above 0 is the class.
         grid: of the logits.
-        expected: Dice to expect; None: what the logits say.
+        expected: Dice to expect; None: as the logits alone let expect.
         sources: names of the references that it comes from.
         pass_dice: Dice between two passes; None: there was one.
     """

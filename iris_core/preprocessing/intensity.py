@@ -87,7 +87,7 @@ def normalise(array: np.ndarray, modality: str, recipe: IntensityRecipe = PAPER)
         recipe: the paper's, or the one of a training.
 
     Returns:
-        float32, same shape, contiguous. All 0 where nothing varies after clipping.
+        float32, contiguous; all 0 where nothing varies after clipping.
 
     Raises:
         InputError: unknown modality.

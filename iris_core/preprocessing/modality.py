@@ -10,7 +10,7 @@ import numpy as np
 from iris_core.config import CT_CLIP
 from iris_core.volume.volume import Volume
 
-SAMPLES = 200_000  # voxels looked at, evenly strided
+SAMPLES = 200_000  # voxels of the sample, evenly strided
 AIR_HU = -200.0  # CT holds values below this: air, lung or the padding of the scanner's circle
 OUTSIDE_HU = (-1100.0, -900.0)  # the air around a body
 FLOOR_HU = -1100.0  # nothing lies below this but one padding value
@@ -52,24 +52,18 @@ class Modality(NamedTuple):
 
 
 class _Values(NamedTuple):
-    """What an image's values are like.
+    """An image's values."""
 
-    Attributes:
-        sample: some of them.
-        low: the lowest of all.
-        high: the highest of all.
-    """
-
-    sample: np.ndarray
-    low: float
-    high: float
+    sample: np.ndarray  # some of them
+    low: float  # the lowest of all
+    high: float  # the highest of all
 
     @property
     def span(self) -> str:
         return f"values from {self.low:g} to {self.high:g}"
 
     def share(self, low: float, high: float) -> float:
-        """Of the voxels that lie between."""
+        """The share of the voxels that lie between two values."""
         return float(np.mean((self.sample >= low) & (self.sample <= high)))
 
     @property
@@ -99,13 +93,10 @@ class _Values(NamedTuple):
 
 
 def detect_modality(volume: Volume) -> Modality:
-    """Says "ct" where the values look like Hounsfield units, else "mr", with the reason.
+    """The modality of an image by its own values, "ct" where they look like Hounsfield units, else "mr".
 
     Hounsfield units reach below -200 (air), span at least 500, lie partly in soft tissue's range or mostly in
     air's, and do not scatter below -1100. PET looks like MR here and is treated the same.
-
-    Args:
-        volume: the image in the file's own values.
     """
     values = _values(volume)
     if values.low > AIR_HU:
@@ -121,15 +112,10 @@ def detect_modality(volume: Volume) -> Modality:
 
 
 def query_modality(query: Volume, references: str, *, given: bool) -> tuple[str, list[str]]:
-    """How a query is prepared: as its references are, unless its values prove that it is something else.
+    """The modality by which a query is prepared, and what a person should know of the choice.
 
-    Args:
-        query: the image.
-        references: modality of the references.
-        given: a person named it, so it holds for the query too.
-
-    Returns:
-        The modality, and what a person should know of the choice.
+    It is that of the references, unless the query's values prove that it is another one. A modality that a
+    person has given holds for the query too.
     """
     guess = detect_modality(query)
     if "ct" not in (guess.name, references) or guess.name == references:

@@ -87,15 +87,15 @@ def prepare_image(
 
 
 def prepare_masks(label: LabelVolume, values: Sequence[int], grid: Grid) -> torch.Tensor:
-    """Brings the masks of some classes onto an image's working grid.
+    """The masks of K classes on a prepared image's grid, by trilinear interpolation.
 
     Args:
         label: the segmentation, in the image's own grid (see `iris_core.volume.label_grid.fit_label`).
-        values: the K label values wanted.
-        grid: the prepared image's grid.
+        values: of the classes.
+        grid: of the prepared image.
 
     Returns:
-        (K, D, H, W) float32 in [0, 1]: the binary masks, trilinearly resampled.
+        (K, D, H, W) float32 in [0, 1].
 
     Raises:
         InputError: the label's shape is not the image's.
@@ -104,13 +104,7 @@ def prepare_masks(label: LabelVolume, values: Sequence[int], grid: Grid) -> torc
 
 
 def prepare_unknown(label: LabelVolume, values: Sequence[int], grid: Grid) -> torch.Tensor | None:
-    """The voxels in which a label leaves some classes unknown, on an image's working grid.
-
-    Arguments and errors are those of `prepare_masks`.
-
-    Returns:
-        (K, D, H, W) float32 in [0, 1]; None where nothing is unknown of these classes.
-    """
+    """As `prepare_masks`, the voxels in which a label leaves K classes unknown; None where there are none."""
     unknown = [label.unknown(value) for value in values]
     if all(one is None for one in unknown):
         return None

@@ -35,10 +35,10 @@ class Plan:
 
     Attributes:
         jobs: images to segment, in name order.
-        kept: jobs left alone because their result is there already.
+        kept: jobs left alone because their result exists already.
         references: jobs left alone because their file is a reference's image or label.
         folder: True for a batch, False for one file.
-        left_out: what else lies in the query's folder, each with the reason why it is no image.
+        left_out: other entries of the query's folder, each with the reason why it is no image.
         refused: cases that fail before any work, because their file is in doubt.
     """
 
@@ -59,7 +59,7 @@ class Outcome:
         seconds: wall time, reading and writing included.
         failure: why there is no result, or None.
         left_out: why the file turned out to be no image, or None; that is no failure.
-        details: what the case's own work returned, for the report.
+        details: facts of the job for the report.
     """
 
     job: Job
@@ -94,8 +94,8 @@ def plan_run(
         suffix: of every result; None: that of its query.
 
     Raises:
-        InputError: no such query, nothing in it that could be segmented, no place to write, or an output that
-            is one of the inputs.
+        InputError: there is no such query, nothing in it can be segmented, there is no place to write, or the
+            output is one of the inputs.
     """
     query, output = Path(query), Path(output)
     if not query.exists():
@@ -138,12 +138,12 @@ def plan_run(
 def run_jobs(
     jobs: Sequence[Job], work: Callable[[Job], dict], *, done: Callable[[Outcome], None] = lambda _: None
 ) -> list[Outcome]:
-    """Works through the jobs one by one; a job that raises is named in its outcome and the next one starts.
+    """Works through jobs one by one; an error ends its own job alone, and stands in the outcome.
 
     A file that turns out to be a segmentation is left out, which is no failure.
 
     Args:
-        jobs: what to do.
+        jobs: in their order.
         work: does one job and returns details for the report.
         done: called with each outcome as it comes.
     """

@@ -33,15 +33,9 @@ VIEWS = {
 
 
 def overlay(image: Volume, label: LabelVolume, *, title: str = "") -> Image.Image:
-    """Draws the slices that show most of the label, axial, coronal and sagittal, with a legend.
+    """Draws the slices that show most of a label on its image, axial, coronal and sagittal, with a legend.
 
-    Args:
-        image: the image, any orientation.
-        label: its label map on the same grid; classes are drawn in their colours.
-        title: a line above the slices.
-
-    Returns:
-        An RGB picture.
+    Classes are drawn in their colours; the title is a line above the slices.
     """
     voxels = to_canonical(image.array, image.affine)
     classes = to_canonical(label.array, label.affine)

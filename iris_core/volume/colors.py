@@ -52,15 +52,10 @@ def nearest(color: Color, others: Iterable[Color]) -> float:
 
 
 def color_for(name: str, used: Iterable[Color]) -> Color:
-    """A colour for a class that has none: the same for the same name wherever that is free.
+    """A colour for a class that has none, the same for the same name wherever that is free.
 
-    Args:
-        name: of the class; it says where in the palette the search begins.
-        used: colours of the other classes.
-
-    Returns:
-        The first colour of the palette that none of the used ones resembles; where there is none, the colour
-        that is farthest from all used ones.
+    It is the first colour of the palette, from a place that the name decides, that resembles no colour of the
+    other classes; where there is none, the colour farthest from all of theirs.
     """
     used = [BLACK, *used]
     start = hashlib.sha256(name.encode()).digest()[0]

@@ -69,12 +69,9 @@ def refuse_image(array: np.ndarray, path: Path | None = None) -> None:
 
 
 def few_even_values(array: np.ndarray) -> list[float] | None:
-    """The values of an array that looks like a label map; None for one that looks like an image.
+    """The values of an array (I, J, K) that looks like a label map; None for one that looks like an image.
 
     They are whole numbers, or a handful of others: a mask of 0 and 0.7.
-
-    Args:
-        array: (I, J, K) numbers of any type.
     """
     few = array[:: max(1, array.shape[0] // 8)]  # an image is known by a few of its slices
     for part in (few, array):
@@ -101,9 +98,9 @@ def label_map_doubt(array: np.ndarray) -> str | None:
 
 
 def numbered_like_labels(values: list[float]) -> bool:
-    """Whether few values are numbered as people number structures.
+    """Whether few values are numbered as people number structures, or are two or three of a mask.
 
-    That is from 0 or 1 on with few gaps, or as FreeSurfer does; two or three values of any size are a mask's.
+    People number from 0 or 1 on with few gaps, or as FreeSurfer does.
     """
     if len(values) <= MASK or set(values) <= FREESURFER:
         return True
@@ -113,13 +110,10 @@ def numbered_like_labels(values: list[float]) -> bool:
 
 
 def roughness(array: np.ndarray, *, inside: bool = False) -> float:
-    """Share of the neighbouring voxels with different values, among those that are not both 0.
+    """Share of neighbours with different values, among those that are not both 0; `inside`: neither is 0.
 
-    Structures are even inside, so a label map stays low unless they are thin; an image lies near 1.
-
-    Args:
-        array: (I, J, K, ...) numbers.
-        inside: count only pairs of which neither is 0, so that small structures by themselves stay low.
+    Structures are even inside, so a label map stays low; an image lies near 1. Thin structures come high too,
+    and small ones do unless pairs at their border are left out.
     """
     different = shown = 0
     for first, second in neighbours(array):

@@ -28,10 +28,7 @@ def fit_label(label: LabelVolume, image: Volume) -> LabelVolume:
 
     Args:
         label: the segmentation as read.
-        image: the image that it belongs to.
-
-    Returns:
-        The label in the image's shape, order and affine.
+        image: the image that it belongs to, whose shape, order and affine it takes on.
 
     Raises:
         InputError: the label lies on another grid, has another size (unless its format may hold a part of the
@@ -40,27 +37,23 @@ def fit_label(label: LabelVolume, image: Volume) -> LabelVolume:
     if label.partial and not label.values and label.says_all:  # Slicer stores an empty one as a single voxel
         empty = np.zeros(image.shape, dtype=np.uint8)
         return _on(image, replace(label, array=empty, layers=()))
-    places = list(_places(label, image))
-    for part in (False, True) if label.partial else (False,):  # the whole grid at any place goes first
-        for from_label, from_image, name in places:
-            fitted = _fitted(label, np.linalg.inv(from_image) @ from_label, image, part)
-            if fitted is not None:
-                if name:
-                    remark(label.source, f"lies on the image as {name} places it; taken so")
-                return _on(image, fitted)
-    for thinner in _thinned(label) if label.partial else ():
-        fitted = _fitted(thinner, np.linalg.inv(image.affine) @ thinner.affine, image, True)
+    for candidate, move, part, name in _attempts(label, image):
+        fitted = _fitted(candidate, move, image, part)
         if fitted is not None:
+            if name:
+                remark(label.source, f"lies on the image as {name} places it; taken so")
             return _on(image, fitted)
-    raise _other_grid(label, image)
+    raise InputError(
+        "the label's grid is not the image's",
+        where=label.source,
+        expected=f"{_describe(image)} as in {image.source or 'the image'}",
+        found=_describe(label),
+        remedy="give the label that was drawn on this image, or resample it onto the image's grid",
+    )
 
 
 def refuse_the_image(image: Volume, label: LabelVolume) -> None:
-    """Refuses a label that is its image, voxel for voxel.
-
-    Args:
-        image: the study.
-        label: on its grid.
+    """Refuses a label on the image's grid that is the image itself, voxel for voxel.
 
     Raises:
         InputError: it is.
@@ -73,6 +66,20 @@ def refuse_the_image(image: Volume, label: LabelVolume) -> None:
             found=f"the values of {image.source}",
             remedy="give the label that was drawn on it",
         )
+
+
+def _attempts(label: LabelVolume, image: Volume) -> Iterator[tuple[LabelVolume, np.ndarray, bool, str]]:
+    """The ways in which label and image may belong together, the likeliest first.
+
+    Each is a label, the map (4, 4) from its voxels to the image's, whether it may hold just a part of the
+    grid, and who places the image so; "" is Iris.
+    """
+    places = list(_places(label, image))
+    for part in (False, True) if label.partial else (False,):  # the whole grid at any place goes first
+        for from_label, from_image, name in places:
+            yield label, np.linalg.inv(from_image) @ from_label, part, name
+    for thinner in _thinned(label) if label.partial else ():
+        yield thinner, np.linalg.inv(image.affine) @ thinner.affine, True, ""
 
 
 def _thinned(label: LabelVolume) -> Iterator[LabelVolume]:
@@ -93,29 +100,24 @@ def _thinned(label: LabelVolume) -> Iterator[LabelVolume]:
 
 
 def _places(label: LabelVolume, image: Volume) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
-    """Affines of label and image that may belong together, and whose reading the image's is; "" where Iris'.
+    """Affines of label and image that may belong together, and whose reading the image's is.
 
     Formats that hold a part of the grid are ITK's own: there ITK's reading of the image comes first, since a
     part can also fit at a wrong place by chance.
     """
     stated = {} if label.placement is None else label.placement.others
-    of_label = [label.affine, *stated.values()]
     of_image = {"": image.affine, **({} if image.placement is None else image.placement.others)}
     if label.partial and ITK in of_image:
         of_image = {ITK: of_image[ITK], **of_image}
     for name, from_image in of_image.items():
-        for from_label in of_label:
+        for from_label in (label.affine, *stated.values()):
             yield from_label, from_image, name
 
 
 def _fitted(label: LabelVolume, move: np.ndarray, image: Volume, part: bool) -> LabelVolume | None:
-    """The label's arrays on the image's grid; None where they do not lie on it.
+    """The label's arrays on the image's grid, moved by a map of voxels; None where they do not lie on it.
 
-    Args:
-        label: the segmentation.
-        move: (4, 4), label voxel -> image voxel.
-        image: gives the shape.
-        part: the label may hold a part of the grid; else it must hold all of it.
+    Where the label may hold just a `part` of the grid, all that is drawn must lie inside the image.
     """
     exact = np.rint(move)
     turn = exact[:3, :3]
@@ -150,16 +152,6 @@ def _fitted(label: LabelVolume, move: np.ndarray, image: Volume, part: bool) -> 
 
 def _on(image: Volume, label: LabelVolume) -> LabelVolume:
     return replace(label, affine=image.affine, placement=image.placement, partial=False)
-
-
-def _other_grid(label: LabelVolume, image: Volume) -> InputError:
-    return InputError(
-        "the label's grid is not the image's",
-        where=label.source,
-        expected=f"{_describe(image)} as in {image.source or 'the image'}",
-        found=_describe(label),
-        remedy="give the label that was drawn on this image, or resample it onto the image's grid",
-    )
 
 
 def _describe(volume: Volume | LabelVolume) -> str:

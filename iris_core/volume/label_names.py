@@ -18,10 +18,10 @@ def is_ignored(name: str) -> bool:
 
 
 def read_label_names(path: str | Path, *, ignored: bool = False) -> dict[int, str]:
-    """Reads a labels file.
+    """Reads a labels file: JSON in one of the forms {"liver": 1}, {"1": "liver"}, or nnU-Net's dataset.json.
 
     Args:
-        path: JSON in one of the forms {"liver": 1}, {"1": "liver"}, or nnU-Net's dataset.json.
+        path: the file.
         ignored: whether the value to ignore, which is no class, is among the names.
 
     Returns:
@@ -30,21 +30,11 @@ def read_label_names(path: str | Path, *, ignored: bool = False) -> dict[int, st
     Raises:
         InputError: the file is missing, is not JSON, or is in no known form.
     """
-    path = Path(path)
-    return parse_label_names(read_json(path), where=path, ignored=ignored)
+    return parse_label_names(read_json(Path(path)), where=path, ignored=ignored)
 
 
 def parse_label_names(data: object, *, where: str | Path, ignored: bool = False) -> dict[int, str]:
-    """Brings any of the known forms to value -> name.
-
-    Args:
-        data: what a JSON file holds.
-        where: named in errors.
-        ignored: as in `read_label_names`.
-
-    Raises:
-        InputError: it is in no known form.
-    """
+    """As `read_label_names`, of the data of a JSON file; errors name `where`."""
     if isinstance(data, dict) and isinstance(data.get("labels"), dict):
         data = data["labels"]
     if not isinstance(data, dict) or not data:
@@ -55,11 +45,9 @@ def parse_label_names(data: object, *, where: str | Path, ignored: bool = False)
         if value == 0:
             continue
         if value in names or name in names.values():
+            twice = f"{name} = {value}"
             raise InputError(
-                "a label name or value stands twice",
-                where=where,
-                expected="one name a value",
-                found=f"{name} = {value}",
+                "a label name or value stands twice", where=where, expected="one name a value", found=twice
             )
         names[value] = name
     classes = {value: name for value, name in names.items() if not is_ignored(name)}
@@ -69,20 +57,12 @@ def parse_label_names(data: object, *, where: str | Path, ignored: bool = False)
 
 
 def dataset_label_names(label: str | Path) -> dict[int, str] | None:
-    """Gives the names for a label that lies in an nnU-Net raw dataset.
+    """Value -> name for a label file in an nnU-Net raw dataset, the value to ignore among them.
 
-    Args:
-        label: path of a label file.
-
-    Returns:
-        value -> name from the dataset.json beside labelsTr (or labelsTs), the value to ignore among them;
-        None when the label lies elsewhere.
+    They stand in the dataset.json beside labelsTr or labelsTs; None for a label that lies elsewhere.
     """
-    folder = Path(label).absolute().parent
-    description = folder.parent / "dataset.json"
-    if not folder.name.startswith("labels") or not description.is_file():
-        return None
-    return read_label_names(description, ignored=True)
+    description = _description_of(label)
+    return read_label_names(description, ignored=True) if description else None
 
 
 def is_placeholder(name: str, value: int) -> bool:
@@ -91,26 +71,27 @@ def is_placeholder(name: str, value: int) -> bool:
 
 
 def dataset_ignored(label: str | Path) -> int | None:
-    """The value to ignore in a label that lies in an nnU-Net raw dataset; None where no file says one.
+    """The value to ignore in a label file of an nnU-Net raw dataset; None where none is named.
 
-    It is found in a dataset.json too whose classes cannot be read, so that --labels can name those.
-
-    Args:
-        label: path of a label file.
+    The classes of that dataset.json need not be readable, so that --labels can name them.
     """
-    folder = Path(label).absolute().parent
-    if not folder.name.startswith("labels"):
-        return None
+    description = _description_of(label)
     try:
-        labels = read_json(folder.parent / "dataset.json")["labels"]
-        values = {name: value for name, value in labels.items() if is_ignored(name)}
+        labels = read_json(description)["labels"] if description else {}
+        values = [value for name, value in labels.items() if is_ignored(name)]
     except (InputError, KeyError, TypeError, AttributeError):
         return None
-    return next((value for value in values.values() if isinstance(value, int)), None)
+    return next((value for value in values if isinstance(value, int)), None)
+
+
+def _description_of(label: str | Path) -> Path | None:
+    folder = Path(label).absolute().parent
+    description = folder.parent / "dataset.json"
+    return description if folder.name.startswith("labels") and description.is_file() else None
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file; every way it can fail is an InputError that names the file."""
+    """Reads a JSON file; whatever fails is an InputError that names the file."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:

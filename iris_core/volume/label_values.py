@@ -10,11 +10,11 @@ from iris_core.errors import InputError
 from iris_core.remarks import remark
 
 MAX_LABEL = int(np.iinfo(np.int32).max)
-FLOAT_NOISE = 1e-4  # what slope and intercept leave behind; not worth a word
+FLOAT_NOISE = 1e-4  # what slope and intercept leave behind; no remark is made of it
 TOLERANCE = 0.02  # how far from a whole number a value may lie; a scaled header of 8 bits errs by less
-MANY = 64  # different values above which a label is looked at as if it were an image
+MANY = 64  # different values above which a label may be an image
 PROBABILITIES = "is a probability map, not a label map"
-SMALLEST_IMAGE = 1000  # voxels below which nothing is taken for an image
+SMALLEST_IMAGE = 1000  # voxels that an image has at least
 
 
 def whole_numbers(array: np.ndarray, path: Path | None = None) -> np.ndarray:
@@ -94,12 +94,7 @@ def _rounded(array: np.ndarray, path: Path | None) -> np.ndarray:
 
 
 def nibabel_command(path: Path | None, change: str) -> str:
-    """A command that makes a label file of a NIfTI file.
-
-    Args:
-        path: the file.
-        change: what is done to its array `a`, in NumPy's words.
-    """
+    """A command that makes a label file of a NIfTI file by a change of its array `a`, in NumPy's words."""
     source, target = (repr(str(p)) for p in (path or "FILE.nii.gz", "label.nii.gz"))
     return (
         f'python -c "import nibabel as n; i = n.load({source}); a = i.get_fdata(); '

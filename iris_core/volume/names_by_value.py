@@ -11,13 +11,9 @@ from iris_core.volume.volume import LabelVolume
 
 
 def named_by_value(labels: Sequence[LabelVolume]) -> tuple[list[LabelVolume], list[str]]:
-    """Gives the values that have no name the one name that other labels have for them.
+    """Labels whose values without a name have the one name that the other labels have for them.
 
-    Args:
-        labels: of several references.
-
-    Returns:
-        The labels, and a line for each that took names over.
+    A line names each label that took names over, and these.
 
     Raises:
         InputError: other labels have different names for such a value, or the label itself has the name
@@ -47,23 +43,15 @@ def _name_elsewhere(value: int, label: LabelVolume, labels: Sequence[LabelVolume
             names.setdefault(name, other)
     if not names:
         return None
-    remedy = "name the values of every label with --labels, or store the names in this one"
-    if len(names) > 1:
-        raise InputError(
-            f"value {value} has no name here, and several elsewhere",
-            where=label.source,
-            expected="one name a value",
-            found=", ".join(f"{name} ({other.source})" for name, other in names.items()),
-            remedy=remedy,
-        )
-    (name,) = names
+    name, *others = names
     own = [number for number in label.values if number != value and label.names.get(number) == name]
-    if own:
+    if others or own:
+        elsewhere = "several elsewhere" if others else f"elsewhere the name of value {own[0]}"
         raise InputError(
-            f"value {value} has no name here, and elsewhere the name of value {own[0]}",
+            f"value {value} has no name here, and {elsewhere}",
             where=label.source,
-            expected="one value a name",
-            found=f"{name} ({names[name].source})",
-            remedy=remedy,
+            expected="one name a value" if others else "one value a name",
+            found=", ".join(f"{name} ({other.source})" for name, other in names.items()),
+            remedy="name the values of every label with --labels, or store the names in this one",
         )
     return name

@@ -12,13 +12,9 @@ from iris_core.triple import triple
 
 
 def axis_plan(affine: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """How a native array becomes RAS+.
+    """How the array of an affine (4, 4), native voxel -> RAS+ mm, becomes RAS+.
 
-    Args:
-        affine: (4, 4), native voxel -> RAS+ mm.
-
-    Returns:
-        `order[c]`, the native axis that becomes canonical axis c, and `flip[c]`, whether it runs backwards.
+    Gives `order[c]`, the native axis that becomes canonical axis c, and `flip[c]`, whether it runs backwards.
     """
     orientation = nib.io_orientation(affine)  # (3, 2): canonical axis and direction of every native axis
     order = triple(int(axis) for axis in np.argsort(orientation[:, 0]))

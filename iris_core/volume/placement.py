@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-#: Keys of `Placement.others`: where ITK puts the voxels, and where a program does that knows no units.
+#: Keys of `Placement.others`: the places by ITK, and by a program that takes every unit for mm.
 ITK, UNITLESS = "ITK", "a program that knows no units"
 
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """What a NIfTI header says of the place of its voxels.
+    """How a NIfTI header states the place of its voxels.
 
     Attributes:
         fields: header field -> value as stored, in the file's own units: both forms, both codes, voxel sizes
@@ -41,7 +41,7 @@ class Placement:
         return self.others.get(ITK, self.affine)
 
     def places(self, shape: tuple[int, int, int], affine: np.ndarray) -> bool:
-        """Whether it describes exactly this grid; of any other grid it says nothing."""
+        """Whether it describes exactly this grid; it holds for no other one."""
         return self.shape == tuple(shape) and np.array_equal(self.affine, affine)
 
 

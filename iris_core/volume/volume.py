@@ -98,10 +98,7 @@ class LabelVolume(_Placed):
 
     @property
     def itk_affine(self) -> np.ndarray:
-        """The affine for a file that only ITK's viewers read: where ITK itself puts the voxels of the query.
-
-        It is `affine`, unless the query's NIfTI header is one that ITK reads differently.
-        """
+        """The affine for ITK's viewers: `affine`, unless ITK reads the query's NIfTI header otherwise."""
         placement = self.placement
         return placement.itk if placement and placement.places(self.shape, self.affine) else self.affine
 
@@ -112,11 +109,7 @@ class LabelVolume(_Placed):
         return tuple(sorted(found - {0}))
 
     def masks(self, values: Sequence[int]) -> np.ndarray:
-        """The voxels of each value, also where another layer covers them.
-
-        Returns:
-            (K, I, J, K) bool in the order of `values`; all False for a value that does not occur.
-        """
+        """(K, I, J, K) bool: the voxels of each value, also where another layer covers them."""
         layers = self.layers or (self.array,)
         masks = np.zeros((len(values), *self.shape), dtype=bool)
         for index, value in enumerate(values):
@@ -160,8 +153,8 @@ def label_from_masks(
         masks: (K, I, J, K) bool.
         values: the K label values, positive and different.
         affine: (4, 4), voxel -> RAS+ mm.
-        names: value -> name.
-        colors: value -> (R, G, B).
+        names: as in `LabelVolume`.
+        colors: as in `LabelVolume`.
         placement: of the image that the masks belong to.
     """
     dtype = label_dtype(max(values, default=0))

@@ -24,7 +24,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Padding:
-    """How much was added before each axis, and the shape before.
+    """How a volume was padded.
 
     Args:
         before: voxels added in front, per axis.
@@ -52,13 +52,11 @@ def pad(volume: Tensor, shape: Shape | None = None) -> tuple[Tensor, Padding]:
         volume: (C, D, H, W).
         shape: wanted shape, not smaller than the volume.
     """
-    old = tuple(volume.shape[1:])
-    new = tuple(fitting(n) for n in old) if shape is None else shape
-    before = tuple((n - o) // 2 for n, o in zip(new, old, strict=True))
-    widths: list[int] = []
-    for n, o, b in zip(reversed(new), reversed(old), reversed(before), strict=True):
-        widths += [b, n - o - b]
-    return F.pad(volume, widths), Padding(before, old)  # type: ignore[arg-type]
+    old = triple(volume.shape[1:])
+    new = triple(fitting(n) for n in old) if shape is None else shape
+    before = triple((n - o) // 2 for n, o in zip(new, old, strict=True))
+    widths = [(b, n - o - b) for n, o, b in zip(new, old, before, strict=True)]
+    return F.pad(volume, [width for axis in reversed(widths) for width in axis]), Padding(before, old)
 
 
 def starts(length: int, window: int, step: int) -> list[int]:
@@ -90,8 +88,8 @@ def region_of(masks: Tensor, margin: int, least: Shape) -> tuple[slice, slice, s
         least: sides that the box has at least, where the volume allows.
     """
     occupied = (masks > 0).any(0).numpy(force=True)
-    found, sides = box_around(occupied), []
-    for (first, last), length, wanted in zip(found or ((0, 0),) * 3, occupied.shape, least, strict=True):
+    box, sides = box_around(occupied) or ((0, 0),) * 3, []
+    for (first, last), length, wanted in zip(box, occupied.shape, least, strict=True):
         first, last = first - margin, last + margin
         short = wanted - (last - first)
         if short > 0:
@@ -108,7 +106,7 @@ def blended(
     decode: Callable[[Tensor, Shape], Tensor],
     progress: Progress | None = None,
 ) -> Tensor:
-    """What is decoded in overlapping windows, blended by Gaussian weights.
+    """Maps decoded in overlapping windows, blended by Gaussian weights.
 
     Args:
         volume: (1, D, H, W), no smaller than a window.
@@ -128,16 +126,16 @@ def blended(
 
     def predict(parts: Tensor, slices: Sequence[Sequence[slice]]) -> Tensor:
         nonlocal done
-        maps = []
+        decoded = []
         for part, sides in zip(parts, slices, strict=True):
-            maps.append(decode(part, triple(side.start for side in sides[-3:])))
+            decoded.append(decode(part, triple(side.start for side in sides[-3:])))
             done += 1
             if progress is not None:
                 progress(min(done, total), total)
-        return torch.cat(maps)
+        return torch.cat(decoded)
 
-    found = sliding_window_inference(
+    maps = sliding_window_inference(
         volume[None], window, 1, predict, overlap, mode="gaussian", with_coord=True,
         device=torch.device("cpu"),
     )  # fmt: skip
-    return found[0].float()
+    return maps[0].float()

@@ -16,19 +16,16 @@ from iris_core.volume.volume import LabelVolume, Volume, canonical_spacing
 
 
 def copy_prompt(label: LabelVolume, query: Volume, values: Sequence[int]) -> dict[str, LabelVolume]:
-    """Copies a reference's label map onto a query's grid.
+    """Copies a reference's label map onto a query's grid, in two ways.
 
-    Both are brought to canonical orientation first; every query voxel then takes the nearest reference voxel.
-    The intensities of neither image matter.
+    "rescaled": the reference's field of view is stretched to the query's. "centred": the copy has its true
+    size in mm, and the centres of both fields of view coincide. Both are brought to canonical orientation
+    first; every query voxel then takes the nearest reference voxel. Intensities do not matter.
 
     Args:
         label: the reference's label map.
         query: the image whose shape, orientation and spacing count.
         values: label values to copy; all others become background.
-
-    Returns:
-        "rescaled": the reference's field of view is stretched to the query's. "centred": the copy has its
-        true size in mm, and the centres of both fields of view coincide. Both are in the query's own grid.
     """
     source = to_canonical(label.array, label.affine)
     kept = np.where(np.isin(source, list(values)), source, 0)
@@ -43,13 +40,7 @@ def copy_prompt(label: LabelVolume, query: Volume, values: Sequence[int]) -> dic
 
 
 def label_on_query(array: np.ndarray, query: Volume, like: LabelVolume) -> LabelVolume:
-    """The array as a label map of the query, with the names and colours of a reference's label.
-
-    Args:
-        array: (I, J, K) integer, in the query's voxel order.
-        query: the image that the array belongs to.
-        like: the label whose names and colours count.
-    """
+    """An array in a query's voxel order as its label map, with names and colours of a reference's label."""
     return replace(
         like, array=array, affine=query.affine, source=query.source, layers=(),
         placement=query.placement, ignored=None, unlabelled={},

@@ -30,7 +30,7 @@ class PeerFolder:
         folder: where they lie.
         sets: what they were made for: per set the names of references and queries; empty if not known.
         costs: "SET/QUERY" -> what that result cost.
-        about: whatever the method wants to tell, plain JSON types.
+        about: other facts of the method, plain JSON types.
     """
 
     folder: Path
@@ -92,18 +92,14 @@ class PeerFolder:
         return self.folder / str(set_index) / f"{query}.nii.gz"
 
     def read(self, set_index: int, query: str, image: Volume) -> LabelVolume:
-        """Reads one result.
-
-        Raises:
-            InputError: it is missing, or not in the image's grid.
-        """
+        """Reads one result; an InputError says that it is missing or not in the image's grid."""
         path = self.path(set_index, query)
         if not path.is_file():
             raise InputError("no result", where=path, expected="a label map in the query's own grid")
         return fit_label(read_label(path), image)
 
     def cost(self, set_index: int, query: str) -> Cost | None:
-        """What one result cost, if the method told."""
+        """What one result cost, if the method's sheet says so."""
         return self.costs.get(f"{set_index}/{query}")
 
     def write(self, set_index: int, query: str, label: LabelVolume, cost: Cost) -> None:
@@ -115,12 +111,12 @@ class PeerFolder:
         self.write_sheet()
 
     def tell(self, **about: object) -> None:
-        """Adds to what the method tells of itself."""
+        """Adds facts of the method to its sheet."""
         self.about |= about
         self.write_sheet()
 
     def write_sheet(self) -> None:
-        """Writes down what the results are of."""
+        """Writes the sheet: what the results were made for, their costs, and facts of the method."""
         costs = {key: vars(cost) for key, cost in self.costs.items()}
         data = {"sets": self.sets, "costs": costs, "about": self.about}
         with atomic_path(self.folder / SHEET) as hidden:
@@ -130,9 +126,6 @@ class PeerFolder:
 def described(sets: Sequence[ReferenceSet]) -> list[dict[str, list[str]]]:
     """Names of references and queries, per set."""
     return [
-        {
-            "references": [case.name for case in entry.references],
-            "queries": [case.name for case in entry.queries],
-        }
-        for entry in sets
+        {"references": [case.name for case in one.references], "queries": [case.name for case in one.queries]}
+        for one in sets
     ]

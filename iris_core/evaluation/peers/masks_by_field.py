@@ -46,7 +46,7 @@ def masks_by_field(
         seed: of the voxels that are compared.
 
     Returns:
-        The label map in the query's own grid; where no mask reaches one half, 0.
+        A label map in the query's own grid; 0 where no mask reaches one half.
     """
     target = prepare_image(query, modality=modality, spacing=spacing)
     fixed = itk_image(target.image[0], target.grid)
