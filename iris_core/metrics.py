@@ -115,9 +115,8 @@ def bootstrap_interval(
     """The mean and its percentile bootstrap interval, which covers 95 %.
 
     Values of one unit (a query that several references were tried on, a patient with several scans) are not
-    independent: their mean is taken first, and the units are resampled.
-
-    One unit gives an interval of no width.
+    independent: their mean is taken first, and the units are resampled. One unit gives an interval of no
+    width.
 
     Args:
         values: one number a measurement.

@@ -34,11 +34,7 @@ TWICE = Fit(-0.21, 1.21, 0.09)  # on the soft overlap times the Dice between two
 
 
 def soft_overlap(logits: Tensor) -> float:
-    """Dice between a mask and the probabilities that it was cut from; 0 for an empty mask.
-
-    Args:
-        logits: of one class, any shape; the mask is where they are above 0.
-    """
+    """Dice between the mask of a class, where logits are above 0, and its probabilities; 0 if it is empty."""
     mask = logits > 0
     if not bool(mask.any()):
         return 0.0

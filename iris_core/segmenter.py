@@ -225,10 +225,7 @@ class Segmenter:
     ) -> Tensor:
         """Logits of a whole query, window by window, on the CPU: (K, D, H, W).
 
-        Args:
-            query: its features.
-            embedding: on the device; its memories lie where the query has the same places.
-            progress: called with (windows done, windows in all).
+        The embedding is on the device, and its memories lie where the query has the same places.
         """
         if self.even_windows:
             return blended_evenly(self, query.image, embedding, progress)
@@ -254,7 +251,7 @@ class Segmenter:
         Args:
             features: of the window.
             embedding: of K classes, on the device.
-            offset: (1, 3), voxels, of the window.
+            offset: (1, 3), of the window, voxels.
 
         Returns:
             (1, K, D, H, W) logits.

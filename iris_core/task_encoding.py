@@ -97,13 +97,9 @@ def encode_task(
 def prepared_example(
     reference: Reference, task: Task, recipe: IntensityRecipe, box: Box | None = None
 ) -> tuple[Example, Grid]:
-    """A reference as the network sees it, with those classes of a task that it shows, and its working grid.
+    """A reference as the network sees it, whole or cut to a box, and its working grid.
 
-    Args:
-        reference: with its label on the image's grid.
-        task: classes, modality and voxel size.
-        recipe: of the network's images.
-        box: the reference is cut to it (iris_core.preprocessing.prepare).
+    It has those classes of the task that it shows, and the task's modality and voxel size.
     """
     image = prepare_image(
         reference.image, modality=task.modality, spacing=task.spacing, recipe=recipe, box=box

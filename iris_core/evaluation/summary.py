@@ -68,13 +68,7 @@ class Summary:
 
 
 def summarise(measurement: Measurement, names: Mapping[int, str], *, seed: int = 0) -> Summary:
-    """Sums up a run.
-
-    Args:
-        measurement: all pairs.
-        names: value -> class name, in the order of the table.
-        seed: seed of the bootstrap.
-    """
+    """Sums up a run; `names` are those of the classes by value, `seed` is that of the bootstrap."""
     pairs = measurement.pairs
     counted = [pair for pair in pairs if pair.dice() is not None]
     failures = [(pair, method, why) for pair in pairs for method, why in pair.failures.items()]

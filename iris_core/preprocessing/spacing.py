@@ -1,7 +1,7 @@
 """The working voxel size: the paper's, the user's, or one that suits the reference.
 
-"auto" asks three things of the reference: how large is the field of view, how fine are its voxels, how thin
-are the structures that are drawn. The working grid should be small enough for few windows, and fine enough
+"auto" goes by three things: the reference's field of view, the size of its voxels, and how thin its labelled
+structures are. The working grid should be small enough for few windows, and fine enough
 that a structure is some voxels thick.
 """
 
@@ -22,7 +22,7 @@ from iris_core.volume.structure import structures_of
 from iris_core.volume.volume import LabelVolume, Volume, canonical_spacing
 
 SHORT_SIDE, LONG_SIDE = 64, 112  # voxels wanted along the longest side of the working grid
-LIMIT_SIDE = 256  # voxels along the longest side that thin structures may ask for
+LIMIT_SIDE = 256  # voxels along the longest side that thin structures may bring about
 THICKNESS = 3.0  # working voxels that a structure should be thick
 MOST_ANISOTROPIC = 2.0  # the coarsest working axis over the finest
 KEEP_NATIVE = 1.25  # a size within this factor of the axis's own voxels gives way to them
@@ -48,7 +48,7 @@ def choose_spacing(
 
     Args:
         reference: the reference image, native order.
-        label: its segmentation in the same grid, or None when nothing is known of it.
+        label: its segmentation in the same grid; None: structures do not count.
         policy: "auto", "paper" (1.5 mm), one size in mm, or three along the RAS+ axes.
         box: the field of view that counts, where it is not the nonzero box.
 
@@ -80,13 +80,10 @@ def _near(size: np.ndarray | float, native: np.ndarray | float) -> np.ndarray:
 
 
 def thinnest_mm(label: LabelVolume) -> float:
-    """Thickness of the thinnest labelled structure in mm.
+    """Thickness of the thinnest structure of a label in mm.
 
     A structure's thickness is twice the 90th percentile of the distance to its surface: that of a slab is
     nearly its own, that of a ball about half its diameter.
-
-    Args:
-        label: a segmentation with at least one structure.
     """
     spacing = np.array(label.spacing)
     thickness = []

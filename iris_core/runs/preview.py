@@ -80,9 +80,7 @@ def save_picture(picture: Image.Image, path: str | Path) -> None:
 def best_slice(classes: np.ndarray, axis: int) -> int:
     """The index along an axis whose slice shows most classes, and of those most labelled voxels.
 
-    Args:
-        classes: (I, J, K) label map; where it is empty, the middle slice is taken.
-        axis: 0, 1 or 2.
+    Of an empty label map it is the middle one.
     """
     if not classes.any():
         return classes.shape[axis] // 2

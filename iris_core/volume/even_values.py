@@ -19,7 +19,7 @@ from iris_core.volume.label_values import (
 )
 
 ROUGH = 0.7  # share of neighbours with different values above which many values are an image's
-FEW = 256  # different values up to which an image is looked at as if it were a label map
+FEW = 256  # different values up to which an image may be a label map
 EVEN = 0.35  # share of neighbours with different values below which they are a label map's
 HANDFUL, EVEN_HANDFUL = 16, 0.7  # so few values are a label map's also where structures are thin
 LEVELS, SLOW = 8, 0.7  # more values than this that mostly change in steps of 1 are a smooth image's
@@ -37,18 +37,14 @@ SMALL_NUMBER, STRIDE = 20, 4  # largest value of a label map of few, and by the 
 
 
 def refuse_image(array: np.ndarray, path: Path | None = None) -> None:
-    """Refuses whole numbers that are an image's, or a probability map's in percent or of 255 or 1000.
+    """Refuses whole numbers (I, J, K, ...) of an image, or of a probability map in percent or of 255 or 1000.
 
     An image has many different numbers, and neighbours that seldom agree or that differ step by step. A
     probability map rises from 0 to its largest number, so that nearly every number between lies beside a
     lower and a higher one.
 
-    Args:
-        array: (I, J, K, ...) whole numbers from 0 on.
-        path: the file that the error names.
-
     Raises:
-        InputError: it is an image or a probability map.
+        InputError: it is an image or a probability map; the file is named.
     """
     values = values_in(array)
     count, top = len(values), values[-1] if values else 0

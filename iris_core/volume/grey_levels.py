@@ -11,8 +11,8 @@ MOSTLY_NEARBY = 0.55  # of the neighbours with different values that are so near
 SLOPING = 0.1  # of the neighbours that differ, neither being 0, in an image however smooth (ours)
 ALL_IN_ORDER = 0.6  # of all neighbours with different values, 0 included, that are one rank apart (ours)
 PIECES = 3  # of the median value, from which on it is a level of grey that occurs in many places (ours)
-LOOKED_AT = 8  # values whose pieces are counted
-LARGEST_SIDE = 192  # voxels of the part of an array that is looked at
+COUNTED = 8  # values whose pieces are counted
+LARGEST_SIDE = 192  # voxels of the part of an array that is tested
 
 
 def neighbours(array: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -23,15 +23,12 @@ def neighbours(array: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def rise_step_by_step(array: np.ndarray) -> bool:
-    """Whether whole numbers are the grey levels of a smooth image.
+    """Whether whole numbers (I, J, K, ...) of many different values are the grey levels of a smooth image.
 
     Values are counted by rank, so that levels may be 0, 4, 8. Neighbours that differ do so by a rank or two,
     and they differ often, although the levels are even enough for structures. Structures that are numbered
     along a chain, as vertebrae or the parts of a tract are, border on the background with every value, and
     each lies in one piece.
-
-    Args:
-        array: (I, J, K, ...) whole numbers from 0 on, with many different values.
     """
     part = _middle(array)
     values, ranks = np.unique(part, return_inverse=True)
@@ -75,5 +72,5 @@ def _pieces(ranks: np.ndarray, count: int) -> float:
     from scipy.ndimage import label
 
     flat = ranks.reshape(*ranks.shape[:3], -1)[..., 0]
-    some = np.unique(np.linspace(1, count - 1, LOOKED_AT).round().astype(int))
+    some = np.unique(np.linspace(1, count - 1, COUNTED).round().astype(int))
     return float(np.median([label(flat == rank, np.ones((3, 3, 3)))[1] for rank in some]))

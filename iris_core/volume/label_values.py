@@ -18,13 +18,10 @@ SMALLEST_IMAGE = 1000  # voxels that an image has at least
 
 
 def whole_numbers(array: np.ndarray, path: Path | None = None) -> np.ndarray:
-    """The label's array in the smallest integer type that holds it.
+    """A label's array in the smallest integer type that holds its numbers.
 
-    Numbers within `TOLERANCE` of whole ones are rounded; where that is more than noise, a warning says so.
-
-    Args:
-        array: numbers of any type and shape.
-        path: the file that an error or a warning names.
+    Numbers within `TOLERANCE` of whole ones are rounded; where that is more than noise, a remark on the file
+    says so.
 
     Raises:
         InputError: a value is not a whole number from 0 on.

@@ -41,11 +41,7 @@ class MemoryCanvas:
         self.prototypes += memory.prototypes * share[None, :, None, None, None]
 
     def finish(self, offset: Tensor) -> ReferenceMemory:
-        """The joined memory.
-
-        Args:
-            offset: (1, 3), of the region.
-        """
+        """The joined memory of the region at an offset (1, 3)."""
         count = self.count.clamp_min(1)
         fine = self.fine / F.interpolate(count, scale_factor=FEATURE_STRIDE // MASK_STRIDE, mode="nearest")
         vectors = F.normalize(self.prototypes, dim=-1)

@@ -46,12 +46,7 @@ def fitting(length: int) -> int:
 
 
 def pad(volume: Tensor, shape: Shape | None = None) -> tuple[Tensor, Padding]:
-    """Pads both ends of every axis with 0 to lengths that the network can take, or to a shape.
-
-    Args:
-        volume: (C, D, H, W).
-        shape: wanted shape, not smaller than the volume.
-    """
+    """Pads both ends of each axis of (C, D, H, W) with 0, to a shape or to lengths that the network takes."""
     old = triple(volume.shape[1:])
     new = triple(fitting(n) for n in old) if shape is None else shape
     before = triple((n - o) // 2 for n, o in zip(new, old, strict=True))

@@ -91,7 +91,7 @@ def anatomies() -> dict[str, np.ndarray]:
 def test_gaps_of_the_anatomy_are_no_gaps_of_the_label(name, axis):
     array = np.moveaxis(anatomies()[name], 2, axis)
     label = LabelVolume(array, np.diag([1.0, 1.0, 1.0, 1.0]))
-    assert find_gaps(label) == find_gaps(label, asked=True) == ()
+    assert find_gaps(label) == find_gaps(label, declared=True) == ()
     assert without_gaps(label) is label, "nothing of a whole label changes"
 
 

@@ -61,7 +61,7 @@ def test_what_a_person_calls_sparse_may_be_irregular():
     shown = np.flatnonzero((label.array == 3).any(axis=(0, 1)))
     kept = shown[[1, 2, 6, 7, -2, -1]]
     sparse = LabelVolume(((label.array == 3) & np.isin(np.arange(36), kept)).astype(np.uint8), label.affine)
-    assert find_gaps(sparse) == () and len(find_gaps(sparse, asked=True)) == 1
+    assert find_gaps(sparse) == () and len(find_gaps(sparse, declared=True)) == 1
 
 
 def test_a_stack_of_discs_is_whole_whatever_a_person_says():
@@ -73,7 +73,7 @@ def test_a_stack_of_discs_is_whole_whatever_a_person_says():
             array[6:18, 6:18, plane : plane + thick] = 1
             plane += thick + int(draw.integers(5, 10))
         label = LabelVolume(array, np.eye(4))
-        assert find_gaps(label) == find_gaps(label, asked=True) == ()
+        assert find_gaps(label) == find_gaps(label, declared=True) == ()
         assert without_gaps(label) is label and gap_lines(label, "x") == []
 
 

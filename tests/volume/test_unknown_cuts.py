@@ -69,7 +69,7 @@ def discs(roundness: float, lean: float) -> np.ndarray:
 @pytest.mark.parametrize("roundness", [2, 3, 6])
 def test_bodies_of_their_own_one_over_the_other_are_whole(roundness, lean):
     label = LabelVolume(discs(roundness, lean).astype(np.uint8), np.eye(4))
-    assert find_gaps(label) == find_gaps(label, asked=True) == ()
+    assert find_gaps(label) == find_gaps(label, declared=True) == ()
     assert gap_lines(label, "x") == gap_lines(label, "x", "slices") == [] and without_gaps(label) is label
 
 

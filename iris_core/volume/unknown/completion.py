@@ -70,14 +70,10 @@ class _Scene(NamedTuple):
 
 
 def completed(label: LabelVolume, image: Volume) -> LabelVolume:
-    """The label with a guess wherever it does not say whether a class is there.
+    """The label on its image's grid, with a guess of its classes in all voxels that it leaves unknown.
 
     The guess rests on known voxels alone, so that completing twice is completing once. What is known stays,
-    and what is unknown stays marked. A label that says all is given back as it is.
-
-    Args:
-        label: on the image's grid.
-        image: that it belongs to.
+    and what is unknown stays marked. A label that leaves nothing unknown is given back as it is.
     """
     if label.says_all:
         return label

@@ -21,7 +21,7 @@ from iris_core.volume.volume import LabelVolume
 
 WIDE = 4.0  # times the slices' distance that a structure measures, when one slice cannot be all (ours)
 LEAST_WIDE = 8  # voxels that it measures in plane then (ours)
-ASKED = 0.5  # of both, where a person says that the label is sparse (ours)
+DECLARED = 0.5  # of both, where a person says that the label is sparse (ours)
 MOST_PAIRS = 0.3  # of the runs of drawn planes that may be two planes long (ours)
 REGULAR = 4  # planes at equal distances that cannot be chance (ours)
 
@@ -63,7 +63,7 @@ class Gaps:
         return [step for planes in self.planes.values() for step in np.diff(planes).tolist()]
 
 
-def find_gaps(label: LabelVolume, *, asked: bool = False) -> tuple[Gaps, ...]:
+def find_gaps(label: LabelVolume, *, declared: bool = False) -> tuple[Gaps, ...]:
     """The gaps of a label, at most one of each axis; empty for a label that was drawn throughout.
 
     Classes that were drawn throughout may stand beside others that were not, and these beside others again
@@ -71,12 +71,12 @@ def find_gaps(label: LabelVolume, *, asked: bool = False) -> tuple[Gaps, ...]:
 
     Args:
         label: on its image's grid.
-        asked: a person says that it was not drawn throughout, so weaker signs of gaps are enough.
+        declared: a person says that it was not drawn throughout, so weaker signs of gaps are enough.
     """
     found: list[Gaps] = []
     classes = {v: one for v, one in structures_of(label).items() if not _hides_planes(one, label.unknown(v))}
     while classes:
-        candidates = [_along(classes, axis, label.spacing, asked) for axis in range(3)]
+        candidates = [_along(classes, axis, label.spacing, declared) for axis in range(3)]
         best = min(candidates, key=lambda gaps: (-len(gaps.planes), gaps.axis))
         if not best.planes:
             break
@@ -93,16 +93,16 @@ def _hides_planes(one: Structure, unknown: np.ndarray | None) -> bool:
     return any(near.all(axis=tuple(a for a in range(3) if a != axis)).any() for axis in range(3))
 
 
-def _along(classes: Mapping[int, Structure], axis: int, sizes: Sequence[float], asked: bool) -> Gaps:
+def _along(classes: Mapping[int, Structure], axis: int, sizes: Sequence[float], declared: bool) -> Gaps:
     """The gaps along one axis, of classes by value; `sizes` are those of a voxel, mm."""
     stacks = {value: one.along(axis) for value, one in classes.items()}
     shown = {value: stack.planes for value, stack in stacks.items()}
     thin = {value: stacks[value] for value, planes in shown.items() if _stand_alone(planes)}
-    single = thin if thin and _one_structure(thin, 1 if asked else 2) else {}
+    single = thin if thin and _one_structure(thin, 1 if declared else 2) else {}
     runs = set()
     for value in stacks.keys() - thin.keys():
-        cut = is_cut(stacks[value], asked=asked) and crossing_planes(classes[value]) is None
-        if cut or in_blocks(stacks[value], asked=asked):
+        cut = is_cut(stacks[value], declared=declared) and crossing_planes(classes[value]) is None
+        if cut or in_blocks(stacks[value], declared=declared):
             runs.add(value)
     if found := {v: planes for v, planes in shown.items() if v in single or v in runs}:
         union = np.unique(np.concatenate(list(found.values())))
@@ -110,7 +110,7 @@ def _along(classes: Mapping[int, Structure], axis: int, sizes: Sequence[float], 
             parts = {v for v, planes in shown.items() if stacks[v].gaps and _in_step(planes, union)}
             found = {v: planes for v, planes in shown.items() if v in found or v in parts}
         return Gaps(axis, {v: _looked_at(planes, union) for v, planes in found.items()})
-    scale = ASKED if asked else 1.0
+    scale = DECLARED if declared else 1.0
     wide = [v for v in thin if len(shown[v]) <= 2 and _is_wide(classes[v], axis, sizes, scale)]
     return Gaps(axis, {v: tuple(shown[v].tolist()) for v in wide})
 

@@ -25,14 +25,11 @@ LEAST_RUNS = 3  # of the same length at the same distance, where no one says tha
 SAME_PLACE = 0.3  # of the smaller of two outlines that the other covers, in one structure (ours)
 
 
-def is_cut(stack: Stack, *, asked: bool) -> bool:
+def is_cut(stack: Stack, *, declared: bool) -> bool:
     """Whether a class is one structure with planes left out, in whatever pattern.
 
-    Outlines that never change inside any run may be boxes of their own, so they are no proof.
-
-    Args:
-        stack: the planes of the class.
-        asked: as in `find_gaps`.
+    Outlines that never change inside any run may be boxes of their own, so they are no proof. Where a person
+    says that the label is sparse (`declared`), one gap that is cut is enough.
     """
     if not stack.gaps or not _changes(stack):
         return False
@@ -40,22 +37,18 @@ def is_cut(stack: Stack, *, asked: bool) -> bool:
     gaps = [(a, b) for a, b in stack.gaps if min(stack.areas[a], stack.areas[b]) >= least]
     if not gaps:
         return False
-    if len(stack.gaps) == 1 and not asked:
+    if len(stack.gaps) == 1 and not declared:
         ((a, b),) = gaps
         return b - a - 1 < run_lengths(stack.planes).min() and _continues(stack, a, b, ONE_GAP, ONE_GAP)
     cuts = sum(_continues(stack, a, b, CONTINUED, FULL) for a, b in gaps)
-    return cuts >= (1 if asked else LEAST_GAPS) and cuts >= MOSTLY * len(gaps)
+    return cuts >= (1 if declared else LEAST_GAPS) and cuts >= MOSTLY * len(gaps)
 
 
-def in_blocks(stack: Stack, *, asked: bool) -> bool:
+def in_blocks(stack: Stack, *, declared: bool) -> bool:
     """Whether a class was drawn in short runs of planes, clearly shorter than the gaps between them.
 
-    A stack of discs looks alike, so the pattern must be exact. Where a person says that the label is sparse,
-    runs of one or two planes may be irregular.
-
-    Args:
-        stack: the planes of the class.
-        asked: as in `find_gaps`.
+    A stack of discs looks alike, so the pattern must be exact. Where a person says that the label is sparse
+    (`declared`), runs of one or two planes may be irregular.
     """
     if not stack.gaps:
         return False
@@ -64,10 +57,10 @@ def in_blocks(stack: Stack, *, asked: bool) -> bool:
     if size > MOST_RUN or np.median(gaps) <= size:
         return False
     short = runs[1:] if runs[0] > MOST_RUN else runs[:-1] if runs[-1] > MOST_RUN else runs
-    if not (asked and short.max() < MOST_RUN) and not _regular(short, gaps, asked):
+    if not (declared and short.max() < MOST_RUN) and not _regular(short, gaps, declared):
         return False
     shares = [stack.shared(*gap) for gap in stack.gaps]
-    return len(shares) >= (1 if asked else 2) and float(np.median(shares)) >= SAME_PLACE
+    return len(shares) >= (1 if declared else 2) and float(np.median(shares)) >= SAME_PLACE
 
 
 def _changes(stack: Stack) -> bool:
@@ -93,9 +86,9 @@ def _continues(stack: Stack, first: int, second: int, continued: float, full: fl
     return lost <= DIP * int(stack.areas[first] + stack.areas[second])
 
 
-def _regular(runs: np.ndarray, gaps: np.ndarray, asked: bool) -> bool:
+def _regular(runs: np.ndarray, gaps: np.ndarray, declared: bool) -> bool:
     """Whether all runs and gaps are alike, but for runs that the structure's ends cut."""
-    least = LEAST_RUNS + (not asked and np.median(runs) == MOST_RUN)
+    least = LEAST_RUNS + (not declared and np.median(runs) == MOST_RUN)
     if len(runs) < least or len(set(gaps.tolist())) > 1:
         return False
     return len(set(runs[1:-1].tolist())) == 1 and bool(runs.max() == runs[1])

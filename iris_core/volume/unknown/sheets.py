@@ -58,13 +58,11 @@ class Sheets:
         return within
 
 
-def oblique_sheets(one: Structure, sizes: Sequence[float], *, asked: bool) -> Sheets | None:
+def oblique_sheets(one: Structure, sizes: Sequence[float], *, declared: bool) -> Sheets | None:
     """The planes that a class was drawn in where they are oblique to the axes; None for any other class.
 
-    Args:
-        one: the class.
-        sizes: of a voxel, mm.
-        asked: a person says that the label is sparse, so two pieces are enough.
+    `sizes` are those of a voxel, mm. Where a person says that the label is sparse (`declared`), two pieces
+    are enough.
     """
     from scipy.ndimage import find_objects, label
 
@@ -89,7 +87,7 @@ def oblique_sheets(one: Structure, sizes: Sequence[float], *, asked: bool) -> Sh
     if not all(_is_sheet(part, normal, voxel, float(np.prod(sizes)), wide) for part in large):
         return None
     depths = _depths(large, normal, voxel)
-    if depths is None or (len(depths) == 2 and len(large) < LEAST_SHEETS and not asked):
+    if depths is None or (len(depths) == 2 and len(large) < LEAST_SHEETS and not declared):
         return None
     across = np.concatenate(places) @ normal
     away = np.abs(across[:, None] - np.array(depths)).min(axis=1)

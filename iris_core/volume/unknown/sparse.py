@@ -41,7 +41,7 @@ def without_gaps(label: LabelVolume, how: str = "slices") -> LabelVolume:
         return replace(label, unlabelled={value: blank for value in label.values})
     unlabelled: dict[int, np.ndarray] = {}
     structures = structures_of(label)
-    for gaps in find_gaps(label, asked=True):
+    for gaps in find_gaps(label, declared=True):
         for value, planes in gaps.planes.items():
             stack = structures[value].along(gaps.axis)
             areas = np.zeros(label.shape[gaps.axis], int)
@@ -51,26 +51,23 @@ def without_gaps(label: LabelVolume, how: str = "slices") -> LabelVolume:
             unlabelled[value] = np.moveaxis(between, 0, gaps.axis)
             if not label.layers:  # layers may overlap
                 unlabelled[value] = unlabelled[value] & blank
-    for value, drawn in _other_planes(label, tuple(unlabelled), asked=True).items():
+    for value, drawn in _other_planes(label, tuple(unlabelled), declared=True).items():
         unlabelled[value] = blank & ~drawn.held(label.shape)
     return replace(label, unlabelled={**label.unlabelled, **unlabelled}) if unlabelled else label
 
 
 def gap_lines(label: LabelVolume, where: str, how: str = "no") -> list[str]:
-    """One sentence, for a person, on the gaps along each axis; empty where there are none to speak of.
+    """One sentence, for a person, on the gaps of a label along each axis; empty where there are none.
 
-    Args:
-        label: on its image's grid.
-        where: what the label is called.
-        how: what is made of gaps, as in `without_gaps`.
+    `where` names the label in them; `how` says what is made of the gaps, as in `without_gaps`.
     """
     if how == "scribbles":
         return []
-    found = find_gaps(label, asked=how != "no")
+    found = find_gaps(label, declared=how != "no")
     lines = [_gaps_in_words(label, gaps) for gaps in found]
     filled = tuple(value for gaps in found for value in gaps.values)
     names: dict[str, list[str]] = {}
-    for value, drawn in _other_planes(label, filled, asked=how != "no").items():
+    for value, drawn in _other_planes(label, filled, declared=how != "no").items():
         names.setdefault(drawn.kind, []).append(label.name_of(value))
     lines += [
         f"{', '.join(own)} drawn in slices that {kind}, with nothing between them"
@@ -95,7 +92,7 @@ def _gaps_in_words(label: LabelVolume, gaps: Gaps) -> str:
 
 
 def _other_planes(
-    label: LabelVolume, filled: tuple[int, ...], *, asked: bool
+    label: LabelVolume, filled: tuple[int, ...], *, declared: bool
 ) -> dict[int, CrossingPlanes | Sheets]:
     """Value -> planes of classes drawn in planes that cross, or that lie oblique to the axes.
 
@@ -104,7 +101,7 @@ def _other_planes(
     found: dict[int, CrossingPlanes | Sheets] = {}
     for value, one in structures_of(label).items():
         if value not in filled and label.unknown(value) is None:
-            planes = crossing_planes(one) or oblique_sheets(one, label.spacing, asked=asked)
+            planes = crossing_planes(one) or oblique_sheets(one, label.spacing, declared=declared)
             if planes is not None:
                 found[value] = planes
     return found

@@ -11,13 +11,7 @@ DOUBT = 10.0  # voxels that are counted with every intensity beforehand, over al
 
 
 def histogram(bins: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """(2, BINS): how often each intensity occurs in a structure, and how often in what surrounds it.
-
-    Args:
-        bins: whole numbers below BINS.
-        inside: the structure, bool, the same shape.
-        outside: its surroundings, bool, the same shape.
-    """
+    """(2, BINS): how often each bin occurs in a structure, and how often in its surroundings, both bool."""
     from scipy.ndimage import gaussian_filter1d
 
     counts = [np.bincount(bins[mask].ravel(), minlength=BINS) for mask in (inside, outside)]
@@ -25,12 +19,7 @@ def histogram(bins: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> np.n
 
 
 def log_odds(local: np.ndarray, everywhere: np.ndarray) -> np.ndarray:
-    """(BINS,): logarithm of how much likelier each intensity is inside; half from nearby, half from all.
-
-    Args:
-        local: histogram of the planes nearby.
-        everywhere: histogram of all planes.
-    """
+    """(BINS,): logarithm of how much likelier each bin is inside, half by each of two histograms."""
     floor = 1 / (BINS * (DOUBT + local[0].sum()))
     shares = [one / np.maximum(one.sum(axis=1, keepdims=True), 1) for one in (local, everywhere)]
     inside, outside = (shares[0] + shares[1]) / 2 + floor
