@@ -86,14 +86,14 @@ def portable_in(folder: Path) -> Path:
         InputError: none there, or several folds.
     """
     own = folder / PORTABLE
-    found = [own] if own.is_file() else sorted(folder.glob(f"fold_*/{PORTABLE}"))
-    if len(found) != 1:
+    folds = [own] if own.is_file() else sorted(folder.glob(f"fold_*/{PORTABLE}"))
+    if len(folds) != 1:
         raise InputError(
-            "several folds were trained" if found else "no checkpoint in this folder", where=folder,
-            expected=f"one {PORTABLE}", found=", ".join(path.parent.name for path in found) or None,
-            remedy="name one of them" if found else "make one of a finished training with iris export",
+            "several folds were trained" if folds else "no checkpoint in this folder", where=folder,
+            expected=f"one {PORTABLE}", found=", ".join(path.parent.name for path in folds) or None,
+            remedy="name one of them" if folds else "make one of a finished training with iris export",
         )  # fmt: skip
-    return found[0]
+    return folds[0]
 
 
 def fingerprint(config: ModelConfig, tensors: Mapping[str, Tensor]) -> str:
@@ -156,10 +156,10 @@ def load_model(path: str | Path | None = None, device: str | torch.device = "cpu
         )
     config, meta = _facts(header, path)
     weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    found = fingerprint(config, weights)
-    if found != header.get("fingerprint"):
+    name = fingerprint(config, weights)
+    if name != header.get("fingerprint"):
         raise CheckpointError(
-            "is damaged", where=path, expected=f"fingerprint {header.get('fingerprint')}", found=found
+            "is damaged", where=path, expected=f"fingerprint {header.get('fingerprint')}", found=name
         )
     model = build(config)
     try:
@@ -168,7 +168,7 @@ def load_model(path: str | Path | None = None, device: str | torch.device = "cpu
         raise CheckpointError("does not fit its own config", where=path, found=error) from error
     model = in_channels_last(model.to(device).eval().requires_grad_(False))
     state = {k.removeprefix("extra."): v for k, v in tensors.items() if k.startswith("extra.")}
-    return LoadedModel(model, found, str(meta.get("preset", "custom")), meta, path, state)
+    return LoadedModel(model, name, str(meta.get("preset", "custom")), meta, path, state)
 
 
 def _facts(header: Mapping[str, str], path: Path) -> tuple[ModelConfig, dict[str, object]]:

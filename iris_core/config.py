@@ -40,8 +40,8 @@ class ModelConfig:
         decoder_layers: bidirectional cross-attention blocks at the bottleneck (ours: 2).
         deep_vectors: a class meets the query's deepest features and the decoder's maps at strides 8, 4 and 2
             as well as at full resolution; without a memory the sum is the answer (ours, docs/decisions/0090).
-        balanced_tokens: the contextual tokens together are as long as a foreground embedding, so that it has
-            its say where tokens are averaged and compared (ours, docs/decisions/0090).
+        balanced_tokens: the contextual tokens together are as long as a foreground embedding, so that it
+            counts where tokens are averaged and compared (ours, docs/decisions/0090).
         similarity: extension, foreground/background prototype maps at every level.
         correspondence: extension, attention to reference features with relative position, and the
             displacement that follows from it.

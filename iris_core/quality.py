@@ -58,7 +58,7 @@ def calibrated(overlap: float, fit: Fit = ONCE, references: int = 1) -> float:
 
 
 def expected_dice(logits: Tensor) -> float:
-    """The Dice to expect of a class (D, H, W) that one pass found by one reference; 0 for an empty mask."""
+    """The Dice to expect of a class (D, H, W) by one pass and one reference; 0 for an empty mask."""
     return dice_from_overlap(soft_overlap(logits))
 
 

@@ -1,7 +1,7 @@
 """Intensities: clip, then z-score, by one of two named recipes.
 
-`paper` looks at the volume alone. `nnunet` is what plans of stock nnU-Net can say, so that its own prediction
-prepares an image as the training did.
+`paper` goes by the volume alone. `nnunet` is a recipe that plans of stock nnU-Net can state, so that its own
+prediction prepares an image as the training did.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def _volume(voxels: int, label: LabelVolume) -> str:
 
 
 def _window(voxels: np.ndarray) -> tuple[float, float]:
-    """Grey values shown black and white: 1st and 99th percentile of what is not background."""
+    """The grey values drawn black and white: 1st and 99th percentile of all above the background."""
     inside = voxels[voxels > voxels.min()]
     sample = inside[:: max(1, inside.size // 200_000)] if inside.size else voxels.ravel()
     low, high = (float(value) for value in np.percentile(sample, [1, 99]))

@@ -32,7 +32,7 @@ def whole_numbers(array: np.ndarray, path: Path | None = None) -> np.ndarray:
         array = _rounded(array, path)
     low, high = (array.min(), array.max()) if array.size else (0, 0)
     if low < 0 or high > MAX_LABEL:
-        count = _different(array)
+        count = len(np.unique(array))
         doubt = f", {count} different values: is this the image?" if count > MANY else ""
         raise InputError(
             "label values are out of range",
@@ -46,10 +46,7 @@ def whole_numbers(array: np.ndarray, path: Path | None = None) -> np.ndarray:
 
 def label_dtype(largest: int) -> np.dtype:
     """The smallest type of uint8, uint16 and int32 that holds the value."""
-    for dtype in (np.uint8, np.uint16):
-        if largest <= np.iinfo(dtype).max:
-            return np.dtype(dtype)
-    return np.dtype(np.int32)
+    return np.min_scalar_type(largest) if largest <= np.iinfo(np.uint16).max else np.dtype(np.int32)
 
 
 def values_in(array: np.ndarray) -> list[int]:
@@ -79,7 +76,7 @@ def _rounded(array: np.ndarray, path: Path | None) -> np.ndarray:
     if not finite.all():
         found = f"NaN or infinity in {array.size - int(finite.sum())} of {array.size} voxels"
         raise not_a_label_map(path, found, "give the segmentation; 0 is background")
-    count = _different(array)
+    count = len(np.unique(array))
     if array.min() >= -TOLERANCE and array.max() <= 1 + TOLERANCE:
         found = f"{count} different values from {array.min():.3g} to {array.max():.3g}"
         remedy = f"save where it is above one half, e.g. {nibabel_command(path, '(a > 0.5)')}"
@@ -97,10 +94,6 @@ def nibabel_command(path: Path | None, change: str) -> str:
         f'python -c "import nibabel as n; i = n.load({source}); a = i.get_fdata(); '
         f"n.save(n.Nifti1Image({change}.astype('uint8'), i.affine), {target})\""
     )
-
-
-def _different(array: np.ndarray) -> int:
-    return len(np.unique(array))
 
 
 def not_a_label_map(

@@ -24,8 +24,8 @@ def read_names(
     Args:
         given: text such as `liver, "lobe, left"` or `liver, lobe\, left`, in which a quote within quotes is
             written twice; or the names one by one, as a repeated option or a JSON list gives them.
-        known: says whether a name is one that can be chosen. With it `lobe, left` is found without quotes,
-            unless its parts are names themselves.
+        known: whether a name can be chosen. With it `lobe, left` needs no quotes, unless its parts are names
+            themselves.
 
     Raises:
         InputError: a quote is not closed, or text follows it.
@@ -79,7 +79,7 @@ def joined(run: Sequence[str], known: Callable[[str], bool]) -> list[str]:
 
     Args:
         run: what stands between commas.
-        known: says whether a name is known; blanks around its commas are as they are typed.
+        known: whether a name is known; blanks around its commas are as they are typed.
 
     Returns:
         As few unknown names as possible, and then as many names as possible.

@@ -86,7 +86,7 @@ class LabelVolume(_Placed):
         layers: every layer, (I, J, K) integer, values unique over all layers; empty for a plain label map.
         partial: the format may hold just the painted part of the image's grid (.nrrd, DICOM SEG).
         ignored: (I, J, K) bool, voxels that are to be ignored; None: there are none.
-        unlabelled: value -> (I, J, K) bool, voxels where that class was not looked for.
+        unlabelled: value -> (I, J, K) bool, voxels that nobody checked for that class.
     """
 
     names: Mapping[int, str] = field(default_factory=dict)
@@ -118,15 +118,15 @@ class LabelVolume(_Placed):
         return masks
 
     def unknown(self, value: int) -> np.ndarray | None:
-        """(I, J, K) bool: where the label does not say whether this class is there; None: nowhere."""
+        """(I, J, K) bool: voxels that the label leaves unknown for a class; None: there are none."""
         unlabelled = self.unlabelled.get(value)
         if self.ignored is None or unlabelled is None:
             return self.ignored if unlabelled is None else unlabelled
         return self.ignored | unlabelled
 
     @property
-    def says_all(self) -> bool:
-        """Whether nothing of the label is unknown."""
+    def is_complete(self) -> bool:
+        """Whether the label leaves no voxel unknown."""
         return self.ignored is None and not self.unlabelled
 
     def name_of(self, value: int) -> str:

@@ -37,7 +37,7 @@ def test_a_value_called_ignore_is_no_class_in_any_form_of_a_labels_file(names, t
     )
     assert read.values == (1,) and 3 not in read.names
     assert read.ignored.tolist() == [[[False, False], [True, True]]]
-    assert read.unknown(1) is read.ignored and not read.says_all
+    assert read.unknown(1) is read.ignored and not read.is_complete
 
 
 def test_a_segment_called_ignore_is_no_class_in_slicers_file(tmp_path):
@@ -67,7 +67,7 @@ def test_the_ignore_value_of_a_dataset_holds_for_its_labels_whatever_labels_are_
         assert read.values == (1, 3) and read.ignored[:3].all() and not read.ignored[3:].any()
     (tmp_path / "mine.json").write_text(json.dumps({"uno": 1, "tre": 3, "rim": 4}))
     ((_, read),) = read_references([pair], labels=tmp_path / "mine.json")
-    assert read.values == (1, 3, 4) and read.says_all, "a person who names the value means a class"
+    assert read.values == (1, 3, 4) and read.is_complete, "a person who names the value means a class"
 
 
 def test_voxels_to_ignore_move_with_their_label_onto_the_images_grid():

@@ -1,6 +1,6 @@
-"""What a label does not say: voxels to ignore, slices that nobody drew on, voxels beside scribbles.
+"""Voxels that a label leaves unknown: those to ignore, in slices that nobody drew on, or beside scribbles.
 
-Such voxels are unknown, neither a class nor background (docs/decisions/0065). One mechanism serves all:
+They are neither a class nor background (docs/decisions/0065). One mechanism serves all:
 
 label -> ignored_aside, without_gaps -> LabelVolume.ignored, LabelVolume.unlabelled -> completed (a guess)
 """

@@ -1,7 +1,7 @@
-"""A guess of the classes where a label does not say: from the outlines nearby and from the intensities.
+"""A guess of the classes in voxels that a label leaves unknown: by outlines nearby and by intensities.
 
-The guess fills the label, so that what is learnt of the reference is a whole structure; whatever is fitted on
-the reference goes by the voxels alone of which the label speaks (docs/decisions/0065).
+The guess fills the label, so that a whole structure is learnt of the reference; whatever is fitted on the
+reference goes by known voxels alone (docs/decisions/0065).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WORTH = 0.75  # of the intensities' log odds (ours)
 NEAR = 8  # voxels around a structure that count as its surroundings (ours)
 SURE = 6.0  # log odds at most, so that smoothing stays local (ours)
 THICK, FAR = 0.25, 1.5  # of a stroke's length: half of a structure's thickness; times that, background (ours)
-BEYOND = 6.0  # doubts outside an outline, where the structure ends whatever the intensities say (ours)
+BEYOND = 6.0  # doubts outside an outline, where the structure ends whatever the intensities are (ours)
 
 Sides = tuple[slice, slice, slice]
 
@@ -40,7 +40,7 @@ class _Scene(NamedTuple):
     Attributes:
         image: its intensities.
         mask: known voxels of the class.
-        unknown: voxels of which the label says nothing.
+        unknown: voxels that the label leaves unknown.
         other: known voxels of other classes.
         sizes: of a voxel, mm.
     """
@@ -75,7 +75,7 @@ def completed(label: LabelVolume, image: Volume) -> LabelVolume:
     The guess rests on known voxels alone, so that completing twice is completing once. What is known stays,
     and what is unknown stays marked. A label that leaves nothing unknown is given back as it is.
     """
-    if label.says_all:
+    if label.is_complete:
         return label
     unknown = {value: label.unknown(value) for value in label.values}
     known, odds = {}, {}

@@ -32,8 +32,8 @@ class Gaps:
 
     Args:
         axis: of the array, which the planes are perpendicular to.
-        planes: value of a class -> planes in which it was looked for, ascending, for each class that was not
-            drawn throughout.
+        planes: value -> planes that were checked for it, ascending, for each class that was not drawn
+            throughout.
     """
 
     axis: int
@@ -109,14 +109,14 @@ def _along(classes: Mapping[int, Structure], axis: int, sizes: Sequence[float], 
         if runs:  # a smaller class shows too few runs by itself
             parts = {v for v, planes in shown.items() if stacks[v].gaps and _in_step(planes, union)}
             found = {v: planes for v, planes in shown.items() if v in found or v in parts}
-        return Gaps(axis, {v: _looked_at(planes, union) for v, planes in found.items()})
+        return Gaps(axis, {v: _checked(planes, union) for v, planes in found.items()})
     scale = DECLARED if declared else 1.0
     wide = [v for v in thin if len(shown[v]) <= 2 and _is_wide(classes[v], axis, sizes, scale)]
     return Gaps(axis, {v: tuple(shown[v].tolist()) for v in wide})
 
 
-def _looked_at(own: np.ndarray, union: np.ndarray) -> tuple[int, ...]:
-    """The planes in which a class was looked for: those of any class where all share one pattern."""
+def _checked(own: np.ndarray, union: np.ndarray) -> tuple[int, ...]:
+    """The planes that were checked for a class: those of any class where all share one pattern."""
     shared = _in_step(own, union) or len(set(np.diff(union).tolist())) == 1
     return tuple((union if shared else own).tolist())
 

@@ -1,4 +1,4 @@
-"""Voxels that a label says to ignore: nnU-Net's "ignore" in any file that names values."""
+"""Voxels that a label marks to be ignored: nnU-Net's "ignore" in any file that names values."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ DIP = 0.25  # of the area that may be lost in the middle of a gap, as the outlin
 MOSTLY = 0.8  # of the gaps that must be cuts (ours)
 LEAST_GAPS = 2  # where no one says that the label is sparse (ours)
 ONE_GAP = 0.85  # in the place of CONTINUED and FULL where there is a single gap (ours)
-LEAST_AREA = 9  # voxels of an outline whose size says anything (ours)
+LEAST_AREA = 9  # voxels of an outline whose size counts (ours)
 WIDE = 0.4  # of the largest outline, below which a structure may be coming to its end (ours)
 MOST_RUN = 3  # planes side by side that a person draws before leaving some out (ours)
 LEAST_RUNS = 3  # of the same length at the same distance, where no one says that the label is sparse (ours)
@@ -78,7 +78,7 @@ def _continues(stack: Stack, first: int, second: int, continued: float, full: fl
     lost = 0.0
     for plane, inner in ((first, first - 1), (second, second + 1)):
         if not 0 <= inner < len(stack.mask) or not stack.areas[inner]:
-            continue  # a single plane tells no size to come
+            continue  # a single plane does not show how its size goes on
         last = int(stack.areas[inner])
         if (stack.mask[inner] & stack.mask[plane]).sum() < full * last:
             return False

@@ -108,7 +108,7 @@ def _other_planes(
 
 
 def _between(planes: tuple[int, ...], areas: np.ndarray) -> np.ndarray:
-    """(N,) bool: where a class was not looked for, between the planes in which it was and one step beyond.
+    """(N,) bool: planes that nobody checked for a class, between those checked and one step beyond.
 
     `areas` are the voxels of the class in each of all N planes.
     """

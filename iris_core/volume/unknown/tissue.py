@@ -1,4 +1,4 @@
-"""How much a voxel's intensity speaks for a structure: from what the label says of other voxels."""
+"""How much likelier a voxel's intensity makes a structure, by the intensities of known voxels."""
 
 from __future__ import annotations
 
