@@ -34,8 +34,8 @@ def fit_label(label: LabelVolume, image: Volume) -> LabelVolume:
         InputError: the label lies on another grid, has another size (unless its format may hold a part of the
             image, `LabelVolume.partial`), or has foreground outside the image.
     """
-    if label.partial and not label.values and label.is_complete:  # Slicer stores an empty one as a single voxel
-        empty = np.zeros(image.shape, dtype=np.uint8)
+    if label.partial and not label.values and label.is_complete:
+        empty = np.zeros(image.shape, dtype=np.uint8)  # Slicer stores an empty label as a single voxel
         return _on(image, replace(label, array=empty, layers=()))
     for candidate, move, part, name in _attempts(label, image):
         fitted = _fitted(candidate, move, image, part)
