@@ -40,7 +40,7 @@ from iris_core.windows.windows import (
 )
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Segmenter:
     """Runs a network over volumes of any size.
 
