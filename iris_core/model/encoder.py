@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from iris_core.config import ModelConfig
-from iris_core.model.layers import ResidualBlock
+from iris_core.model.layers import stage
 
 
 class Encoder(nn.Module):
@@ -14,19 +14,15 @@ class Encoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        stages, width = [], 1
-        for level, (channels, blocks) in enumerate(zip(config.channels, config.encoder_blocks, strict=True)):
-            first = ResidualBlock(width, channels, stride=1 if level == 0 else 2)
-            rest = [ResidualBlock(channels, channels) for _ in range(blocks - 1)]
-            stages.append(nn.Sequential(first, *rest))
-            width = channels
-        self.stages = nn.ModuleList(stages)
+        widths, strides = (1, *config.channels[:-1]), (1, 2, 2, 2, 2)
+        sizes = zip(widths, config.channels, config.encoder_blocks, strides, strict=True)
+        self.stages = nn.ModuleList(stage(*size) for size in sizes)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Five maps, finest first, of images (B, 1, D, H, W) whose sides are multiples of 16."""
         maps = []
-        for stage in self.stages[:-1]:
-            image = stage(image)
+        for finer in self.stages[:-1]:
+            image = finer(image)
             maps.append(image)
         maps.append(self._deepest(image))
         return tuple(maps)

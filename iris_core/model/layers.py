@@ -49,6 +49,12 @@ class ResidualBlock(nn.Module):
         return F.leaky_relu(x + self.norm2(self.conv2(x)), 0.01)
 
 
+def stage(in_channels: int, out_channels: int, blocks: int, stride: int = 1) -> nn.Sequential:
+    """Residual blocks one after another; the first one changes width and stride."""
+    first = ResidualBlock(in_channels, out_channels, stride)
+    return nn.Sequential(first, *(ResidualBlock(out_channels, out_channels) for _ in range(blocks - 1)))
+
+
 class Attention(nn.Module):
     """Pre-norm multi-head attention with a residual: x + Attention(norm(x), norm(context))."""
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iris_core.config import ModelConfig
-from iris_core.model.layers import Attention, FeedForward, ResidualBlock, upsample, upsample_many
+from iris_core.model.layers import Attention, FeedForward, stage, upsample, upsample_many
 
 CONTEXT_GAIN = 100.0  # of balanced contextual tokens, at first: their length in weights without balance
 LIKENESS = 4.0  # of the cosine with the foreground embedding, at first (ours)
@@ -86,13 +86,10 @@ class MaskDecoder(nn.Module):
         self.narrow = nn.ModuleList(
             nn.Conv3d(channels[level + 1], channels[level], 1, bias=False) for level in reversed(range(4))
         )
-        stages = []
-        for level in reversed(range(4)):
-            first = ResidualBlock(2 * channels[level], channels[level])
-            more = range(config.decoder_blocks[level] - 1)
-            rest = [ResidualBlock(channels[level], channels[level]) for _ in more]
-            stages.append(nn.Sequential(first, *rest))
-        self.stages = nn.ModuleList(stages)
+        self.stages = nn.ModuleList(
+            stage(2 * channels[level], channels[level], config.decoder_blocks[level])
+            for level in reversed(range(4))
+        )
         self.mask_vector = nn.Sequential(
             nn.Linear(2 * deepest, deepest), nn.GELU(), nn.Linear(deepest, channels[0] + channels[1] + 1)
         )
@@ -119,8 +116,8 @@ class MaskDecoder(nn.Module):
 
         x = features.transpose(1, 2).reshape(deepest.shape)
         levels = [x]
-        for narrow, stage, skip in zip(self.narrow, self.stages, reversed(maps[:4]), strict=True):
-            x = stage(torch.cat([upsample(narrow(x), skip.shape[2:]), skip], dim=1))
+        for narrow, expand, skip in zip(self.narrow, self.stages, reversed(maps[:4]), strict=True):
+            x = expand(torch.cat([upsample(narrow(x), skip.shape[2:]), skip], dim=1))
             levels.append(x)
         if not hasattr(self, "deep_vector"):
             return Expanded(tuple(levels[1:]), full_vector, half_vector, (), None)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 SHARE = 0.05  # of a step in the running moments
 RIDGE = 1e-3  # of the probe, against the mean variance of its inputs
-FEWEST = 8  # embeddings of a step worth a look
+FEWEST = 8  # embeddings of a step, below which it does not count
 
 
 class VolumeProbe:

@@ -14,7 +14,7 @@ from iris_core.errors import InputError
 from iris_core.training.synthesis.anatomy import LABELS
 from iris_core.training.synthesis.appearance.detail import detail_maps
 from iris_core.training.synthesis.appearance.painting import paint
-from iris_core.training.synthesis.appearance.rendering import draw_looks, render
+from iris_core.training.synthesis.appearance.rendering import draw_scans, render
 from iris_core.training.synthesis.deformation import draw_displacement, place
 from iris_core.training.synthesis.episode_batch import EpisodeBatch
 from iris_core.training.synthesis.families import FAMILIES, draw_family
@@ -72,10 +72,10 @@ def synthesise(
     objects, merged = [p.objects for p in people], [p.merged for p in people]
     labels = paint(anatomies * 2, objects, merged, places)  # (2B, D, H, W)
 
-    looks = [draw_looks(rng, anatomy, progress) for anatomy in anatomies]
+    scans = [draw_scans(rng, anatomy, progress) for anatomy in anatomies]
     boxes = np.stack([p.box for p in people])
     detail = detail_maps(rng, places, noise)
-    images = render(labels, detail, [a for a, _ in looks] + [b for _, b in looks], boxes, noise)
+    images = render(labels, detail, [a for a, _ in scans] + [b for _, b in scans], boxes, noise)
     for i in twins:
         images[batch_size + i] = images[i]
 

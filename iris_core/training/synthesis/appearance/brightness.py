@@ -46,7 +46,7 @@ class Palette:
 
 
 def draw_palettes(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> tuple[Palette, Palette]:
-    """Two palettes: CT in 10 %; else the same look in 58 %, a monotone remap in 24, unrelated in 18.
+    """Two palettes: CT in 10 %; else the same contrast in 58 %, a monotone remap in 24, unrelated in 18.
 
     Changes of contrast begin at progress .3 and have their full share at .5. In a third of the pairs the
     labels differ less from each other, and most pairs show detail that no label names.

@@ -8,20 +8,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from iris_core.config import CT_CLIP
 from iris_core.training.synthesis.anatomy import Anatomy
 from iris_core.training.synthesis.appearance.brightness import Palette, draw_palettes
 from iris_core.training.synthesis.deformation import smooth_noise
 from iris_core.training.synthesis.draws import log_uniform
 from iris_core.triple import triple
 
-CT_WINDOW = (-990.0, 500.0)
 LOW_SHARE = 0.3  # images in thick slices
 LOW_FACTORS = (2, 3, 4, 4, 5, 6, 7)  # voxels a slice, 3 to 10 mm at 1.5 mm
 
 
 @dataclass
-class Look:
-    """How one image is taken of its labels.
+class Scan:
+    """How a scanner shows the labels of one person.
 
     Attributes:
         palette: brightness and texture of every label.
@@ -46,17 +46,17 @@ class Look:
     zero_air: bool
 
 
-def draw_looks(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> tuple[Look, Look]:
-    """The looks of the two images of a pair."""
+def draw_scans(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> tuple[Scan, Scan]:
+    """The scans of reference and query."""
     palettes = draw_palettes(rng, anatomy, progress)
     zero_air = bool(rng.random() < 0.3)
-    first, second = (_draw_look(rng, palette, zero_air) for palette in palettes)
+    first, second = (_draw_scan(rng, palette, zero_air) for palette in palettes)
     return first, second
 
 
-def _draw_look(rng: np.random.Generator, palette: Palette, zero_air: bool) -> Look:
+def _draw_scan(rng: np.random.Generator, palette: Palette, zero_air: bool) -> Scan:
     low = rng.random() < LOW_SHARE
-    return Look(
+    return Scan(
         palette=palette,
         texture_scale=log_uniform(rng, 4, 32),
         bias=0.0 if palette.ct else float(abs(rng.normal(0, 0.3))),
@@ -72,7 +72,7 @@ def _draw_look(rng: np.random.Generator, palette: Palette, zero_air: bool) -> Lo
 def render(
     labels: torch.Tensor,
     detail: torch.Tensor,
-    looks: list[Look],
+    scans: list[Scan],
     boxes: np.ndarray,
     generator: torch.Generator,
 ) -> torch.Tensor:
@@ -81,7 +81,7 @@ def render(
     Args:
         labels: (B, D, H, W) uint8.
         detail: (B, D, H, W), see `detail_maps`.
-        looks: B looks.
+        scans: B of them.
         boxes: (B, 3, 2) what each image covers; outside it the result is 0.
         generator: source of texture, bias and noise; on the device of `labels`.
 
@@ -98,32 +98,32 @@ def render(
         table = torch.tensor(np.stack(tables), dtype=torch.float32, device=device)
         return table.gather(1, flat).view(labels.shape)
 
-    nodes = [triple(max(2, round(n / look.texture_scale) + 1) for n in shape) for look in looks]
+    nodes = [triple(max(2, round(n / scan.texture_scale) + 1) for n in shape) for scan in scans]
     texture = smooth_noise(nodes, 1, triple(shape), generator).squeeze(1)
     grain = torch.randn(labels.shape, generator=generator, device=device)
-    coarse = lookup([look.palette.texture for look in looks])
-    fine = lookup([look.palette.grain for look in looks])
-    image = lookup([look.palette.mean for look in looks]) + coarse * texture + fine * grain
-    image = image + detail * column([look.palette.detail for look in looks]) * (labels != 0)
-    blurs = np.stack([look.blur for look in looks])
+    coarse = lookup([scan.palette.texture for scan in scans])
+    fine = lookup([scan.palette.grain for scan in scans])
+    image = lookup([scan.palette.mean for scan in scans]) + coarse * texture + fine * grain
+    image = image + detail * column([scan.palette.detail for scan in scans]) * (labels != 0)
+    blurs = np.stack([scan.blur for scan in scans])
     image = blur(image, torch.tensor(blurs, dtype=torch.float32, device=device))
-    bias = smooth_noise([(4, 4, 4)] * len(looks), 1, triple(shape), generator).squeeze(1)
-    image = image * torch.exp(bias * column([look.bias for look in looks]))
-    image = _noisy(image, column([look.noise for look in looks]), looks, generator)
-    for one, look in zip(image, looks, strict=True):
-        if look.low_axis is not None:
-            one.copy_(thick_slices(one, look.low_axis, look.low_factor))
-    zero = column([float(look.zero_air) for look in looks]) * (labels == 0)
+    bias = smooth_noise([(4, 4, 4)] * len(scans), 1, triple(shape), generator).squeeze(1)
+    image = image * torch.exp(bias * column([scan.bias for scan in scans]))
+    image = _noisy(image, column([scan.noise for scan in scans]), scans, generator)
+    for one, scan in zip(image, scans, strict=True):
+        if scan.low_axis is not None:
+            one.copy_(thick_slices(one, scan.low_axis, scan.low_factor))
+    zero = column([float(scan.zero_air) for scan in scans]) * (labels == 0)
     image = image * (1 - zero)
-    return _normalise(image, looks, boxes)
+    return _normalise(image, scans, boxes)
 
 
 def _noisy(
-    image: torch.Tensor, sd: torch.Tensor, looks: list[Look], generator: torch.Generator
+    image: torch.Tensor, sd: torch.Tensor, scans: list[Scan], generator: torch.Generator
 ) -> torch.Tensor:
     """The images with noise of a standard deviation (B, 1, 1, 1) each, Gaussian or Rician."""
     noisy = image + sd * torch.randn(image.shape, generator=generator, device=image.device)
-    rician = [i for i, look in enumerate(looks) if look.rician]
+    rician = [i for i, scan in enumerate(scans) if scan.rician]
     if rician:
         other = sd[rician] * torch.randn(noisy[rician].shape, generator=generator, device=image.device)
         noisy[rician] = torch.sqrt(noisy[rician] ** 2 + other**2)
@@ -153,14 +153,14 @@ def thick_slices(image: torch.Tensor, axis: int, factor: int) -> torch.Tensor:
     return F.interpolate(low, size=moved.shape[-1], mode="linear").view(moved.shape).movedim(-1, axis)
 
 
-def _normalise(image: torch.Tensor, looks: list[Look], boxes: np.ndarray) -> torch.Tensor:
+def _normalise(image: torch.Tensor, scans: list[Scan], boxes: np.ndarray) -> torch.Tensor:
     """Clip and z-score inside each box, zero outside."""
     result = torch.zeros_like(image)
-    for one, look, box, out in zip(image, looks, boxes, result, strict=True):
+    for one, scan, box, out in zip(image, scans, boxes, result, strict=True):
         (a, b), (c, d), (e, f) = box.tolist()
         part = one[a:b, c:d, e:f]
-        if look.palette.ct:
-            part = part.clamp(*CT_WINDOW)
+        if scan.palette.ct:
+            part = part.clamp(*CT_CLIP)
         else:
             some = part[::3, ::2, ::2].flatten()
             low, high = torch.quantile(some, torch.tensor([0.02, 0.98], device=image.device))

@@ -13,7 +13,7 @@ from iris_core.training.synthesis.primitive import Primitive
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
-    """One to three organs; the first carries spots of one or two looks, 2 to 6 of each."""
+    """One to three organs; the first carries spots of one or two labels, 2 to 6 of each."""
     length = float(np.prod(shape)) ** (1 / 3)
     side = np.asarray(shape, float)
     objects = []
@@ -26,12 +26,11 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
     host = objects[0]
     objects = [*objects[1:], replace(host, jitter=0.5)]
     spots = []
-    looks = int(rng.integers(1, 3))
-    for look in range(looks):
+    labels = [FIRST_OBJECT + 8 + nth for nth in range(int(rng.integers(1, 3)))]
+    for label in labels:
         for _ in range(int(rng.integers(2, 7))):
             size = max(1.6, length * log_uniform(rng, 0.035, 0.12))
-            spots.append(draw_spot(rng, host, FIRST_OBJECT + 8 + look, size, margin=size * 0.5))
-    labels = [FIRST_OBJECT + 8 + look for look in range(looks)]
+            spots.append(draw_spot(rng, host, label, size, margin=size * 0.5))
     base = clutter(rng, shape, body=rng.random() < 0.5)
     drop = [*labels[1:], *(o.label for o in objects if o.label != host.label)]
     return Anatomy("lesions", base, objects + spots, [], drop, labels, favoured=[*labels, host.label])

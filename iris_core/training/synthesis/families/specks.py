@@ -16,7 +16,7 @@ ASKED, DECOY = FIRST_OBJECT + 8, FIRST_OBJECT + 12  # labels of spots in the hos
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
-    """One host with 6 to 30 spots of one or two looks; other organs carry spots that look the same."""
+    """One host with 6 to 30 spots of one or two labels; other organs carry spots that look the same."""
     length = float(np.prod(shape)) ** (1 / 3)
     side = np.asarray(shape, float)
     objects: list[Primitive] = []
@@ -28,15 +28,14 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Anatomy:
             Primitive(FIRST_OBJECT + i, centre, radii, any_rotation(rng), rng.uniform(0, 0.5), bend)
         )
     host, others = replace(objects[0], jitter=0.5), objects[1:]
-    looks = int(rng.integers(1, 3))
+    alike = [[ASKED + nth, DECOY + nth] for nth in range(int(rng.integers(1, 3)))]
     spots = []
-    for look in range(looks):
-        spots += _spots(rng, host, ASKED + look, int(rng.integers(6, 31)))
+    for own, decoy in alike:
+        spots += _spots(rng, host, own, int(rng.integers(6, 31)))
         for organ in others:
             if rng.random() < 0.7:
-                spots += _spots(rng, organ, DECOY + look, int(rng.integers(2, 13)))
-    labels = [ASKED + look for look in range(looks)]
-    alike = [[ASKED + look, DECOY + look] for look in range(looks)]
+                spots += _spots(rng, organ, decoy, int(rng.integers(2, 13)))
+    labels = [own for own, _ in alike]
     base = clutter(rng, shape, body=rng.random() < 0.5)
     drop = [*labels[1:], *(o.label for o in others)]
     return Anatomy("specks", base, [*others, host, *spots], [], drop, labels, favoured=[*labels, host.label],
