@@ -16,17 +16,11 @@ LEAST, MOST = 0.02, 0.995  # overlaps that the fits rest on, about
 
 @dataclass(frozen=True)
 class Fit:
-    """A logistic fit of true Dice, for the shipped weights: benchmarks/quality.py.
-
-    Args:
-        intercept: of the fit on the logit of an overlap.
-        slope: of the same.
-        per_reference: times the logarithm of their number; the mean of several is softer than it is wrong.
-    """
+    """A logistic fit of Dice on the logit of an overlap, for the shipped weights (benchmarks/quality.py)."""
 
     intercept: float
     slope: float
-    per_reference: float
+    per_reference: float  # times the logarithm of their number; the mean of several is softer than wrong
 
 
 ONCE = Fit(-1.87, 1.59, 0.32)  # on the soft overlap of a single pass

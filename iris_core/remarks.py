@@ -17,15 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class Remark(NamedTuple):
-    """What is said of a file.
+    """A sentence about a file."""
 
-    Attributes:
-        where: the file.
-        text: goes on after its name, without a full stop.
-    """
-
-    where: object
-    text: str
+    where: object  # the file
+    text: str  # goes on after its name, without a full stop
 
 
 _listeners: ContextVar[tuple[list[Remark], ...]] = ContextVar("listeners", default=())

@@ -1,4 +1,4 @@
-"""Prediction by a task: a query -> its label map and one map a class, in the query's own grid."""
+"""Prediction by a task: a query -> its label map in its own grid, and each class on a working grid."""
 
 from __future__ import annotations
 

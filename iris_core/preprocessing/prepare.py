@@ -113,7 +113,7 @@ def prepare_unknown(label: LabelVolume, values: Sequence[int], grid: Grid) -> to
 
 
 def _on_grid(label: LabelVolume, masks: Iterable[np.ndarray], count: int, grid: Grid) -> torch.Tensor:
-    """So many masks of a label on a working grid, one after the other."""
+    """A number of masks (I, J, K) of a label on a working grid, brought there one by one."""
     if label.shape != grid.native_shape:
         raise InputError(
             "the label's grid is not the image's",

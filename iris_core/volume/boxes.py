@@ -13,7 +13,7 @@ Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
 def box_around(marked: np.ndarray) -> Box | None:
-    """The smallest box with every voxel of (I, J, K) that is not 0; None where all are."""
+    """The smallest box with every voxel of (I, J, K) that is not 0; None where all are 0."""
     hits = [np.flatnonzero(marked.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
     if not hits[0].size:
         return None

@@ -94,7 +94,7 @@ def label_map_doubt(array: np.ndarray) -> str | None:
 
 
 def numbered_like_labels(values: list[float]) -> bool:
-    """Whether few values are numbered as people number structures, or are two or three of a mask.
+    """Whether a few values are numbered as people number structures: two or three are those of a mask.
 
     People number from 0 or 1 on with few gaps, or as FreeSurfer does.
     """
@@ -108,8 +108,8 @@ def numbered_like_labels(values: list[float]) -> bool:
 def roughness(array: np.ndarray, *, inside: bool = False) -> float:
     """Share of neighbours with different values, among those that are not both 0; `inside`: neither is 0.
 
-    Structures are even inside, so a label map stays low; an image lies near 1. Thin structures come high too,
-    and small ones do unless pairs at their border are left out.
+    Structures are even inside, so the share is low in a label map and near 1 in an image. It is high in
+    thin structures too, and in small ones unless pairs with the background are left out.
     """
     different = shown = 0
     for first, second in neighbours(array):

@@ -100,7 +100,7 @@ def _thinned(label: LabelVolume) -> Iterator[LabelVolume]:
 
 
 def _places(label: LabelVolume, image: Volume) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
-    """Affines of label and image that may belong together, and whose reading the image's is.
+    """Affines of label and image that may belong together, and who places the image so; "" is Iris.
 
     Formats that hold a part of the grid are ITK's own: there ITK's reading of the image comes first, since a
     part can also fit at a wrong place by chance.

@@ -13,7 +13,7 @@ from iris_core.volume.volume import LabelVolume
 def named_by_value(labels: Sequence[LabelVolume]) -> tuple[list[LabelVolume], list[str]]:
     """Labels whose values without a name have the one name that the other labels have for them.
 
-    A line names each label that took names over, and these.
+    For each label that took names over there is a line with these names.
 
     Raises:
         InputError: other labels have different names for such a value, or the label itself has the name

@@ -16,15 +16,10 @@ LARGEST = 65535  # value up to which SciPy lists boxes by value; others are renu
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """The planes of a structure's box, one after the other along an axis.
+    """The planes of a structure's box, one after the other along an axis."""
 
-    Attributes:
-        mask: (N, H, W) bool; the first plane and the last show the structure.
-        start: number of the first plane in the label.
-    """
-
-    mask: np.ndarray
-    start: int
+    mask: np.ndarray  # (N, H, W) bool; the first plane and the last show the structure
+    start: int  # number of the first plane in the label
 
     @cached_property
     def areas(self) -> np.ndarray:
@@ -51,15 +46,10 @@ class Stack:
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """One class of a label.
+    """One class of a label."""
 
-    Attributes:
-        mask: (i, j, k) bool, the box; each of its sides shows the class.
-        start: of the box in the label, voxels.
-    """
-
-    mask: np.ndarray
-    start: tuple[int, int, int]
+    mask: np.ndarray  # (i, j, k) bool, the box; each of its sides shows the class
+    start: tuple[int, int, int]  # of the box in the label, voxels
 
     def along(self, axis: int) -> Stack:
         """The planes perpendicular to an axis."""

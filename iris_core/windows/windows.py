@@ -24,15 +24,10 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Padding:
-    """How a volume was padded.
+    """How a volume was padded."""
 
-    Args:
-        before: voxels added in front, per axis.
-        shape: of the volume without padding.
-    """
-
-    before: Shape
-    shape: Shape
+    before: Shape  # voxels added in front, per axis
+    shape: Shape  # of the volume without padding
 
     def remove(self, maps: Tensor) -> Tensor:
         """(..., D', H', W') -> (..., D, H, W)."""

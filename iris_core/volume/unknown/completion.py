@@ -35,21 +35,13 @@ Sides = tuple[slice, slice, slice]
 
 
 class _Scene(NamedTuple):
-    """What is known of one class near it, the axis of its planes first; the arrays have one shape.
+    """What is known of one class near it, the axis of its planes first; the arrays have one shape."""
 
-    Attributes:
-        image: its intensities.
-        mask: known voxels of the class.
-        unknown: voxels that the label leaves unknown.
-        other: known voxels of other classes.
-        sizes: of a voxel, mm.
-    """
-
-    image: np.ndarray
-    mask: np.ndarray
-    unknown: np.ndarray
-    other: np.ndarray
-    sizes: tuple[float, ...]
+    image: np.ndarray  # intensities
+    mask: np.ndarray  # known voxels of the class
+    unknown: np.ndarray  # voxels that the label leaves unknown
+    other: np.ndarray  # known voxels of other classes
+    sizes: tuple[float, ...]  # of a voxel, mm
 
     @property
     def voxel(self) -> float:

@@ -17,13 +17,9 @@ LEAST_LINE = 8  # voxels that a drawn plane measures (ours)
 
 @dataclass(frozen=True, eq=False)
 class CrossingPlanes:
-    """Planes along several axes.
+    """Planes along several axes."""
 
-    Attributes:
-        planes: along each axis their numbers in the label, ascending.
-    """
-
-    planes: tuple[np.ndarray, ...]
+    planes: tuple[np.ndarray, ...]  # along each axis their numbers in the label, ascending
     kind: ClassVar[str] = "cross"
 
     def held(self, shape: Sequence[int]) -> np.ndarray:

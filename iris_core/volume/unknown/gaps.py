@@ -86,7 +86,7 @@ def find_gaps(label: LabelVolume, *, declared: bool = False) -> tuple[Gaps, ...]
 
 
 def _hides_planes(one: Structure, unknown: np.ndarray | None) -> bool:
-    """Whether the label marks whole planes of a class's box as unknown, so that its gaps are no news."""
+    """Whether the label itself marks whole planes of a class's box as unknown."""
     if unknown is None:
         return False
     near = unknown[tuple(slice(low, low + side) for low, side in zip(one.start, one.mask.shape, strict=True))]
@@ -135,7 +135,7 @@ def _stand_alone(planes: np.ndarray) -> bool:
 def _one_structure(stacks: Mapping[int, Stack], least: int) -> bool:
     """Whether each class goes on at the same place from plane to plane, or the planes are too regular.
 
-    At least so many pairs of planes must show it.
+    `least` is the number of pairs of planes that must show it.
     """
     union = np.unique(np.concatenate([stack.planes for stack in stacks.values()]))
     steps = set(np.diff(union).tolist())

@@ -15,18 +15,11 @@ NOWHERE = -np.inf  # signed distance where a structure cannot be
 
 
 class Shapes(NamedTuple):
-    """A structure in all planes.
+    """A structure in all planes."""
 
-    Attributes:
-        inside: (N, H, W) float32, distance from the outline in mm, positive inside; minus infinity where the
-            structure cannot be.
-        away: (N,) planes to the nearest one that was drawn on and shows the structure.
-        sources: for each plane the drawn planes that its outline comes from, none to two.
-    """
-
-    inside: np.ndarray
-    away: np.ndarray
-    sources: list[tuple[int, ...]]
+    inside: np.ndarray  # (N, H, W) float32, distance from the outline, mm, positive inside; else NOWHERE
+    away: np.ndarray  # (N,) planes to the nearest one that was drawn on and shows the structure
+    sources: list[tuple[int, ...]]  # for each plane the drawn ones, at most two, that its outline comes from
 
 
 def plane_shapes(mask: np.ndarray, drawn: np.ndarray, sizes: Sequence[float]) -> Shapes:

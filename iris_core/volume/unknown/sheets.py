@@ -29,19 +29,12 @@ ALONG_AN_AXIS = 0.9995  # cosine between the normal and an axis above which the 
 
 @dataclass(frozen=True, eq=False)
 class Sheets:
-    """Parallel planes that a class was drawn in.
+    """Parallel planes that a class was drawn in."""
 
-    Attributes:
-        normal: (3,) unit vector in the directions of the voxel axes, for places in mm.
-        depths: of the sheets along it, mm from the first voxel's centre, ascending.
-        half: of a sheet's thickness, mm.
-        sizes: of a voxel, mm.
-    """
-
-    normal: np.ndarray
-    depths: tuple[float, ...]
-    half: float
-    sizes: tuple[float, ...]
+    normal: np.ndarray  # (3,) unit vector in the directions of the voxel axes, for places in mm
+    depths: tuple[float, ...]  # of the sheets along it, mm from the first voxel's centre, ascending
+    half: float  # of a sheet's thickness, mm
+    sizes: tuple[float, ...]  # of a voxel, mm
     kind: ClassVar[str] = "lie oblique to the axes"
 
     def held(self, shape: Sequence[int]) -> np.ndarray:

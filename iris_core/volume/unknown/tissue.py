@@ -1,4 +1,4 @@
-"""How much likelier a voxel's intensity makes a structure, by the intensities of known voxels."""
+"""How likely a voxel is part of a structure by its intensity, from the intensities of known voxels."""
 
 from __future__ import annotations
 
