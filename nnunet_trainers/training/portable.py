@@ -115,7 +115,9 @@ def export_training(path: Path, output: Path) -> str:
         output: file to write.
 
     Returns:
-        The fingerprint.    Raises:
+        The fingerprint.
+
+    Raises:
         InputError: no training found.
         CheckpointError: the checkpoint is of another trainer.
     """

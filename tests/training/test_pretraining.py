@@ -12,7 +12,7 @@ from torch import distributed
 
 from iris_core.checkpoint import load_model, save_model
 from iris_core.config import PRESETS
-from iris_core.errors import InputError
+from iris_core.errors import CheckpointError, InputError
 from iris_core.model.build import build
 from iris_core.training.pretraining import Settings, pretrain, segment, trainer
 from iris_core.training.pretraining.average import WeightAverage
@@ -20,9 +20,10 @@ from iris_core.training.pretraining.controls import control_figures
 from iris_core.training.pretraining.recipe import Recipe, Window
 from iris_core.training.pretraining.segment import recipe_for
 from iris_core.training.pretraining.step import draw_batch
+from iris_core.training.pretraining.trainer import Progress
 from iris_core.training.pretraining.workers import Team
 from iris_core.training.synthesis import synthesise
-from tests.tiny import EXTENDED
+from tests.tiny import EXTENDED, PLAIN
 
 SHAPE = (32, 32, 32)
 RECIPE = Recipe(windows=(Window(SHAPE, 1.0, 1),), classes=(1, 2), ramp=1.0)
@@ -83,6 +84,13 @@ def test_steps_in_place_of_minutes_end_a_run_and_drive_its_schedule(tmp_path):
             settings(tmp_path, **wrong)
 
 
+def test_the_papers_network_trains_too(tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "least", PLAIN)
+    assert load_model(pretrain(settings(tmp_path, steps=2))).model.config == PLAIN
+    parts = lines(tmp_path, "steps.jsonl")[0]
+    assert {"contrast", "nuisance", "rate"} < set(parts) and not {"evidence", "smooth"} & set(parts)
+
+
 def test_a_run_goes_on_from_weights_that_no_run_wrote(tmp_path):
     save_model(tmp_path / "plain.safetensors", build(EXTENDED, seed=1), {"steps": 7, "seconds": 5.0})
     resumed = pretrain(settings(tmp_path / "on", resume=tmp_path / "plain.safetensors", steps=8))
@@ -130,7 +138,7 @@ def one_of_two(rank: int, told: Settings, meeting: str, folder: str) -> None:
     made = []
     segment.build = lambda *arguments, **options: made.append(build(*arguments, **options)) or made[-1]
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
-    segment._segment(told, Team(rank, 2))
+    segment._segment(told, Progress(EXTENDED), Team(rank, 2))
     distributed.destroy_process_group()
     torch.save(made[0].state_dict(), f"{folder}/{rank}.pt")
 
@@ -190,10 +198,18 @@ def test_control_figures_are_shares_and_do_not_move_the_network():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize("name", ["minutes", "steps", "workers"])
+@pytest.mark.parametrize("name", ["minutes", "total_minutes", "steps", "workers"])
 def test_a_setting_that_must_be_positive_is_refused_at_zero(tmp_path, name):
-    with pytest.raises(InputError, match=f"^{name}: must be positive; found 0"):
-        settings(tmp_path, **{name: 0})
+    for wrong in (0, float("nan")):
+        with pytest.raises(InputError, match=f"^{name}: must be positive; found {wrong}"):
+            settings(tmp_path, **{name: wrong})
+
+
+def test_every_seed_of_64_bits_draws_and_a_longer_one_is_refused():
+    for seed in (-1, 2**63 - 1):
+        draw_batch(replace(RECIPE, seed=seed), 5, rank=1)
+    with pytest.raises(InputError, match=r"^seed: no such seed"):
+        replace(RECIPE, seed=2**63)
 
 
 def test_several_workers_are_for_the_cpu(tmp_path):
@@ -203,4 +219,12 @@ def test_several_workers_are_for_the_cpu(tmp_path):
 
 def test_an_unknown_preset_names_the_known_ones(tmp_path):
     with pytest.raises(InputError, match="huge: unknown preset; expected one of paper, small, tiny"):
-        pretrain(settings(tmp_path, preset="huge"))
+        pretrain(settings(tmp_path / "run", preset="huge"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_is_no_checkpoint_is_refused_before_workers_start(tmp_path):
+    (tmp_path / "text").write_text("weights?")
+    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+        pretrain(settings(tmp_path / "run", workers=2, resume=tmp_path / "text"))
+    assert not (tmp_path / "run").exists()

@@ -65,7 +65,7 @@ class Recipe:
         seed: of the tasks.
 
     Raises:
-        InputError: a family is unknown.
+        InputError: a family is unknown, or the seed has more than 64 bits.
     """
 
     windows: tuple[Window, ...] = WINDOWS
@@ -86,6 +86,8 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not -(2**63) <= self.seed < 2**63:
+            raise InputError("no such seed", where="seed", expected="a number of 64 bits", found=self.seed)
         for name in self.families:
             if name not in FAMILIES:
                 raise InputError("no such family", where=name, expected=f"some of {', '.join(FAMILIES)}")

@@ -26,6 +26,8 @@ from iris_core.training.pretraining.trainer import Progress, Trainer
 from iris_core.training.pretraining.workers import ALONE, Team
 from iris_core.training.synthesis import EpisodeBatch, synthesise
 
+log = logging.getLogger(__name__)
+
 CONTROL_SEED, CONTROL_BATCHES, CONTROL_CLASSES, CONTROL_SHAPE = 90210, 6, 5, (48, 48, 32)
 LAST = "last.safetensors"
 SAVE_SECONDS, FIGURES_EVERY = 240.0, 300.0
@@ -65,9 +67,9 @@ class Settings:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name in ("minutes", "steps", "workers"):
+        for name in ("minutes", "total_minutes", "steps", "workers"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not value > 0:
                 raise InputError("must be positive", where=name, found=value)
         if self.steps is not None and self.total_minutes is not None:
             raise InputError("steps and minutes of the whole run exclude each other", where="total_minutes")
@@ -102,36 +104,39 @@ def pretrain(settings: Settings) -> Path:
 
     Returns:
         The checkpoint, settings.output / "last.safetensors".
+
+    Raises:
+        InputError: an unknown preset or no file to resume from.
+        CheckpointError: that file is no checkpoint, or is damaged.
     """
-    settings.output.mkdir(parents=True, exist_ok=True)
+    if settings.resume is None:
+        start = Progress(preset(settings.preset, **settings.changes))
+    else:
+        start = read_snapshot(settings.resume)
     if settings.workers == 1:
-        _segment(settings, ALONE)
+        _segment(settings, start, ALONE)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            arguments = (settings, f"file://{folder}/meet")
+            arguments = (settings, start, f"file://{folder}/meet", log.getEffectiveLevel())
             torch.multiprocessing.spawn(_worker, args=arguments, nprocs=settings.workers)
     return settings.output / LAST
 
 
-def _worker(rank: int, settings: Settings, meeting: str) -> None:
+def _worker(rank: int, settings: Settings, start: Progress, meeting: str, level: int) -> None:
     reuse_memory()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.workers))
-    logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING if rank else level, format="%(message)s")
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=settings.workers)
-    _segment(settings, Team(rank, settings.workers))
+    _segment(settings, start, Team(rank, settings.workers))
     distributed.destroy_process_group()
 
 
-def _segment(settings: Settings, team: Team) -> None:
+def _segment(settings: Settings, start: Progress, team: Team) -> None:
     """One worker's part of a segment; the first worker measures and saves."""
-    if settings.resume is None:
-        progress = Progress(preset(settings.preset, **settings.changes))
-    else:
-        progress = read_snapshot(settings.resume)
-    recipe = settings.budgeted(progress.counters.seconds)
-    trainer = Trainer(build(progress.config, seed=recipe.seed), recipe, settings.device, team=team)
+    recipe = settings.budgeted(start.counters.seconds)
+    trainer = Trainer(build(start.config, seed=recipe.seed), recipe, settings.device, team=team)
     if settings.resume is not None:
-        trainer.go_on(progress)
+        trainer.go_on(start)
     facts = {"preset": settings.preset,
              "machine": f"{platform.machine()}, {os.cpu_count()} cores, {settings.workers} workers, "
                         f"{settings.device}, torch {torch.__version__}"}  # fmt: skip
@@ -140,7 +145,7 @@ def _segment(settings: Settings, team: Team) -> None:
         write_snapshot(settings.output / LAST, run.trainer.progress(run.lines), facts)
 
     controls = {"control": control_episodes()} if team.rank == 0 else {}
-    run = Run(trainer, settings.output, controls, save, progress.log, save_seconds=SAVE_SECONDS,
+    run = Run(trainer, settings.output, controls, save, start.log, save_seconds=SAVE_SECONDS,
               figures_every=FIGURES_EVERY, wall=True)  # fmt: skip
     run.run(seconds=60 * settings.minutes if settings.steps is None else float("inf"))
     if team.rank == 0:

@@ -28,7 +28,7 @@ def draw_batch(
         device: where the batch is made.
         rank: of the worker; all workers draw the same kind of step, each its own episodes.
     """
-    seed = recipe.seed * 1_000_003 + step
+    seed = (recipe.seed * 1_000_003 + step) % 2**63
     source = torch.Generator().manual_seed(seed)
     shares = torch.tensor([window.share for window in recipe.windows])
     window = recipe.windows[int(torch.multinomial(shares, 1, generator=source))]
@@ -36,7 +36,7 @@ def draw_batch(
     classes = int(torch.randint(fewest, most + 1, (), generator=source))
     alone = torch.rand((), generator=source).item() < recipe.without_memory
     if rank:
-        source.manual_seed(seed + rank * RANK_SEED * 1_000_003)
+        source.manual_seed((seed + rank * RANK_SEED * 1_000_003) % 2**63)
     families = None
     if recipe.families:
         drawn = torch.randint(len(recipe.families), (window.pairs,), generator=source)
