@@ -42,19 +42,18 @@ def overlay(image: Volume, label: LabelVolume, *, title: str = "") -> Image.Imag
     spacing = canonical_spacing(image.affine)
     low, high = _window(voxels)
     grey = np.clip((voxels - low) / (high - low), 0, 1)
-    box = _content(grey, classes)
-    panels = [_panel(grey, classes, spacing, axis, label, box) for axis in VIEWS]
-    legend = _legend(label)
-    top = MARGIN + (LEGEND_ROW if title else 0)
-    width = 3 * (PANEL + MARGIN) + MARGIN + (legend.width + MARGIN if legend else 0)
-    height = top + max(PANEL, legend.height if legend else 0) + MARGIN
-    sheet = Image.new("RGB", (width, height), BACKGROUND)
+    shown = box_around((grey > BLACK) | (classes != 0))  # padding would make the slices small
+    box = slices_of(shown) if shown else (slice(None),) * 3
+    parts = [_panel(grey, classes, spacing, axis, label, box) for axis in VIEWS]
+    parts += [legend] if (legend := _legend(label)) else []
+    left, top = MARGIN, MARGIN + (LEGEND_ROW if title else 0)
+    width = MARGIN + sum(part.width + MARGIN for part in parts)
+    sheet = Image.new("RGB", (width, top + PANEL + MARGIN), BACKGROUND)
     if title:
         ImageDraw.Draw(sheet).text((MARGIN, 4), title, fill=INK, font=ImageFont.load_default(13))
-    for column, panel in enumerate(panels):
-        sheet.paste(panel, (MARGIN + column * (PANEL + MARGIN), top))
-    if legend:
-        sheet.paste(legend, (3 * (PANEL + MARGIN) + MARGIN, top))
+    for part in parts:
+        sheet.paste(part, (left, top))
+        left += part.width + MARGIN
     return sheet
 
 
@@ -127,13 +126,6 @@ def _on_screen(plane: np.ndarray) -> np.ndarray:
     return plane.T[::-1, ::-1]
 
 
-def _content(grey: np.ndarray, classes: np.ndarray) -> tuple[slice, slice, slice]:
-    """The box around all that is not black, so that padding does not make the slices small."""
-    inside = (grey > BLACK) | (classes != 0)
-    box = box_around(inside)
-    return (slice(None),) * 3 if box is None else slices_of(box)
-
-
 def _write_letters(panel: Image.Image, caption: str, letters: str) -> None:
     """Letters at the edges and a caption, dark-rimmed so that they can be read over bright tissue."""
     draw, middle, font = ImageDraw.Draw(panel), PANEL // 2, ImageFont.load_default(11)
@@ -157,14 +149,10 @@ def _legend(label: LabelVolume) -> Image.Image | None:
     for index, value in enumerate(values):
         x, y = (index // rows) * LEGEND_WIDTH, (index % rows) * LEGEND_ROW
         draw.rectangle((x, y + 3, x + 11, y + 14), fill=tuple(label.color_of(value)))
-        text = f"{label.names.get(value, str(value))[:20]}  {_volume(counts.get(value, 0), label)}"
+        millilitres = counts.get(value, 0) * float(np.prod(label.spacing)) / 1000
+        text = f"{label.names.get(value, str(value))[:20]}  {millilitres:.{1 if millilitres >= 1 else 3}f} ml"
         draw.text((x + 17, y + 1), text, fill=INK if value in counts else (130, 130, 130), font=font)
     return legend
-
-
-def _volume(voxels: int, label: LabelVolume) -> str:
-    millilitres = voxels * float(np.prod(label.spacing)) / 1000
-    return f"{millilitres:.1f} ml" if millilitres >= 1 else f"{millilitres:.3f} ml"
 
 
 def _window(voxels: np.ndarray) -> tuple[float, float]:

@@ -7,6 +7,7 @@ A NIfTI header can state two places for its voxels; a label that lies at either 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -72,11 +73,15 @@ def _attempts(label: LabelVolume, image: Volume) -> Iterator[tuple[LabelVolume, 
     """The ways in which label and image may belong together, the likeliest first.
 
     Each is a label, the map (4, 4) from its voxels to the image's, whether it may hold just a part of the
-    grid, and who places the image so; "" is Iris.
+    grid, and who places the image so; "" is Iris. Formats that hold a part of the grid are ITK's own: there
+    ITK's reading of the image comes first, since a part can also fit at a wrong place by chance.
     """
-    places = list(_places(label, image))
+    of_label = (label.affine, *(label.placement.others.values() if label.placement else ()))
+    of_image = {"": image.affine, **(image.placement.others if image.placement else {})}
+    if label.partial and ITK in of_image:
+        of_image = {ITK: of_image[ITK], **of_image}
     for part in (False, True) if label.partial else (False,):  # the whole grid at any place goes first
-        for from_label, from_image, name in places:
+        for (name, from_image), from_label in itertools.product(of_image.items(), of_label):
             yield label, np.linalg.inv(from_image) @ from_label, part, name
     for thinner in _thinned(label) if label.partial else ():
         yield thinner, np.linalg.inv(image.affine) @ thinner.affine, True, ""
@@ -97,21 +102,6 @@ def _thinned(label: LabelVolume) -> Iterator[LabelVolume]:
         array, *layers = (one[:, :, first::step] for one in arrays)
         place = label.affine @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, step, first], [0, 0, 0, 1]])
         yield replace(label, array=array, layers=tuple(layers), affine=place)
-
-
-def _places(label: LabelVolume, image: Volume) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
-    """Affines of label and image that may belong together, and who places the image so; "" is Iris.
-
-    Formats that hold a part of the grid are ITK's own: there ITK's reading of the image comes first, since a
-    part can also fit at a wrong place by chance.
-    """
-    stated = {} if label.placement is None else label.placement.others
-    of_image = {"": image.affine, **({} if image.placement is None else image.placement.others)}
-    if label.partial and ITK in of_image:
-        of_image = {ITK: of_image[ITK], **of_image}
-    for name, from_image in of_image.items():
-        for from_label in (label.affine, *stated.values()):
-            yield from_label, from_image, name
 
 
 def _fitted(label: LabelVolume, move: np.ndarray, image: Volume, part: bool) -> LabelVolume | None:
