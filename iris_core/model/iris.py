@@ -62,15 +62,13 @@ class Decoded:
 
     Args:
         logits: (B, K, D, H, W).
-        evidence: by name, maps (B, K, E, d, h, w) at half resolution, which training supervises.
-        displacements: (B, 3, d, h, w) per memory, cells of 4 voxels.
+        evidence: of each class alone, which training supervises; empty without a memory.
         coarse: (B, K, d, h, w), logits of the tokens alone at strides 8, 4 and 2, or 2 alone; extensions have
             no part in them.
     """
 
     logits: Tensor
-    evidence: dict[str, Tensor] = field(default_factory=dict)
-    displacements: list[Tensor] = field(default_factory=list)
+    evidence: Evidence = field(default_factory=lambda: Evidence({}))
     coarse: tuple[Tensor, ...] = ()
 
 
@@ -199,7 +197,7 @@ class Iris(nn.Module):
         own, deep = made.coarse_logits()
         if self.config.deep_vectors and evidence is None:
             logits = class_logits(full, vector, plus=upsample_many(deep[-1] + bias, full.shape[2:]))
-            return Decoded(logits, {}, [], tuple(deep))
+            return Decoded(logits, coarse=tuple(deep))
         if not self.config.extended:
             return Decoded(class_logits(full, vector) + bias)
         maps = {} if evidence is None else dict(evidence.maps)
@@ -214,7 +212,8 @@ class Iris(nn.Module):
         if self.config.deep_vectors:
             coarse = coarse + self.token_gain * deep[-1]
         logits = class_logits(full, vector, plus=upsample_many(coarse + bias, full.shape[2:]))
-        return Decoded(logits, maps, [] if evidence is None else evidence.displacements, tuple(deep))
+        fields = [] if evidence is None else evidence.displacements
+        return Decoded(logits, Evidence(maps, fields), tuple(deep))
 
     def _place(self, query: Tensor, memory: ReferenceMemory, offset: Tensor) -> Tensor:
         """The blurred reference masks at the same place of the field of view: (B, K, 2d, 2h, 2w)."""

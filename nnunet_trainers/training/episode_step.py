@@ -54,11 +54,11 @@ def loss_of(decoded: Decoded, batch: LabelledBatch) -> Tensor:
     logits = decoded.logits.float().masked_fill(batch.ignored, NEVER)
     target = batch.query_mask
     loss = segmentation_loss(logits, target, batch.valid, batch.present)
-    evidence = decoded.evidence
+    evidence = decoded.evidence.maps
     if batch.ignored.any():
         evidence, target = _without_ignored(evidence, target, batch.ignored)
     loss = loss + evidence_loss(evidence, target, batch.valid, batch.present)
-    return loss + smoothness_loss(decoded.displacements).to(loss.device)
+    return loss + smoothness_loss(decoded.evidence.displacements).to(loss.device)
 
 
 def _without_ignored(

@@ -109,7 +109,7 @@ def place_prior(query_offset: list[float], reference_offset: list[float]) -> np.
         tokens = model.encode_tokens(features, masks)
         evidence = model.compare(features, memory, torch.tensor([query_offset]))
         decoded = model.decode(features, tokens, evidence)
-    return decoded.evidence["place"][0, 0, 0].numpy()
+    return decoded.evidence.maps["place"][0, 0, 0].numpy()
 
 
 def expected_prior(shift: tuple[int, int, int]) -> np.ndarray:

@@ -90,7 +90,7 @@ def test_every_output_has_the_stated_shape(config):
     decoded = episode.decode()
     assert decoded.logits.shape == (2, 3, SIDE, SIDE, SIDE)
     assert bool(decoded.logits.isfinite().all())
-    assert (episode.memory is not None) == config.extended == bool(decoded.evidence)
+    assert (episode.memory is not None) == config.extended == bool(decoded.evidence.maps)
 
 
 @torch.no_grad()
@@ -112,9 +112,9 @@ def test_sides_need_not_be_equal():
 @torch.no_grad()
 def test_evidence_of_a_class_is_the_same_alone_and_among_others():
     episode = Episode(network())
-    together = episode.decode().evidence
+    together = episode.decode().evidence.maps
     for k in range(3):
-        for name, alone in episode.decode([k]).evidence.items():
+        for name, alone in episode.decode([k]).evidence.maps.items():
             own = together[name][:, k : k + 1] if together[name].shape[1] == 3 else together[name]
             close(alone, own)
 
@@ -175,7 +175,7 @@ def test_two_identical_memories_count_like_one():
 def test_an_extended_network_decodes_tokens_without_a_memory():
     episode = Episode(network())
     decoded = episode.model.decode(episode.query, episode.tokens)
-    assert decoded.logits.shape == (1, 3, SIDE, SIDE, SIDE) and decoded.evidence == {}
+    assert decoded.logits.shape == (1, 3, SIDE, SIDE, SIDE) and decoded.evidence.maps == {}
     assert bool(decoded.logits.isfinite().all())
 
 
@@ -205,7 +205,7 @@ def test_a_training_step_reaches_every_parameter(config: ModelConfig):
     everywhere = torch.ones(1, 3, dtype=torch.bool)
     decoded = Episode(model).decode()
     loss = segmentation_loss(decoded.logits, target, everywhere, everywhere)
-    (loss + evidence_loss(decoded.evidence, target, everywhere, everywhere)).backward()
+    (loss + evidence_loss(decoded.evidence.maps, target, everywhere, everywhere)).backward()
     unreached = {n for n, p in model.named_parameters() if p.grad is None or not bool(p.grad.any())}
     assert {n for n in unreached if not n.startswith(IDLE)} == set()
     assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)

@@ -73,13 +73,13 @@ def test_what_lies_under_the_ignore_label_changes_neither_loss_nor_counts():
     batch.ignored[..., :11] = True  # the sixth cell of the evidence is ignored in half
     batch.query_mask[..., :11] = 0
     decoded, _ = decode_episodes(own, batch, "reference")
-    assert {"similarity", "propagated", "warped"} <= set(decoded.evidence)
+    assert {"similarity", "propagated", "warped"} <= set(decoded.evidence.maps)
     before = loss_of(decoded, batch), counts(decoded.logits, batch, 3)
     decoded.logits[..., :11] = 50.0
-    for maps in decoded.evidence.values():
+    for maps in decoded.evidence.maps.values():
         maps[..., :6] = 0.7
     after = loss_of(decoded, batch), counts(decoded.logits, batch, 3)
-    decoded.evidence["warped"][..., 6:] = 0.7
+    decoded.evidence.maps["warped"][..., 6:] = 0.7
     assert not torch.equal(loss_of(decoded, batch), after[0])
     assert torch.equal(before[0], after[0]) and torch.equal(before[1], after[1])
 

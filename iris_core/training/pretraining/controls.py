@@ -43,9 +43,9 @@ def control_figures(model: Iris, batches: Sequence[EpisodeBatch]) -> dict[str, f
             sums.setdefault(name, []).append(_dice(drawn, truth)[where])
             if name == "own":
                 sums.setdefault("absent", []).append(drawn.flatten(2).float().mean(-1)[absent])
-                if "warped" in decoded.evidence:
+                if "warped" in decoded.evidence.maps:
                     coarse = F.avg_pool3d(truth, 2) > 0.5
-                    moved = decoded.evidence["warped"][:, :, 0] > 0.5
+                    moved = decoded.evidence.maps["warped"][:, :, 0] > 0.5
                     sums.setdefault("warped", []).append(_dice(moved, coarse)[where])
         sums.setdefault("copy", []).append(_dice(right, truth)[where])
     return {name: round(torch.cat(v).mean().item(), 4) for name, v in sums.items() if torch.cat(v).numel()}

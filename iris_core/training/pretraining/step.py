@@ -102,9 +102,9 @@ def losses_of(
 def _answers(decoded: Decoded, batch: EpisodeBatch, recipe: Recipe) -> dict[str, Tensor]:
     target, flags = batch.query_mask, (batch.valid, batch.present)
     parts = {"answer": segmentation_loss(decoded.logits, target, *flags)}
-    if decoded.evidence:
-        parts["evidence"] = evidence_loss(decoded.evidence, target, *flags)
-        parts["smooth"] = smoothness_loss(decoded.displacements)
+    if decoded.evidence.maps:
+        parts["evidence"] = evidence_loss(decoded.evidence.maps, target, *flags)
+        parts["smooth"] = smoothness_loss(decoded.evidence.displacements)
     coarse = target
     for logits in reversed(decoded.coarse) if recipe.deep else ():
         coarse = F.avg_pool3d(coarse, coarse.shape[2] // logits.shape[2])

@@ -22,8 +22,13 @@ def imperfect(mask: torch.Tensor, rng: np.random.Generator, generator: torch.Gen
     Returns:
         (D, H, W) bool; the mask itself if the mistake would leave fewer than `LEAST` voxels.
     """
-    mistake = (_grow, _shrink, _warp, _lose_slices, _bite)[int(rng.integers(5))]
-    wrong = mistake(mask, rng, generator)
+    mistake = int(rng.integers(5))
+    if mistake < 2:
+        wrong = grown(mask) if mistake == 0 else ~grown(~mask)
+    elif mistake == 2:
+        wrong = _warp(mask, rng, generator)
+    else:
+        wrong = (_lose_slices if mistake == 3 else _bite)(mask, rng)
     return wrong if int(wrong.sum()) >= LEAST else mask
 
 
@@ -37,14 +42,6 @@ def grown(mask: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def _grow(mask: torch.Tensor, _rng: np.random.Generator, _: torch.Generator) -> torch.Tensor:
-    return grown(mask)
-
-
-def _shrink(mask: torch.Tensor, _rng: np.random.Generator, _: torch.Generator) -> torch.Tensor:
-    return ~grown(~mask)
-
-
 def _warp(mask: torch.Tensor, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
     shape = triple(mask.shape)
     nodes = triple(max(3, n // 8) for n in shape)
@@ -53,7 +50,7 @@ def _warp(mask: torch.Tensor, rng: np.random.Generator, generator: torch.Generat
     return sample_at(mask.float()[None, None], points, "nearest")[0, 0] > 0.5
 
 
-def _lose_slices(mask: torch.Tensor, rng: np.random.Generator, _: torch.Generator) -> torch.Tensor:
+def _lose_slices(mask: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     axis = int(rng.integers(3))
     lost = torch.from_numpy(rng.random(mask.shape[axis]) < rng.uniform(0.1, 0.35)).to(mask.device)
     view = [1, 1, 1]
@@ -61,7 +58,7 @@ def _lose_slices(mask: torch.Tensor, rng: np.random.Generator, _: torch.Generato
     return mask & ~lost.view(view)
 
 
-def _bite(mask: torch.Tensor, rng: np.random.Generator, _: torch.Generator) -> torch.Tensor:
+def _bite(mask: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     places = mask.nonzero()
     if not len(places):
         return mask
