@@ -36,21 +36,14 @@ class BidirectionalBlock(nn.Module):
 
 
 class Expanded(NamedTuple):
-    """The decoder's result: maps that all classes share, and vectors of each class for them.
+    """The decoder's result: maps that all classes share, and vectors of each class for them."""
 
-    Attributes:
-        maps: (B, C, d, h, w) at strides 8, 4, 2 and 1.
-        full_vector: (B, K, c0 + 1) for stride 1; the last entry is the bias.
-        half_vector: (B, K, c1) for stride 2.
-        deep_vectors: for strides 8 and 4; empty where the network has none.
-        likeness: (B, K, d, h, w) at stride 8, logits of how much the query looks like each class's
-            foreground; None where the network has no deep vectors.
-    """
-
-    maps: tuple[Tensor, ...]
-    full_vector: Tensor
-    half_vector: Tensor
-    deep_vectors: tuple[Tensor, ...]
+    maps: tuple[Tensor, ...]  # (B, C, d, h, w) at strides 8, 4, 2 and 1
+    full_vector: Tensor  # (B, K, c0 + 1) for stride 1; the last entry is the bias
+    half_vector: Tensor  # (B, K, c1) for stride 2
+    deep_vectors: tuple[Tensor, ...]  # for strides 8 and 4; empty where the network has none
+    # (B, K, d, h, w) at stride 8, logits of how much the query looks like each class's foreground; None where
+    # the network has no deep vectors
     likeness: Tensor | None
 
     def coarse_logits(self) -> tuple[Tensor, list[Tensor]]:

@@ -13,17 +13,11 @@ COLDEST = 0.02  # of the peak rate, at the end
 
 
 class Window(NamedTuple):
-    """A kind of step.
+    """A kind of step."""
 
-    Attributes:
-        shape: of the windows, voxels.
-        share: of the steps.
-        pairs: of people; each gives two episodes, one in either direction.
-    """
-
-    shape: Shape
-    share: float
-    pairs: int
+    shape: Shape  # of the windows, voxels
+    share: float  # of the steps
+    pairs: int  # of people; each gives two episodes, one in either direction
 
 
 # So that steps of every window cost about the same on a processor.

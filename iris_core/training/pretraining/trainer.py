@@ -26,44 +26,28 @@ SKIPS_IN_A_ROW = 5
 
 @dataclass
 class Counters:
-    """How far a run is.
+    """How far a run is."""
 
-    Attributes:
-        steps: taken, skipped ones among them.
-        episodes: answered, by all workers together.
-        skipped: steps whose gradient was not finite.
-        warm_from: the step after the last start without moments.
-        averaged: updates of the averaged weights.
-        seconds: spent, by the clock of whoever drives the trainer.
-    """
-
-    steps: int = 0
-    episodes: int = 0
-    skipped: int = 0
-    warm_from: int = 0
-    averaged: int = 0
-    seconds: float = 0.0
+    steps: int = 0  # taken, skipped ones among them
+    episodes: int = 0  # answered, by all workers together
+    skipped: int = 0  # steps whose gradient was not finite
+    warm_from: int = 0  # the step after the last start without moments
+    averaged: int = 0  # updates of the averaged weights
+    seconds: float = 0.0  # spent, by the clock of whoever drives the trainer
 
 
 @dataclass
 class Progress:
-    """A run between two steps: all that it needs to go on.
+    """A run between two steps: all that it needs to go on."""
 
-    Attributes:
-        config: of the network.
-        counters: how far it is.
-        tensors: "average.NAME" for every parameter of the network, "probe.moments" of the volume probe, if it
-            has begun; with moments of the optimiser also "weights.NAME", "first.NAME", "second.NAME" and
-            "count.NAME". NAME is the parameter's own name, so that the file outlives moves of the code.
-        recipe: as it was, as plain JSON types.
-        log: lines of control figures.
-    """
-
-    config: ModelConfig
-    counters: Counters = field(default_factory=Counters)
+    config: ModelConfig  # of the network
+    counters: Counters = field(default_factory=Counters)  # how far it is
+    # "average.NAME" for every parameter of the network, "probe.moments" of the volume probe, if it has begun;
+    # with moments of the optimiser also "weights.NAME", "first.NAME", "second.NAME" and "count.NAME". NAME is
+    # the parameter's own name, so that the file outlives moves of the code
     tensors: dict[str, Tensor] = field(default_factory=dict)
-    recipe: dict[str, Any] = field(default_factory=dict)
-    log: list[dict[str, Any]] = field(default_factory=list)
+    recipe: dict[str, Any] = field(default_factory=dict)  # as it was, as plain JSON types
+    log: list[dict[str, Any]] = field(default_factory=list)  # lines of control figures
 
 
 def native_half(device: str) -> bool:

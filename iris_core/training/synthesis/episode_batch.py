@@ -10,29 +10,18 @@ import torch
 
 @dataclass
 class EpisodeBatch:
-    """B pairs of images with K tasks each.
+    """B pairs of images with K tasks each."""
 
-    Attributes:
-        reference_image: (B, 1, D, H, W) float32, z-scored, 0 where padded.
-        reference_mask: (B, K, D, H, W) float32 of 0 and 1, in 30 % of the tasks a little wrong.
-        query_image: (B, 1, D, H, W) float32.
-        query_mask: (B, K, D, H, W) float32 of 0 and 1, exact.
-        valid: (B, K) bool, the reference mask is not empty.
-        present: (B, K) bool, the query mask has at least 8 voxels.
-        reference_offset: (B, 3) float32 voxels, window centre minus field of view's centre; 0 if unknown.
-        query_offset: (B, 3) float32.
-        family: B names of the families of anatomies.
-    """
-
-    reference_image: torch.Tensor
-    reference_mask: torch.Tensor
-    query_image: torch.Tensor
-    query_mask: torch.Tensor
-    valid: torch.Tensor
-    present: torch.Tensor
+    reference_image: torch.Tensor  # (B, 1, D, H, W) float32, z-scored, 0 where padded
+    reference_mask: torch.Tensor  # (B, K, D, H, W) float32 of 0 and 1, in 30 % of the tasks a little wrong
+    query_image: torch.Tensor  # (B, 1, D, H, W) float32
+    query_mask: torch.Tensor  # (B, K, D, H, W) float32 of 0 and 1, exact
+    valid: torch.Tensor  # (B, K) bool, the reference mask is not empty
+    present: torch.Tensor  # (B, K) bool, the query mask has at least 8 voxels
+    # (B, 3) float32 voxels, window centre minus field of view's centre; 0 if unknown
     reference_offset: torch.Tensor
-    query_offset: torch.Tensor
-    family: list[str]
+    query_offset: torch.Tensor  # (B, 3) float32
+    family: list[str]  # B names of the families of anatomies
 
     def to(self, device: str) -> EpisodeBatch:
         """The episodes on a device."""

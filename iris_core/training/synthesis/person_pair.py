@@ -19,27 +19,17 @@ PADDED_SHARE = 0.12  # other images with padding
 
 @dataclass
 class Person:
-    """One image's geometry.
+    """One image's geometry."""
 
-    Attributes:
-        matrix: (3, 3) window axes -> anatomy axes.
-        shift: (3,) anatomy point at the window's centre, voxels.
-        amplitude: standard deviation of the velocity field, voxels.
-        spacing: distance of its nodes, voxels.
-        objects: the objects this person has, in painting order.
-        merged: base labels that this person lacks, and the base label in their place.
-        offset: (3,) place of the window in its field of view, voxels; 0 where the network does not get it.
-        box: (3, 2) first and last + 1 voxel that the image covers; outside is padding.
-    """
-
-    matrix: np.ndarray
-    shift: np.ndarray
-    amplitude: float
-    spacing: float
-    objects: list[Primitive]
-    merged: dict[int, int]
+    matrix: np.ndarray  # (3, 3) window axes -> anatomy axes
+    shift: np.ndarray  # (3,) anatomy point at the window's centre, voxels
+    amplitude: float  # standard deviation of the velocity field, voxels
+    spacing: float  # distance of its nodes, voxels
+    objects: list[Primitive]  # the objects this person has, in painting order
+    merged: dict[int, int]  # base labels that this person lacks, and the base label in their place
+    # (3,) place of the window in its field of view, voxels; 0 where the network does not get it
     offset: np.ndarray
-    box: np.ndarray
+    box: np.ndarray  # (3, 2) first and last + 1 voxel that the image covers; outside is padding
 
 
 def draw_pair(

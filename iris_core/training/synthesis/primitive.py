@@ -17,37 +17,23 @@ FAR = 9.0  # a cut that never cuts
 
 @dataclass(frozen=True)
 class Primitive:
-    """One object of an anatomy.
+    """One object of an anatomy."""
 
-    Attributes:
-        label: label value; parts behind a cut get `label + 1` and `label + 2`.
-        centre: (3,) voxels from the centre of the anatomy.
-        radii: (3,) half axes in voxels.
-        rotation: (3, 3) anatomy axes -> own axes.
-        boxy: 0 is an ellipsoid, 1 a rounded box.
-        bend: (3,) sag at the tips, in voxels: axis 1 along 0, axis 2 along 0, axis 2 along 1.
-        swing: S-bend of axis 1 along axis 0, in voxels.
-        taper: change of thickness along axis 0, -0.8 to 0.8.
-        cuts: (2,) places of the cuts along axis 0, in half lengths; `FAR` for none.
-        cut_curve: curvature of the cuts.
-        side: 1, or -1 for the mirror image in the plane axis 0 = 0.
-        jitter: how freely the object moves between two people, 0 to 1.
-        roam: radius in voxels within which each image draws the object anew (lesions); 0 keeps it.
-    """
-
-    label: int
-    centre: np.ndarray
-    radii: np.ndarray
-    rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
-    boxy: float = 0.0
+    label: int  # label value; parts behind a cut get `label + 1` and `label + 2`
+    centre: np.ndarray  # (3,) voxels from the centre of the anatomy
+    radii: np.ndarray  # (3,) half axes in voxels
+    rotation: np.ndarray = field(default_factory=lambda: np.eye(3))  # (3, 3) anatomy axes -> own axes
+    boxy: float = 0.0  # 0 is an ellipsoid, 1 a rounded box
+    # (3,) sag at the tips, in voxels: axis 1 along 0, axis 2 along 0, axis 2 along 1
     bend: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    swing: float = 0.0
-    taper: float = 0.0
+    swing: float = 0.0  # S-bend of axis 1 along axis 0, in voxels
+    taper: float = 0.0  # change of thickness along axis 0, -0.8 to 0.8
+    # (2,) places of the cuts along axis 0, in half lengths; `FAR` for none
     cuts: tuple[float, float] = (FAR, FAR)
-    cut_curve: float = 0.0
-    side: int = 1
-    jitter: float = 1.0
-    roam: float = 0.0
+    cut_curve: float = 0.0  # curvature of the cuts
+    side: int = 1  # 1, or -1 for the mirror image in the plane axis 0 = 0
+    jitter: float = 1.0  # how freely the object moves between two people, 0 to 1
+    roam: float = 0.0  # radius in voxels within which each image draws the object anew (lesions); 0 keeps it
 
     @property
     def place(self) -> np.ndarray:

@@ -17,16 +17,11 @@ PRESENT = 8  # voxels that make a class present in the query
 
 @dataclass(frozen=True)
 class Task:
-    """A set of labels, perhaps only their half on one side of a plane of the anatomy.
+    """A set of labels, perhaps only their half on one side of a plane of the anatomy."""
 
-    Attributes:
-        labels: the labels that form the mask.
-        normal: (3,) of the plane, or None for all of it.
-        points: (3,) anatomy points of the plane, in reference and query.
-    """
-
-    labels: tuple[int, ...]
-    normal: np.ndarray | None = None
+    labels: tuple[int, ...]  # the labels that form the mask
+    normal: np.ndarray | None = None  # (3,) of the plane, or None for all of it
+    # (3,) anatomy points of the plane, in reference and query
     points: tuple[np.ndarray, np.ndarray] | None = None
 
     def mask(self, labels: torch.Tensor, places: torch.Tensor, query: bool) -> torch.Tensor:

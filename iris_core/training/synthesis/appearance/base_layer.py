@@ -43,30 +43,20 @@ class Ripple:
 
 @dataclass(frozen=True)
 class BaseLayer:
-    """Labels for all of space.
+    """Labels for all of space."""
 
-    Attributes:
-        body: (3,) half axes of the body in voxels, or None for a window without air.
-        rim: thickness of the rim in body radii; 0 for none.
-        surface: ripple of the body's surface and of the shells.
-        rough: amplitude of that ripple in body radii.
-        scores: (3 + 1 + J, n) weights of x, y, z, 1 and the cosines of `regions`; the highest score wins.
-        regions: ripple whose cosines feed `scores`.
-        shells: inner radii (falling) where shells, labelled from `FIRST_REGION` on, end, in body radii.
-        folds: ripple that folds the shells.
-        fold_depth: how much it folds them, one number a shell border.
-        sided: the shells from this index on have a right half with its own label; None for no halves.
-    """
-
-    body: np.ndarray | None = None
-    rim: float = 0.0
-    surface: Ripple | None = None
-    rough: float = 0.0
+    body: np.ndarray | None = None  # (3,) half axes of the body in voxels, or None for a window without air
+    rim: float = 0.0  # thickness of the rim in body radii; 0 for none
+    surface: Ripple | None = None  # ripple of the body's surface and of the shells
+    rough: float = 0.0  # amplitude of that ripple in body radii
+    # (3 + 1 + J, n) weights of x, y, z, 1 and the cosines of `regions`; the highest score wins
     scores: np.ndarray | None = None
-    regions: Ripple | None = None
+    regions: Ripple | None = None  # ripple whose cosines feed `scores`
+    # inner radii (falling) where shells, labelled from `FIRST_REGION` on, end, in body radii
     shells: tuple[float, ...] = ()
-    folds: Ripple | None = None
-    fold_depth: tuple[float, ...] = ()
+    folds: Ripple | None = None  # ripple that folds the shells
+    fold_depth: tuple[float, ...] = ()  # how much it folds them, one number a shell border
+    # the shells from this index on have a right half with its own label; None for no halves
     sided: int | None = None
 
     @property

@@ -28,21 +28,13 @@ DETAIL_SHARE = 0.7  # pairs that show detail
 
 @dataclass(frozen=True)
 class Palette:
-    """Brightness of every label.
+    """Brightness of every label."""
 
-    Attributes:
-        mean: (LABELS,) mean, about 0 to 1, or Hounsfield units.
-        texture: (LABELS,) standard deviation of the coarse texture.
-        grain: (LABELS,) standard deviation of the fine texture.
-        ct: Hounsfield units.
-        detail: how strongly the anatomy's detail shows, signed, in units of the mean.
-    """
-
-    mean: np.ndarray
-    texture: np.ndarray
-    grain: np.ndarray
-    ct: bool
-    detail: float = 0.0
+    mean: np.ndarray  # (LABELS,) mean, about 0 to 1, or Hounsfield units
+    texture: np.ndarray  # (LABELS,) standard deviation of the coarse texture
+    grain: np.ndarray  # (LABELS,) standard deviation of the fine texture
+    ct: bool  # Hounsfield units
+    detail: float = 0.0  # how strongly the anatomy's detail shows, signed, in units of the mean
 
 
 def draw_palettes(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> tuple[Palette, Palette]:

@@ -21,29 +21,17 @@ LOW_FACTORS = (2, 3, 4, 4, 5, 6, 7)  # voxels a slice, 3 to 10 mm at 1.5 mm
 
 @dataclass
 class Scan:
-    """How a scanner shows the labels of one person.
+    """How a scanner shows the labels of one person."""
 
-    Attributes:
-        palette: brightness and texture of every label.
-        texture_scale: size in voxels of the coarse texture.
-        bias: strength of the bias field (log), 0 for none.
-        noise: standard deviation of the noise.
-        rician: noise of a magnitude image rather than Gaussian.
-        blur: standard deviations in voxels, one an axis.
-        low_axis: axis of thick slices, or None.
-        low_factor: voxels per thick slice.
-        zero_air: label 0 is exactly zero.
-    """
-
-    palette: Palette
-    texture_scale: float
-    bias: float
-    noise: float
-    rician: bool
-    blur: np.ndarray
-    low_axis: int | None
-    low_factor: int
-    zero_air: bool
+    palette: Palette  # brightness and texture of every label
+    texture_scale: float  # size in voxels of the coarse texture
+    bias: float  # strength of the bias field (log), 0 for none
+    noise: float  # standard deviation of the noise
+    rician: bool  # noise of a magnitude image rather than Gaussian
+    blur: np.ndarray  # standard deviations in voxels, one an axis
+    low_axis: int | None  # axis of thick slices, or None
+    low_factor: int  # voxels per thick slice
+    zero_air: bool  # label 0 is exactly zero
 
 
 def draw_scans(rng: np.random.Generator, anatomy: Anatomy, progress: float) -> tuple[Scan, Scan]:
