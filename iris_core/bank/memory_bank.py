@@ -98,11 +98,7 @@ class MemoryBank(nn.Module):
 
     @classmethod
     def restored(cls, state: Mapping[str, Tensor], meta: Mapping[str, object]) -> MemoryBank:
-        """The bank of a checkpoint.
-
-        Args:
-            state: of a LoadedModel.
-            meta: of the same.
+        """The bank in the tensors and facts of a checkpoint.
 
         Raises:
             CheckpointError: the checkpoint holds no bank.

@@ -120,15 +120,12 @@ class MaskDecoder(nn.Module):
 
 
 def likeness(features: Tensor, foreground: Tensor, size: tuple[int, int, int] | torch.Size) -> Tensor:
-    """Cosine of a query's features with each class's foreground embedding, both less the query's mean.
+    """Cosine (B, K, *size) of features with each class's foreground embedding, both less the query's mean.
 
     Args:
         features: (B, C, d, h, w), the deepest map.
         foreground: (B, K, C), T_f of Eq. 2, which lives among such features.
         size: of the result.
-
-    Returns:
-        (B, K, *size) in [-1, 1].
     """
     mean = features.mean((2, 3, 4))
     here = F.normalize(upsample(features, size).flatten(2) - mean[..., None], dim=1)

@@ -11,13 +11,9 @@ FEWEST = 8  # embeddings of a step, below which it does not count
 
 
 class VolumeProbe:
-    """A ridge regression of the logarithm of the volume, from running moments.
+    """A ridge regression of the logarithm of the volume on C channels of embeddings.
 
-    A run keeps `moments` with its state.
-
-    Args:
-        channels: C of the embeddings.
-        device: of the embeddings.
+    It rests on running moments of both, which a run keeps with its state.
     """
 
     def __init__(self, channels: int, device: str = "cpu") -> None:

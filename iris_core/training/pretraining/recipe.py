@@ -91,12 +91,7 @@ class Recipe:
         return steps / self.steps if self.minutes is None else seconds / (60 * self.minutes)
 
     def rate_at(self, done: float, warm: int) -> float:
-        """The learning rate of a step.
-
-        Args:
-            done: share of the run.
-            warm: steps since the last start without moments.
-        """
+        """The learning rate at a share of the run, so many steps after the last start without moments."""
         cool = max(COLDEST, min(1.0, max(0.0, 1 - done) / self.cooling))
         return self.rate * cool * min(1.0, (warm + 1) / self.warmup)
 

@@ -17,13 +17,7 @@ KEY, OLD_KEY = "run", "long_run"  # of a checkpoint's facts
 
 
 def write_snapshot(path: Path, progress: Progress, facts: dict[str, Any]) -> None:
-    """Writes a run without its moments.
-
-    Args:
-        path: of the checkpoint.
-        progress: of the run.
-        facts: of the checkpoint, beside the run's own.
-    """
+    """Writes a run without its moments as a checkpoint, with facts beside the run's own."""
     own = progress.counters
     model = build(progress.config)
     model.load_state_dict(under("average.", progress.tensors))

@@ -84,14 +84,9 @@ def answer(
 def losses_of(
     model: Iris, batch: EpisodeBatch, recipe: Recipe, probe: VolumeProbe, *, alone: bool
 ) -> dict[str, Tensor]:
-    """The parts of a step's loss, weighted; their sum is what is minimised.
+    """The weighted parts of a step's loss on a batch drawn both ways; their sum is minimised.
 
-    Args:
-        model: the network.
-        batch: drawn both ways.
-        recipe: weights of the parts.
-        probe: of the volume; it learns from the step.
-        alone: without the extensions' memory.
+    The probe learns from the step; `alone` leaves the extensions' memory out.
     """
     reference = model.encode_image(batch.reference_image, compare=not alone)
     query = moved_on(reference, len(batch.family) // 2)

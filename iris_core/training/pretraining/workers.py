@@ -9,12 +9,7 @@ from torch import distributed, nn
 
 
 class Team:
-    """The processes that take every step together; a team of one waits for nobody.
-
-    Args:
-        rank: of this process.
-        size: processes in all.
-    """
+    """The processes that take every step together; a team of one waits for nobody."""
 
     def __init__(self, rank: int, size: int) -> None:
         self.rank, self.size, self._parent = rank, size, os.getppid()

@@ -12,15 +12,9 @@ LEAST = 12  # voxels that must be left
 
 
 def imperfect(mask: torch.Tensor, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
-    """A mask with one mistake: grown or shrunk by a voxel, warped, with lost slices, or bitten.
+    """A mask (D, H, W) bool with one mistake: grown or shrunk by a voxel, warped, slices lost, or bitten.
 
-    Args:
-        mask: (D, H, W) bool.
-        rng: source of the choice.
-        generator: source of the warp, on the mask's device.
-
-    Returns:
-        (D, H, W) bool; the mask itself if the mistake would leave fewer than `LEAST` voxels.
+    It stays as it is where the mistake would leave fewer than `LEAST` voxels.
     """
     mistake = int(rng.integers(5))
     if mistake < 2:

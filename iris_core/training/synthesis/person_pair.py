@@ -37,11 +37,7 @@ def draw_pair(
 ) -> tuple[Person, Person]:
     """Reference and query; the same person twice where the two are identical.
 
-    Args:
-        rng: source of the draw.
-        anatomy: of both.
-        shape: (D, H, W) of the window.
-        progress: 0 to 1; identical pairs fade out until .1, differences grow until .2.
+    By `progress`, 0 to 1, identical pairs fade out until .1, and differences grow until .2.
     """
     side = np.asarray(shape, float)
     length = float(np.prod(side)) ** (1 / 3)

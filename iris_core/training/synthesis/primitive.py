@@ -63,12 +63,9 @@ class Primitive:
         return row
 
     def moved(self, rng: np.random.Generator, length: float, strength: float) -> Primitive:
-        """The same object in another person: another size, another place, same label.
+        """The same object in another person, of another size and at another place.
 
-        Args:
-            rng: source of the draw.
-            length: side of the window in voxels.
-            strength: 0 leaves the object as it is, 1 is the full variation.
+        The window has a side of `length` voxels; strength 0 changes nothing, 1 is the full variation.
         """
         amount = strength * self.jitter
         centre, radii = np.asarray(self.centre, float), np.asarray(self.radii, float)
