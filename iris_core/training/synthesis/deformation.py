@@ -59,7 +59,7 @@ def smooth_noise(
 
 
 def sample_at(field: torch.Tensor, points: torch.Tensor, mode: str = "bilinear") -> torch.Tensor:
-    """Values of a field (B, C, D, H, W) at points (B, d, h, w, 3) in voxels from its centre, edges repeated."""
+    """Values of a field (B, C, D, H, W) at points (B, d, h, w, 3) in voxels from its centre; edges repeat."""
     half = torch.tensor([(n - 1) / 2 for n in field.shape[2:]], device=field.device).clamp_min(0.5)
     unit = (points / half).flip(-1)  # grid_sample wants the last axis first
     return F.grid_sample(field, unit, mode=mode, padding_mode="border", align_corners=True)
