@@ -14,20 +14,22 @@ from torch import Tensor
 
 from iris_core.config import PAPER_WINDOW, WINDOW_OVERLAP
 from iris_core.errors import InputError
-from iris_core.inference.alignment.query_features import QueryFeatures, encode_query
 from iris_core.inference.bias import class_biases
 from iris_core.inference.even_windows import blended_evenly
 from iris_core.inference.evidence import Comparison
-from iris_core.inference.mirror import mirrored
 from iris_core.inference.pair_fit.reference_edges import reference_edges
 from iris_core.inference.pair_fit.transfer import join
+from iris_core.inference.passes import mirrored
+from iris_core.inference.place.descriptor import whole_field
 from iris_core.inference.settings import DEFAULTS, InferenceSettings
 from iris_core.model.iris import ImageFeatures, Iris
+from iris_core.preprocessing.grid import Spacing
 from iris_core.preprocessing.intensity import PAPER, IntensityRecipe
 from iris_core.progress import Progress
 from iris_core.task.embedding import TaskEmbedding, stored_precision
 from iris_core.triple import triple
 from iris_core.windows.memory_canvas import MemoryCanvas
+from iris_core.windows.query_features import QueryFeatures, encode_query
 from iris_core.windows.windows import (
     Shape,
     blended,
@@ -92,6 +94,7 @@ class Segmenter:
         names: Sequence[str],
         labelled: Tensor | None = None,
         unknown: Tensor | None = None,
+        spacing: Spacing = (1.0, 1.0, 1.0),
     ) -> TaskEmbedding:
         """The task embedding of one reference.
 
@@ -105,13 +108,14 @@ class Segmenter:
             labelled: (1, D, H, W) in [0, 1], all that the reference's label shows; None: these classes.
             unknown: (K, D, H, W) in [0, 1], where the label leaves the classes unknown and the masks are a
                 guess; None: nowhere.
+            spacing: of the voxels, mm; only how they relate to each other counts.
 
         Raises:
             InputError: a mask is empty.
         """
         self.encode_calls += 1
         labelled = masks.amax(0, keepdim=True) if labelled is None else labelled
-        one = self._reference(image, masks, names, labelled, unknown)
+        one = self._reference(image, masks, names, labelled, unknown, spacing)
         if self.passes == 1:
             return one
         there = None if unknown is None else mirrored(unknown)
@@ -124,8 +128,15 @@ class Segmenter:
         return self._cut_and_encoded(image, masks, names, masks.amax(0, keepdim=True), None)[0]
 
     def _reference(
-        self, image: Tensor, masks: Tensor, names: Sequence[str], labelled: Tensor, unknown: Tensor | None
+        self,
+        image: Tensor,
+        masks: Tensor,
+        names: Sequence[str],
+        labelled: Tensor,
+        unknown: Tensor | None,
+        spacing: Spacing | None = None,
     ) -> TaskEmbedding:
+        """As `encode`, in one view; with a spacing what the whole field looks like is kept too."""
         embedding, cut = self._cut_and_encoded(image, masks, names, labelled, unknown)
         if not embedding.memories:
             return embedding
@@ -137,6 +148,8 @@ class Segmenter:
         if self.model.config.correspondence:
             edges = reference_edges(pad(image[cut])[0], pad(torch.cat([masks, labelled])[cut])[0])
             memory = replace(memory, **edges)
+        if self.settings.place_search.enabled and spacing is not None:
+            memory = replace(memory, **whole_field(image, spacing, self.settings.place_search))
         return stored_precision(replace(embedding, memories=(memory,)))
 
     def _cut_and_encoded(
@@ -217,8 +230,8 @@ class Segmenter:
 
     def encode_query(self, image: Tensor, embedding: TaskEmbedding) -> QueryFeatures:
         """Features of a prepared query (1, D, H, W), which is to be compared with a task."""
-        compare = bool(embedding.memories) and not self.even_windows
-        return encode_query(self.model, self.features, image, self.window, self.settings, compare=compare)
+        compare = self.settings.alignment.enabled and bool(embedding.memories) and not self.even_windows
+        return encode_query(self.model, self.features, image, self.window, compare=compare)
 
     def decode_query(
         self, query: QueryFeatures, embedding: TaskEmbedding, progress: Progress | None = None

@@ -131,7 +131,9 @@ def _encoded(
     example, grid = prepared_example(reference, empty, segmenter.recipe, box)
     labelled = prepare_masks(reference.labelled, [1], grid)
     try:
-        embedding = segmenter.encode(example.image, example.masks, example.names, labelled, example.unknown)
+        embedding = segmenter.encode(
+            example.image, example.masks, example.names, labelled, example.unknown, empty.spacing
+        )
     except InputError as error:
         raise InputError(
             f"{error.where}: {error.what}", where=reference.name, expected=error.expected, found=error.found,

@@ -90,7 +90,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         dest="settings",
         action="append",
         metavar="STAGE.NAME=VALUE",
-        help="change one setting of a stage, for experiments: --set rivals.enabled=false (docs/pipeline.md)",
+        help="change one setting of a stage, for experiments: --set bias.enabled=false (docs/pipeline.md)",
     )
     parser.set_defaults(settings=[])
 

@@ -2,7 +2,7 @@
 
 1. encode         features of the query's windows
 2. align          each reference is moved to where the query has the same places
-3. rivals         other places that suit nearly as well are tried
+3. place          of look-alike places the one that explains both fields of view best
 4. decode         what references say joins the decoder: logits of all classes in one pass
 5. fit            the displacement of each reference is fitted to features, then to edges
 6. bias           a bias for each class, by which its reference finds itself best

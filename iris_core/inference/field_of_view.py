@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from iris_core.inference.alignment.align import Shift
-from iris_core.inference.pass_result import PassResult
+from iris_core.inference.passes import PassResult
+from iris_core.inference.place.align import Shift
 from iris_core.inference.stages import FieldOfViewSettings
 from iris_core.model.reference_memory import MASK_STRIDE, ReferenceMemory
 from iris_core.task.embedding import TaskEmbedding

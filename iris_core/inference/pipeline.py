@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iris_core.inference.alignment.align import align, placed
-from iris_core.inference.alignment.rivals import settle_rivals
 from iris_core.inference.field_of_view import empty_the_unseen, visible_shares
 from iris_core.inference.fusion import fused
-from iris_core.inference.mirror import averaged, both_views
-from iris_core.inference.pass_result import PassResult
+from iris_core.inference.passes import PassResult, averaged, both_views
+from iris_core.inference.place.align import Shift, align, placed
+from iris_core.inference.place.settle import settle_places
 from iris_core.preprocessing.grid import ClassMap, Grid, Spacing
 from iris_core.preprocessing.intensity import PAPER, IntensityRecipe
 from iris_core.preprocessing.prepare import prepare_image
@@ -99,12 +98,14 @@ def segment_query(
     progress: Progress | None = None,
 ) -> Maps:
     """All classes of a task in a query. The numbers are those of the stages in iris_core.inference."""
-    stages, passes = segmenter.settings, []
+    stages = segmenter.settings
+    passes: list[PassResult] = []
+    shifts: tuple[Shift, ...] = ()
     for view in both_views(query.image, asked.embedding, stages, progress):
         embedding = view.embedding.to(segmenter.device)
         features = segmenter.encode_query(view.image, embedding)  # 1
-        likely = align(features, embedding, stages)  # 2
-        shifts = settle_rivals(segmenter.model, features, embedding, likely, stages)  # 3
+        guesses = align(features, embedding, stages)  # 2
+        shifts = settle_places(view.image, embedding.memories, guesses, stages.place_search, shifts)  # 3
         there = placed(embedding, shifts)
         logits = segmenter.decode_query(features, there, view.progress)  # 4, 5, 6
         passes.append(PassResult(logits, visible_shares(there, view.image.shape[1:], shifts)))

@@ -24,11 +24,12 @@ from iris_core.inference.stages import (
     FieldOfViewSettings,
     FusionSettings,
     MirrorSettings,
-    RivalSettings,
+    PlaceSearchSettings,
 )
 
-REVISION = 7  # raised whenever the same weights, settings and references come to give another result
+REVISION = 8  # raised whenever the same weights, settings and references come to give another result
 META_KEY = "inference"  # of the settings among a checkpoint's facts
+GONE = ("rivals",)  # stages of earlier code, whose settings count no more
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,14 @@ class InferenceSettings:
 
     Args:
         context_margin: voxels around the foreground that a cropped reference keeps.
-        evidence, alignment, rivals, feature_fit, edge_fit, bias, mirroring, field_of_view, close_up, fusion:
-            of the stages.
+        evidence, alignment, place_search, feature_fit, edge_fit, bias, mirroring, field_of_view, close_up,
+            fusion: of the stages.
     """
 
     context_margin: int = 16
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
-    rivals: RivalSettings = field(default_factory=RivalSettings)
+    place_search: PlaceSearchSettings = field(default_factory=PlaceSearchSettings)
     feature_fit: FeatureFitSettings = field(default_factory=FeatureFitSettings)
     edge_fit: EdgeFitSettings = field(default_factory=EdgeFitSettings)
     bias: BiasSettings = field(default_factory=BiasSettings)
@@ -135,7 +136,8 @@ def settings_of(meta: Mapping[str, Any]) -> InferenceSettings:
     training on real sets named the steps alone and were never mirrored.
     """
     if META_KEY in meta:
-        return InferenceSettings.from_dict(meta[META_KEY])
+        held = meta[META_KEY].items()
+        return InferenceSettings.from_dict({name: value for name, value in held if name not in GONE})
     older = []
     if "fit_steps" in meta:
         steps = int(meta["fit_steps"])

@@ -48,27 +48,33 @@ class AlignmentSettings:
 
 
 @dataclass(frozen=True)
-class RivalSettings:
-    """Where other places suit nearly as well, each is tried after a fit (decision 0028).
+class PlaceSearchSettings:
+    """Of several places the one is taken that explains both fields of view best (decision 0120).
 
     Args:
-        most_rivals: other places that are tried.
+        field_voxels: of the descriptor of a whole reference; fewer are coarser and quicker.
+        least_overlap: share of the smaller field that must lie on the other.
+        most_places: that are tried.
+        nearly_as_good: share of the best place's score that another must have to be tried.
         cells_apart: along an axis, between them.
-        rival_overlap: as `least_overlap`, for them.
-        nearly_as_good: of both mean cosines together, by which a rival may be worse at first sight.
-        clearly_better: of mean cosine after the fit, by which it must win.
-        most_cells: of 4 voxels, of a query in which rivals are tried; a larger one would take too long.
-        blur_side: cells of 2 voxels, side of the box by which the structures are blurred.
+        settled_within: voxels, between guess and place where the guess counts.
+        fit_reach: cells to each side that a coarse fit searches.
+        fitted_again: of the places, by a second fit.
+        overlap_power: of the share of the smaller field that is explained.
+        matched_share: of the difference, explained, above which two views show the same anatomy.
     """
 
     enabled: bool = True
-    most_rivals: int = 3
-    cells_apart: float = 2.5
-    rival_overlap: float = 0.25
-    nearly_as_good: float = 0.3
-    clearly_better: float = 0.035
-    most_cells: int = 48**3
-    blur_side: int = 5
+    field_voxels: int = 60_000
+    least_overlap: float = 0.3
+    most_places: int = 12
+    nearly_as_good: float = 0.85
+    cells_apart: float = 2.0
+    settled_within: float = 5.0
+    fit_reach: int = 2
+    fitted_again: int = 4
+    overlap_power: float = 0.15
+    matched_share: float = 0.6
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ REFINEMENTS = (2, 1)  # passes of the displacement networks at strides 4 and 2 (
 AGREEMENT_SIDE = 3  # cells, side of the box over which agreement of features is averaged (ours)
 RIDGE = 1e-2  # of the affine fit, towards the identity (ours)
 HEADS = 2  # of the attention (ours)
+SLIPPED = 1.25  # cells from where a placed memory lies, beyond which a guess is another place (ours)
 MAX_KEYS = 8192  # reference cells that take part in attention; more are pooled 2x2x2 (ours)
 
 
@@ -80,6 +81,17 @@ def sample(values: Tensor, positions: Tensor, offset: Tensor, size: Sequence[flo
     unit = (positions - (offset / FEATURE_STRIDE)[:, :, None, None, None]) / half[None, :, None, None, None]
     grid = unit.permute(0, 2, 3, 4, 1).flip(-1)  # grid_sample wants the last axis first
     return F.grid_sample(values, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def warp_at(cells: Tensor, memory: ReferenceMemory) -> Tensor:
+    """By how much a query's cells, (B, 3, d, h, w) as in `sample`, lie elsewhere in a memory placed in it."""
+    warp, side, offset = memory.warp, memory.warp_cell, memory.warp_offset
+    if warp is None or side is None or offset is None:
+        return torch.zeros_like(cells)
+    half = side * torch.tensor(warp.shape[2:], device=side.device) / 2
+    unit = (cells * FEATURE_STRIDE - offset[:, :, None, None, None]) / half[:, :, None, None, None]
+    grid = unit.permute(0, 2, 3, 4, 1).flip(-1)
+    return F.grid_sample(warp, grid, padding_mode="border", align_corners=False) / FEATURE_STRIDE
 
 
 class Correspondence(nn.Module):
@@ -150,6 +162,8 @@ class Correspondence(nn.Module):
         places = [p.transpose(1, 2).unflatten(2, size) for p in carried.unbind(1)]
         trust = self._agreement(query, places[-1], memory)  # of the head that trusts position least
         places.append(fit_affine(own, places[-1], trust.clamp_min(0) ** 2 + 1e-3, RIDGE))
+        if memory.warp is not None:  # a guess that is far away has slipped to a look-alike
+            places = [torch.where((p - own).norm(dim=1, keepdim=True) <= SLIPPED, p, own) for p in places]
         scores = torch.stack([self._agreement(query, p, memory) for p in places], dim=1)  # (B, G, 1, d, h, w)
         weights = (scores * self.log_choice.exp()).softmax(1)
         stacked = torch.stack(places, dim=1)
@@ -171,23 +185,24 @@ class Correspondence(nn.Module):
             memory: of the reference.
         """
         size, whole = query.shape[2:], memory.features.shape[2:]
-        own = cell_positions(size, offset)
-        carried = self.attend(query, own, memory)
+        cells = cell_positions(size, offset).transpose(1, 2).unflatten(2, size)
+        start = cells if memory.warp is None else cells + warp_at(cells, memory)
+        carried = self.attend(query, start.flatten(2).transpose(1, 2), memory)
         propagated = carried[..., :-3].permute(0, 3, 1, 2).unflatten(3, size)
-        own = own.transpose(1, 2).unflatten(2, size)
-        position, guesses = self.guess(query, own, carried[..., -3:], memory)
+        position, guesses = self.guess(query, start, carried[..., -3:], memory)
 
         def look(values: Tensor, at: Tensor) -> Tensor:
             return sample(values, at, memory.offset, whole)
 
         for _ in range(REFINEMENTS[0]):
-            position = position + self.coarse(query, look(memory.features, position), position - own, guesses)
-        position = upsample(position, fine.shape[2:])
-        cells, own = own, upsample(own, fine.shape[2:])
+            position = position + self.coarse(
+                query, look(memory.features, position), position - start, guesses
+            )
+        position, start = (upsample(one, fine.shape[2:]) for one in (position, start))
         for _ in range(REFINEMENTS[1]):
-            step = self.fine(fine, look(memory.fine, position), position - own)
+            step = self.fine(fine, look(memory.fine, position), position - start)
             position = position + step / 2  # in cells of 4 voxels, while the network thinks in cells of 2
-        return Places(propagated, cells, own, position)
+        return Places(propagated, cells, upsample(cells, fine.shape[2:]), position)
 
     def read(self, fine: Tensor, memory: ReferenceMemory, places: Places) -> Match:
         """What the reference shows at these places of the query."""

@@ -24,7 +24,7 @@ class ReferenceMemory:
         prototypes: (B, K, L, 2, F), unit vectors of foreground and background at strides 2, 4, 8, 16; the
             finest level fills half of F.
         landmarks: (B, 1, d, h, w) in [0, 1], how much of each cell is labelled at all, also by classes that
-            the task leaves out; by them the query is aligned (iris_core.inference.alignment).
+            the task leaves out; by them the query is aligned (iris_core.inference.place).
         offset: (B, 3), centre of this grid minus the centre of the reference's field of view, in voxels.
         bias: (B, K), added to the logits of a class (iris_core.inference.bias); infinity where the reference
             decides nothing.
@@ -32,6 +32,13 @@ class ReferenceMemory:
             labelled (iris_core.inference.pair_fit); None: no query is fitted to them.
         outlines: (B, K, D, H, W) bool, each class in that box.
         aside: (B, 3), centre of that box minus the centre of the grid, voxels.
+        field: (B, 12, ...) in [0, 1], descriptors of the whole field of view in cells
+            (iris_core.inference.place); None: the query's place is guessed by features alone.
+        field_cell: (B, 3), sides of these cells, voxels.
+        warp: (B, 3, ...) voxels, of a memory that was placed in a query (iris_core.inference.place): by how
+            much the query's places lie elsewhere in it; None: nowhere. No card holds it.
+        warp_cell: (B, 3), sides of its cells, voxels.
+        warp_offset: (B, 3), centre of its grid minus the centre of the query's field of view, voxels.
     """
 
     features: Tensor
@@ -44,6 +51,11 @@ class ReferenceMemory:
     edges: Tensor | None = None
     outlines: Tensor | None = None
     aside: Tensor | None = None
+    field: Tensor | None = None
+    field_cell: Tensor | None = None
+    warp: Tensor | None = None
+    warp_cell: Tensor | None = None
+    warp_offset: Tensor | None = None
 
     @property
     def outlined(self) -> tuple[Tensor, Tensor, Tensor]:

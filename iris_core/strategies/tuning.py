@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iris_core.inference.mirror import mirrored
+from iris_core.inference.passes import mirrored
 from iris_core.progress import Progress, halves
 from iris_core.segmenter import Segmenter
 from iris_core.strategies.pool import holders, mixture

@@ -25,7 +25,7 @@ from iris_core.task.reference import ClassInfo
 from iris_core.task.task import CloseUp, Task
 
 FORMAT = "iris-task-card-5"
-BYTES = ("masks", "landmarks")  # the memory's fields that hold shares of a cell
+BYTES = ("masks", "landmarks", "field")  # the memory's fields that hold shares of a cell
 SIGNED = ("edges",)  # of one signed byte for each direction
 BORDERS = ("edges", "outlines", "aside")  # all there or none
 BITS = ("outlines",)  # and those of one bit a voxel

@@ -27,7 +27,7 @@ class TaskEmbedding:
         memories: extras of N references, each tensor with a batch axis of 1; empty for the paper's network.
         weights: (K, N), how much a class listens to each memory; rows sum to 1, or to 0 without memories.
         image: (C,), mean feature of the reference image, for image-level retrieval.
-        mirror: of the same references, mirrored (iris_core.inference.mirror); None: queries are seen once.
+        mirror: of the same references, mirrored (iris_core.inference.passes); None: queries are seen once.
     """
 
     names: tuple[str, ...]
@@ -148,8 +148,8 @@ def combine(embeddings: Sequence[TaskEmbedding], shares: Mapping[str, Sequence[f
 def stored_precision(embedding: TaskEmbedding) -> TaskEmbedding:
     """Rounds to what a task card keeps, so that a card and its references give the same mask, bit for bit.
 
-    Tokens, features, prototypes, offsets and biases are rounded to float16, masks and landmarks to 1/255,
-    edges to 1/127.
+    Tokens, features, prototypes, offsets and biases are rounded to float16, masks, landmarks and fields to
+    1/255, edges to 1/127.
     """
 
     def half(tensor: Tensor) -> Tensor:
@@ -161,7 +161,8 @@ def stored_precision(embedding: TaskEmbedding) -> TaskEmbedding:
     def rounded(memory: ReferenceMemory) -> ReferenceMemory:
         edges = None if memory.edges is None else (memory.edges * 127).round() / 127
         masks, landmarks = byte(memory.masks), byte(memory.landmarks)
-        kept: dict[str, Any] = {"masks": masks, "landmarks": landmarks, "edges": edges}
+        field = None if memory.field is None else byte(memory.field)
+        kept: dict[str, Any] = {"masks": masks, "landmarks": landmarks, "edges": edges, "field": field}
         return replace(memory.map(lambda t: t if t.dtype == torch.bool else half(t)), **kept)
 
     memories = tuple(rounded(memory) for memory in embedding.memories)

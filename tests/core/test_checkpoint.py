@@ -145,7 +145,7 @@ def test_files_of_before_there_were_settings_are_segmented_as_they_were(meta, mi
 
 
 def test_a_checkpoint_states_every_setting_and_a_segmenter_takes_them(tmp_path):
-    wanted = DEFAULTS.changed(["rivals.enabled=false", "edge_fit.edge_steps=3"])
+    wanted = DEFAULTS.changed(["place_search.enabled=false", "edge_fit.edge_steps=3"])
     for meta, expected in (({}, DEFAULTS), ({"inference": wanted.to_dict()}, wanted)):
         save_model(tmp_path / "w.safetensors", network(), meta)
         loaded = load_model(tmp_path / "w.safetensors")
@@ -157,8 +157,8 @@ def test_a_checkpoint_states_every_setting_and_a_segmenter_takes_them(tmp_path):
 @pytest.mark.parametrize(
     ("inference", "told"),
     [
-        ({"rivals": {"future": 1}}, "has a setting that this version of iris lacks.*found rivals.future=1"),
-        ({"rivals": {"most_rivals": "many"}}, "a setting that this version of iris lacks"),
+        ({"place_search": {"future": 1}}, "has a setting that this version of iris lacks.*found .*future=1"),
+        ({"place_search": {"most_places": "many"}}, "a setting that this version of iris lacks"),
         (7, "is damaged"),
     ],
 )

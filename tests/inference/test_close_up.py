@@ -51,7 +51,7 @@ class Threshold(Segmenter):
         return (100 * (image - middle)).expand(len(embedding.names), *image.shape[1:]).contiguous()
 
     def encode_query(self, image, embedding):
-        return SimpleNamespace(image=image, levels=())
+        return SimpleNamespace(image=image, coarse=None)
 
 
 QUIET = without("alignment", "field_of_view", "mirroring")

@@ -26,6 +26,7 @@ from tests.tiny import PLAIN, QUICK, network, scene, without
 
 ROOT = Path(__file__).parents[2]
 MOST_MODULES = 14  # of inference/, that a query passes
+LATER = "place_search.most_places=2"  # of two assignments
 MOST = 3  # signatures that may name a setting as a parameter
 NAMES = ("bright", "dark")
 
@@ -96,12 +97,15 @@ def test_settings_survive_json_and_every_group_can_be_switched_off():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("rivals.enabld=false", "rivals.enabld=false: no such setting.*rivals.enabled"),
+        (
+            "place_search.enabld=false",
+            "place_search.enabld=false: no such setting.*place_search.enabled",
+        ),
         ("mirror.enabled=false", "no such setting.*mirroring.enabled"),
-        ("rivals=false", "no such setting"),
-        ("rivals.enabled", "is no setting with a value"),
+        ("place_search=false", "no such setting"),
+        ("place_search.enabled", "is no setting with a value"),
         ("", "is no setting with a value"),
-        ("rivals.enabled=maybe", "rivals.enabled: unusable value; expected true or false; found maybe"),
+        ("bias.enabled=maybe", "bias.enabled: unusable value; expected true or false; found maybe"),
         ("feature_fit.fit_steps=1.5", "expected a whole number, not below 0; found 1.5"),
         ("feature_fit.fit_steps=-1", "expected a whole number, not below 0"),
         ("feature_fit.fit_rate=nan", "expected a number"),
@@ -117,9 +121,9 @@ def test_a_wrong_name_or_value_is_one_error_that_helps(text, told):
 
 
 def test_a_change_changes_that_value_alone():
-    found = DEFAULTS.changed(["rivals.most_rivals = 1", "rivals.most_rivals=2", "context_margin=20"])
+    found = DEFAULTS.changed(["place_search.most_places = 1", LATER, "context_margin=20"])
     changed = {name for name, value in found.values().items() if DEFAULTS.values()[name] != value}
-    assert changed == {"rivals.most_rivals", "context_margin"} and found.rivals.most_rivals == 2
+    assert changed == {"place_search.most_places", "context_margin"} and found.place_search.most_places == 2
     assert DEFAULTS.changed(["field_of_view.absent_logit=-7"]).field_of_view.absent_logit == -7.0
 
 
@@ -130,10 +134,10 @@ def test_the_method_follows_from_settings_and_weights():
 
 def test_the_command_line_refuses_an_unknown_setting_in_one_line(tmp_path, capsys):
     words = ["segment", "--task", str(tmp_path / "card"), "--query", str(ROOT / "README.md")]
-    status = main([*words, "--output", str(tmp_path / "out.nii.gz"), "--set", "rivls.enabled=false"])
+    status = main([*words, "--output", str(tmp_path / "out.nii.gz"), "--set", "place_serch.enabled=false"])
     assert status == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert "no such setting" in line and "rivals.enabled" in line
+    assert "no such setting" in line and "place_search.enabled" in line
 
 
 def test_no_setting_is_handed_on_from_signature_to_signature():

@@ -9,8 +9,6 @@ import torch
 from torch.nn import functional as F
 
 from iris_core.errors import InputError
-from iris_core.inference.alignment import align, rivals
-from iris_core.inference.alignment.align import Shift
 from iris_core.inference.bias import class_biases
 from iris_core.segmenter import Segmenter
 from iris_core.windows.windows import pad
@@ -172,49 +170,18 @@ def test_a_class_alone_brings_the_landmarks_of_all_that_is_labelled():
     assert not torch.equal(among.memories[0].landmarks, lonely.memories[0].landmarks)
 
 
-def levels(runner: Segmenter, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def coarse_features(runner: Segmenter, image: torch.Tensor) -> torch.Tensor | None:
     with torch.no_grad():
-        return runner.encode_query(image, runner.encode(*scene(), NAMES)).levels
+        return runner.encode_query(image, runner.encode(*scene(), NAMES)).coarse
 
 
 def test_features_of_one_window_are_what_it_shows_and_those_of_several_cover_all():
     runner, image = segmenter(), noise(1, 32, 32, 32)
-    coarse, fine = levels(runner, image)
-    shown = runner.model.encode_image(image[None]).pyramid
-    assert torch.allclose(fine, shown[0], atol=1e-5) and torch.allclose(coarse, shown[1], atol=1e-5)
-    coarse, fine = levels(runner, noise(1, 70, 33, 50))
-    assert coarse.shape[2:] == (20, 12, 16) and fine.shape[2:] == (40, 24, 32)
-    assert bool((coarse != 0).flatten(2).any(1).all()) and bool((fine != 0).flatten(2).any(1).all())
-
-
-def test_in_a_large_query_or_without_the_stages_rivals_are_not_judged():
-    image, cells = noise(1, 70, 33, 50), 20 * 12 * 16
-    for change, count in ((f"most_cells={cells}", 2), (f"most_cells={cells - 1}", 1), ("enabled=false", 1)):
-        assert len(levels(segmenter(**without("mirroring")).changed(f"rivals.{change}"), image)) == count
-    assert levels(segmenter(**without("mirroring", "alignment")), image) == ()
-
-
-@pytest.mark.parametrize("shape", [(32, 32, 32), (50, 33, 32)])
-def test_a_judge_is_told_where_a_query_s_rivals_lie(shape, monkeypatch):
-    """It judges memories of the embedding, in queries of one window and of several."""
-    told = []
-
-    def two(features, offset, memory, inside, settings):
-        return tuple(Shift(torch.full((3,), float(4 * n)), True) for n in range(2))
-
-    def judge(correspondence, coarse, fine, offset, memory, settings):
-        assert [2 * n for n in coarse.shape[2:]] == list(fine.shape[2:])
-        told.append(memory.offset[0, 0].item())
-        return -told[-1]
-
-    runner = segmenter(**without("feature_fit", "mirroring"))
-    embedding, used = runner.encode(*scene(), NAMES), []
-    monkeypatch.setattr(align, "likely_shifts", two)
-    monkeypatch.setattr(rivals, "place_score", judge)
-    decode = runner.decode
-    runner.decode = lambda f, e, o: used.append(e.memories[0].offset[0, 0].item()) or decode(f, e, o)
-    runner.segment(noise(1, *shape), embedding)
-    assert told == [0.0, -4.0] and set(used) == {-4.0}
+    shown = runner.model.encode_image(image[None]).pyramid[1][0]
+    assert torch.allclose(coarse_features(runner, image), shown, atol=1e-5)
+    coarse = coarse_features(runner, noise(1, 70, 33, 50))
+    assert coarse.shape[1:] == (20, 12, 16) and bool((coarse != 0).any(0).all())
+    assert coarse_features(segmenter(**without("mirroring", "alignment")), image) is None
 
 
 def test_a_reference_s_biases_come_from_its_own_decoding_and_move_a_query_s_logits():

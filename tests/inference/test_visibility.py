@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from iris_core.inference.alignment.align import Shift
 from iris_core.inference.field_of_view import empty_the_unseen, visible_shares
-from iris_core.inference.mirror import averaged
-from iris_core.inference.pass_result import PassResult
+from iris_core.inference.passes import PassResult, averaged
+from iris_core.inference.place.align import Shift
 from iris_core.inference.settings import DEFAULTS
 from iris_core.segmenter import Segmenter
 from tests.tiny import PLAIN, network, noise

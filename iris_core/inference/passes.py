@@ -1,4 +1,4 @@
-"""A second pass in the mirror: reference and query along all three axes, the result turned back.
+"""What a pass finds; and a second pass in the mirror, along all three axes, the result turned back.
 
 Stage 7, docs/decisions/0035. Input: a query and a task with its mirrored references; then the results of both
 passes. Output: the mean of both. Cost: doubles everything before it.
@@ -10,21 +10,53 @@ symmetric, sees something new.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from iris_core.inference.fusion import share_of
-from iris_core.inference.pass_result import PassResult
 from iris_core.inference.settings import InferenceSettings
 from iris_core.inference.stages import FusionSettings
 from iris_core.metrics import dice
 from iris_core.model.layers import bounded_logit
 from iris_core.progress import Progress, halves
-from iris_core.quality import expected_dice
+from iris_core.quality import dice_from_overlap, expected_dice, soft_overlap
 from iris_core.task.embedding import TaskEmbedding
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """What one pass finds of K classes, or the mean of two passes.
+
+    Args:
+        logits: (K, D, H, W) on the CPU; above 0 means foreground. A class may be emptied afterwards.
+        visible: (K,), share of each class that the field of view shows, as its references lie there.
+        pass_dice: Dice between two passes for each class, nan where neither finds any of it; None: there was
+            one pass.
+    """
+
+    logits: Tensor
+    visible: Tensor
+    pass_dice: tuple[float, ...] | None = None
+
+    @cached_property
+    def overlaps(self) -> tuple[float, ...]:
+        """Soft overlap of each class, measured once."""
+        return tuple(soft_overlap(one) for one in self.logits)
+
+    def expected(self, references: Sequence[int]) -> list[float]:
+        """The Dice to expect of each class, 0 where it is empty.
+
+        Args:
+            references: of each class, how many took part.
+        """
+        pairs = zip(self.logits, self.overlaps, strict=True)
+        left = [overlap if bool((one > 0).any()) else 0.0 for one, overlap in pairs]
+        told = self.pass_dice or [None] * len(left)
+        return [dice_from_overlap(*one) for one in zip(left, told, references, strict=True)]
 
 
 def mirrored(volume: Tensor) -> Tensor:

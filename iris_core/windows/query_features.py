@@ -9,19 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from math import prod
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iris_core.inference.settings import InferenceSettings
 from iris_core.model.iris import ImageFeatures, Iris
-from iris_core.model.reference_memory import FEATURE_STRIDE, MASK_STRIDE
+from iris_core.model.reference_memory import FEATURE_STRIDE
 from iris_core.triple import triple
 from iris_core.windows.windows import Padding, Shape, fitting, offset_of, pad, starts
-
-STRIDES = (FEATURE_STRIDE, MASK_STRIDE)  # of the levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +30,8 @@ class QueryFeatures:
         padding: what was added.
         window: sides of a window, voxels.
         alone: features of the only window; None where there are several.
-        levels: (1, F, d, h, w), matching features of the whole at stride 4 and, where rival places can be
-            tried, at stride 2; empty where nothing is to be aligned.
-        offset: (3,) voxels, centre of their grids minus the centre of the query's field of view.
+        coarse: (F, d, h, w), matching features of the whole at stride 4; None where nothing is to be aligned.
+        offset: (3,) voxels, centre of that grid minus the centre of the query's field of view.
     """
 
     image: Tensor
@@ -44,7 +39,7 @@ class QueryFeatures:
     padding: Padding
     window: Shape
     alone: ImageFeatures | None
-    levels: tuple[Tensor, ...]
+    coarse: Tensor | None
     offset: Tensor
 
     @property
@@ -59,7 +54,6 @@ def encode_query(
     encode: Callable[[Tensor], ImageFeatures],
     image: Tensor,
     most: Shape,
-    settings: InferenceSettings,
     *,
     compare: bool,
 ) -> QueryFeatures:
@@ -70,44 +64,31 @@ def encode_query(
         encode: the features of a window (1, D, H, W).
         image: (1, D, H, W), prepared.
         most: voxels per side that are encoded at once.
-        settings: of the stages.
-        compare: references have memories to be aligned.
+        compare: references have memories to be aligned with it.
     """
     window = triple(min(w, fitting(n)) for w, n in zip(most, image.shape[1:], strict=True))
     padded, padding = pad(image, triple(max(w, n) for w, n in zip(window, image.shape[1:], strict=True)))
     alone = encode(padded) if tuple(padded.shape[1:]) == window else None
     whole, around = pad(image)
     shape = triple(whole.shape[1:])
-    levels: tuple[Tensor, ...] = ()
-    if compare and settings.alignment.enabled:
-        fine = model.config.correspondence and settings.rivals.enabled
-        fine = fine and prod(shape) <= settings.rivals.most_cells * FEATURE_STRIDE**3
-        levels = _side_by_side(encode, whole, most, fine) if alone is None else _levels(alone, fine)
+    coarse = None
+    if compare:
+        coarse = _side_by_side(encode, whole, most) if alone is None else alone.pyramid[1][0]
     offset = offset_of((0, 0, 0), shape, around).to(next(model.parameters()).device)
-    return QueryFeatures(image, padded, padding, window, alone, levels, offset)
+    return QueryFeatures(image, padded, padding, window, alone, coarse, offset)
 
 
-def _levels(features: ImageFeatures, fine: bool) -> tuple[Tensor, ...]:
-    finer, coarse = features.pyramid[:2]
-    return (coarse, finer) if fine else (coarse,)
-
-
-def _side_by_side(
-    encode: Callable[[Tensor], ImageFeatures], whole: Tensor, most: Shape, fine: bool
-) -> tuple[Tensor, ...]:
-    """The levels of a padded volume, from windows that do not overlap but at the end."""
+def _side_by_side(encode: Callable[[Tensor], ImageFeatures], whole: Tensor, most: Shape) -> Tensor:
+    """Matching features at stride 4 of a padded volume, from windows that do not overlap but at the end."""
     shape = triple(whole.shape[1:])
     window = triple(min(w, n) for w, n in zip(most, shape, strict=True))
-    canvases: list[Tensor] = []
+    canvas: Tensor | None = None
     for start in product(*(starts(n, w, w) for n, w in zip(shape, window, strict=True))):
-        cut = (slice(None), *(slice(s, s + w) for s, w in zip(start, window, strict=True)))
-        levels = _levels(encode(whole[cut]), fine)
-        if not canvases:
-            canvases = [
-                level.new_zeros(1, level.shape[1], *(n // stride for n in shape))
-                for level, stride in zip(levels, STRIDES, strict=False)
-            ]
-        for canvas, level, stride in zip(canvases, levels, STRIDES, strict=False):
-            i, j, k = (slice(s // stride, (s + w) // stride) for s, w in zip(start, window, strict=True))
-            canvas[..., i, j, k] = level
-    return tuple(canvases)
+        sides = list(zip(start, window, strict=True))
+        coarse = encode(whole[(slice(None), *(slice(s, s + w) for s, w in sides))]).pyramid[1][0]
+        if canvas is None:
+            canvas = coarse.new_zeros(len(coarse), *(n // FEATURE_STRIDE for n in shape))
+        cut = (slice(s // FEATURE_STRIDE, (s + w) // FEATURE_STRIDE) for s, w in sides)
+        canvas[(slice(None), *cut)] = coarse
+    assert canvas is not None  # a volume has at least one window
+    return canvas

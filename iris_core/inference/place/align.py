@@ -1,49 +1,63 @@
 """Where a query's field of view lies relative to a reference's: one shift, found by comparing features.
 
-Stage 2. Input: the query's features and a reference's memory. Output: likely shifts, the likeliest first.
+Stage 2. Input: the query's features and a reference's memory. Output: one shift, a first guess for stage 3.
 Cost: a few Fourier transforms for each reference.
 
 A task's sense of place is measured from the centre of the field of view. A query that is cropped or centred
 elsewhere would mislead it, so the shift with the best mean cosine of features is looked for first. All shifts
 on the grid of cells are scored at once by Fourier transforms (docs/decisions/0020). What surrounds the
 structures may have moved otherwise than they have, so the shift that suits them alone is looked for next
-(docs/decisions/0025). Where other places suit nearly as well, each is tried (docs/decisions/0028).
+(docs/decisions/0025).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iris_core.inference.alignment.query_features import QueryFeatures
-from iris_core.inference.alignment.shift_scores import ShiftScores, between, shift_scores, unit
+from iris_core.inference.place.shifts import ShiftScores, between, shift_scores, unit
 from iris_core.inference.settings import DEFAULTS, InferenceSettings
-from iris_core.inference.stages import AlignmentSettings, RivalSettings
+from iris_core.inference.stages import AlignmentSettings
 from iris_core.model.reference_memory import FEATURE_STRIDE, ReferenceMemory
 from iris_core.task.embedding import TaskEmbedding
+from iris_core.windows.query_features import QueryFeatures
 
 
 class Shift(NamedTuple):
-    """What to add to the offsets of the query's windows, voxels (3,); whether the views match there."""
+    """Where a query lies in a reference.
+
+    Attributes:
+        voxels: (3,), what to add to the offsets of the query's windows.
+        matched: the views show the same anatomy there.
+        warp: the fields `warp`, `warp_cell` and `warp_offset` of a memory that is placed so.
+    """
 
     voxels: Tensor
     matched: bool
+    warp: Mapping[str, Tensor] = MappingProxyType({})
+
+    def mirrored(self) -> Shift:
+        """The same between mirrored views."""
+        warp = dict(self.warp)
+        if warp:
+            warp |= {"warp": -warp["warp"].flip(2, 3, 4), "warp_offset": -warp["warp_offset"]}
+        return Shift(-self.voxels, self.matched, warp)
 
 
 def align(
     features: QueryFeatures, embedding: TaskEmbedding, settings: InferenceSettings
-) -> tuple[tuple[Shift, ...], ...]:
-    """For each memory of a task the shifts that bring the query's places to its own, the likeliest first."""
-    if not settings.alignment.enabled or not features.levels:
-        return ((Shift(embedding.tokens.new_zeros(3), False),),) * len(embedding.memories)
-    told = features.levels[0][0], features.offset
-    shifts = [likely_shifts(*told, memory, features.shown, settings) for memory in embedding.memories]
-    return tuple(shifts if settings.rivals.enabled else [one[:1] for one in shifts])
+) -> tuple[Shift, ...]:
+    """For each memory of a task the shift that brings the query's places to its own."""
+    if not settings.alignment.enabled or features.coarse is None:
+        return (Shift(embedding.tokens.new_zeros(3), False),) * len(embedding.memories)
+    told, stage = (features.coarse, features.offset), settings.alignment
+    return tuple(likely_shift(*told, memory, features.shown, stage) for memory in embedding.memories)
 
 
 def placed(embedding: TaskEmbedding, shifts: Sequence[Shift]) -> TaskEmbedding:
@@ -54,36 +68,33 @@ def placed(embedding: TaskEmbedding, shifts: Sequence[Shift]) -> TaskEmbedding:
 
 def moved(memory: ReferenceMemory, shift: Shift) -> ReferenceMemory:
     """A memory after a shift."""
-    return replace(memory, offset=memory.offset - shift.voxels[None])
+    return replace(memory, offset=memory.offset - shift.voxels[None], **shift.warp)
 
 
-def likely_shifts(
+def likely_shift(
     features: Tensor,
     offset: Tensor,
     memory: ReferenceMemory,
     inside: Tensor | None = None,
-    settings: InferenceSettings = DEFAULTS,
-) -> tuple[Shift, ...]:
-    """The shifts that bring a query's places to the reference's, the likeliest first.
+    stage: AlignmentSettings = DEFAULTS.alignment,
+) -> Shift:
+    """The shift that brings a query's places to the reference's.
 
     Args:
         features: (F, d, h, w), the query's matching features at stride 4.
         offset: (3,) voxels, centre of that grid minus the centre of the query's field of view.
         memory: of the reference, batch of 1.
         inside: (1, d, h, w) in [0, 1], how much of each cell is image and not padding; None: all of it.
-        settings: of the stages.
+        stage: its settings.
 
     Returns:
-        At least one. Where no shift is clearly better than none, the first is none, but for what the
-        structures gain beside it.
+        None where no shift is clearly better, but for what the structures gain beside it.
     """
-    stage = settings.alignment
     inside = torch.ones_like(features[:1]) if inside is None else inside
     ones = torch.ones_like(memory.features[0, :1])
     query, reference = unit(features, inside), unit(memory.features[0], ones)
     whole = shift_scores(query, reference, ones, inside)
-    smaller = min(float(inside.sum()), reference[0].numel())
-    field = _where(whole, stage.least_overlap * smaller)
+    field = _where(whole, stage.least_overlap * min(float(inside.sum()), reference[0].numel()))
     moves = whole.moves + memory.offset[0] - offset
     still = int(moves.norm(dim=-1).argmin())
     best = int(field.argmax())
@@ -95,7 +106,7 @@ def likely_shifts(
     own = _where(seen, float((stage.least_seen * rim.sum()).clamp_min(0.5)))
     if not own[best].isfinite():
         nothing = torch.zeros_like(offset)
-        return (Shift(nothing if best == still else moves[best], bool(field[best] >= stage.matched_cosine)),)
+        return Shift(nothing if best == still else moves[best], bool(field[best] >= stage.matched_cosine))
     allowed = torch.where(field >= field[best] - stage.worst_field, own, -torch.inf)
     better = int(allowed.argmax())
     if own[better] >= own[best] + _clearly(seen.weight[better], query, stage):
@@ -103,27 +114,8 @@ def likely_shifts(
     beside = (moves - moves[best]).abs().amax(-1) < stage.beside_cells * FEATURE_STRIDE
     peak = int(torch.where(beside, own, -torch.inf).argmax())
 
-    def shift(place: int, matched: Tensor) -> Shift:
-        return Shift(moves[place] + FEATURE_STRIDE * between(own, place, seen.sizes), bool(matched))
-
-    wide = _where(whole, settings.rivals.rival_overlap * smaller)
-    others = _rivals(own + wide, moves, peak, settings.rivals)
-    first = shift(peak, field[best] >= stage.matched_cosine)
-    return first, *(shift(one, wide[one] >= stage.matched_cosine) for one in others)
-
-
-def _rivals(scores: Tensor, moves: Tensor, first: int, stage: RivalSettings) -> list[int]:
-    """Shifts that are nearly as good as the first, the best of them first, none near another."""
-    if not scores[first].isfinite():
-        return []
-    left, found = torch.where(scores >= scores[first] - stage.nearly_as_good, scores, -torch.inf), [first]
-    while len(found) <= stage.most_rivals:
-        left[(moves - moves[found[-1]]).abs().amax(-1) < stage.cells_apart * FEATURE_STRIDE] = -torch.inf
-        best = int(left.argmax())
-        if not left[best].isfinite():
-            break
-        found.append(best)
-    return found[1:]
+    voxels = moves[peak] + FEATURE_STRIDE * between(own, peak, seen.sizes)
+    return Shift(voxels, bool(field[best] >= stage.matched_cosine))
 
 
 def _where(scores: ShiftScores, least: float) -> Tensor:
