@@ -144,6 +144,12 @@ def test_files_of_before_there_were_settings_are_segmented_as_they_were(meta, mi
     assert stages.feature_fit.fit_steps == steps and stages.feature_fit.enabled is (steps > 0)
 
 
+def test_settings_of_a_stage_that_is_gone_count_no_more():
+    held = DEFAULTS.changed(["bias.enabled=false"])
+    rivals = {"enabled": True, "most_rivals": 3}
+    assert settings_of({"inference": {**held.to_dict(), "rivals": rivals}}) == held
+
+
 def test_a_checkpoint_states_every_setting_and_a_segmenter_takes_them(tmp_path):
     wanted = DEFAULTS.changed(["place_search.enabled=false", "edge_fit.edge_steps=3"])
     for meta, expected in (({}, DEFAULTS), ({"inference": wanted.to_dict()}, wanted)):
