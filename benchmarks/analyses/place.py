@@ -42,7 +42,7 @@ def variant(bench: Workbench, name: str) -> Iterator[None]:
     """The network without its alignment of fields of view, without the place map, or without both."""
     config, segmenter = bench.loaded.model.config, bench.segmenter
     if name in ("no alignment", "neither"):
-        bench.segmenter = segmenter.changed("alignment.enabled=false")
+        bench.segmenter = segmenter.changed("alignment.enabled=false", "place_search.enabled=false")
     if name in ("no place map", "neither"):
         bench.loaded.model.config = replace(config, place=False)  # the head counts it as zeros
     try:

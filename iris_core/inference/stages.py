@@ -53,7 +53,8 @@ class PlaceSearchSettings:
 
     Args:
         field_voxels: of the descriptor of a whole reference; fewer are coarser and quicker.
-        least_overlap: share of the smaller field that must lie on the other.
+        most_cells: of a query; a larger one would take too much memory, and its guess counts.
+        least_overlap: share of the smaller field that must lie on the other; half of it after the fits.
         most_places: that are tried.
         nearly_as_good: share of the best place's score that another must have to be tried.
         cells_apart: along an axis, between them.
@@ -66,6 +67,7 @@ class PlaceSearchSettings:
 
     enabled: bool = True
     field_voxels: int = 60_000
+    most_cells: int = 250_000
     least_overlap: float = 0.3
     most_places: int = 12
     nearly_as_good: float = 0.85

@@ -65,7 +65,9 @@ def cell_positions(size: tuple[int, int, int] | torch.Size, offset: Tensor) -> T
     return grid + offset[:, None] / FEATURE_STRIDE
 
 
-def sample(values: Tensor, positions: Tensor, offset: Tensor, size: Sequence[float]) -> Tensor:
+def sample(
+    values: Tensor, positions: Tensor, offset: Tensor, size: Sequence[float], outside: str = "zeros"
+) -> Tensor:
     """Trilinear look-up of a reference grid at positions in cells of 4 voxels.
 
     Args:
@@ -73,14 +75,15 @@ def sample(values: Tensor, positions: Tensor, offset: Tensor, size: Sequence[flo
         positions: (B, 3, d, h, w).
         offset: (B, 3) voxels, of the reference window.
         size: stride-4 shape of the reference window.
+        outside: what counts outside the window: "zeros", or its "border".
 
     Returns:
-        (B, C, d, h, w); zeros outside the window.
+        (B, C, d, h, w).
     """
     half = torch.tensor(size, device=positions.device, dtype=positions.dtype) / 2
     unit = (positions - (offset / FEATURE_STRIDE)[:, :, None, None, None]) / half[None, :, None, None, None]
     grid = unit.permute(0, 2, 3, 4, 1).flip(-1)  # grid_sample wants the last axis first
-    return F.grid_sample(values, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(values, grid, mode="bilinear", padding_mode=outside, align_corners=False)
 
 
 def warp_at(cells: Tensor, memory: ReferenceMemory) -> Tensor:
@@ -88,10 +91,8 @@ def warp_at(cells: Tensor, memory: ReferenceMemory) -> Tensor:
     warp, side, offset = memory.warp, memory.warp_cell, memory.warp_offset
     if warp is None or side is None or offset is None:
         return torch.zeros_like(cells)
-    half = side * torch.tensor(warp.shape[2:], device=side.device) / 2
-    unit = (cells * FEATURE_STRIDE - offset[:, :, None, None, None]) / half[:, :, None, None, None]
-    grid = unit.permute(0, 2, 3, 4, 1).flip(-1)
-    return F.grid_sample(warp, grid, padding_mode="border", align_corners=False) / FEATURE_STRIDE
+    size = [n * c / FEATURE_STRIDE for n, c in zip(warp.shape[2:], side[0].tolist(), strict=True)]
+    return sample(warp, cells, offset, size, "border") / FEATURE_STRIDE
 
 
 class Correspondence(nn.Module):

@@ -134,6 +134,12 @@ def test_a_guess_that_the_place_confirms_stays_as_it_is():
     assert settled(image, memory_of(image, middle=30), guess, STAGE) is guess
 
 
+def test_in_a_query_of_too_many_cells_the_guess_counts():
+    memory = memory_of(column(0), middle=30)
+    few = replace(STAGE, most_cells=column(PITCH).numel() // 8 // 2)
+    assert settled(column(PITCH), memory, NO_SHIFT, few) is NO_SHIFT
+
+
 def test_without_the_stage_or_a_field_the_guess_counts():
     memory = memory_of(column(0), middle=30)
     blind = replace(memory, field=None, field_cell=None)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from iris_core.inference.place.descriptor import mean_around
+
 COUPLINGS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 STIFFNESS = 3.0  # of the affine map, towards a mere shift, in squared cells
 
@@ -111,18 +113,13 @@ def _displacement(query: Tensor, there: Tensor, shown: Tensor, usual: float, rea
         cut = tuple(slice(s, s + n) for s, n in zip(step, query.shape[1:], strict=True))
         difference = (query - there[(slice(None), *cut)]).square().sum(0)
         cost.copy_(torch.where(shown[cut], difference, usual))
-    costs = _smooth(costs)
+    costs = mean_around(costs[None])[0]
     lengths = tried.square().sum(1)
-    found = tried[costs.argmin(0)].permute(3, 0, 1, 2)
+    found = tried[costs.argmin(0)].permute(3, 0, 1, 2)[None]
     for coupling in COUPLINGS:
-        found = _smooth(_smooth(found))
+        found = mean_around(mean_around(found))
         # |u - v|^2 = |u|^2 - 2 u.v + what is the same for all u
-        near = lengths[:, None] - 2 * tried @ found.flatten(1)
+        near = lengths[:, None] - 2 * tried @ found[0].flatten(1)
         best = (costs.flatten(1) + coupling * near).argmin(0)
         found = tried[best].T.view_as(found)
-    return _smooth(_smooth(found))
-
-
-def _smooth(values: Tensor) -> Tensor:
-    """Mean over 3^3 cells of (C, d, h, w); at the border the outermost cell counts again."""
-    return F.avg_pool3d(F.pad(values[None], [1] * 6, mode="replicate"), 3, 1)[0]
+    return mean_around(mean_around(found))[0]

@@ -75,13 +75,13 @@ def _descriptor(image: Tensor) -> Tensor:
     for steps in AROUND:
         box = triple(slice(APART * s, APART * s + n) for s, n in zip(steps, sides, strict=True))
         near.append(padded[(..., *box)])
-    unlike = torch.cat([_mean((near[a] - near[b]) ** 2) for a, b in PAIRS], dim=1)
+    unlike = torch.cat([mean_around((near[a] - near[b]) ** 2) for a, b in PAIRS], dim=1)
     unlike = unlike - unlike.amin(1, keepdim=True)
     usual = unlike.mean(1, keepdim=True)
     usual = usual.clamp(1e-3 * float(usual.mean()), 1e3 * float(usual.mean())).clamp_min(1e-12)
     return (-unlike / usual).exp()
 
 
-def _mean(values: Tensor) -> Tensor:
-    """Mean over 3^3 voxels; at the border the outermost voxel counts again."""
+def mean_around(values: Tensor) -> Tensor:
+    """Mean over 3^3 cells of (B, C, d, h, w); at the border the outermost cell counts again."""
     return F.avg_pool3d(F.pad(values, [1] * 6, mode="replicate"), 3, 1)

@@ -2,7 +2,7 @@
 
 Stage 3. Input: the prepared query, and a first guess for each reference. Output: one shift a reference. Cost:
 a few Fourier transforms, and a coarse fit for every place that is tried; it grows with the query's volume and
-not with the number of classes.
+not with the number of classes. docs/decisions/0120.
 
 A neighbour in a column of vertebrae looks like the right one, and so does its surrounding. What tells is all
 that both fields show: the place whose coarse fit leaves least unexplained wins, far landmarks included.
@@ -11,6 +11,7 @@ that both fields show: the place whose coarse fit leaves least unexplained wins,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import Tensor
@@ -57,6 +58,8 @@ def settled(image: Tensor, memory: ReferenceMemory, guess: Shift, settings: Plac
     if memory.field is None or memory.field_cell is None:
         return guess
     cell, reference = memory.field_cell[0].cpu(), memory.field[0].cpu()
+    if prod(image.shape) / float(cell.prod()) > settings.most_cells:
+        return guess
     query = cells_of(image.cpu(), cell)[0]
     shifts = all_shifts(query, reference)
     smaller = min(query[0].numel(), reference[0].numel())
